@@ -1,0 +1,90 @@
+// event_log - the durable log behind everything: one totally ordered sequence of
+// records for all topics, in segment files, docs/storage-format.md.
+//
+// Offsets start at 0 and grow by one; an offset whose append was synced is never
+// used again. Appends gather in memory; event_log_sync writes them as one batch
+// and makes it durable, so one fdatasync serves many. Only synced records can be
+// read. Not thread-safe: the broker's loop owns it.
+#ifndef FAULTLINE_EVENT_LOG_H
+#define FAULTLINE_EVENT_LOG_H
+
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/err.h"
+#include "common/record.h"
+
+struct event_log; // opaque
+
+struct event_log_options {
+    const char *directory;   // created when missing
+    uint64_t segment_bytes;  // 0: 64 MiB; preallocated and zero-filled
+    uint64_t disk_bytes_max; // 0: no limit but the disk's own
+};
+
+// What opening found.
+struct event_log_recovery {
+    uint64_t records;    // read and checked
+    uint64_t torn_bytes; // cut off behind the last whole batch; 0: none
+    uint64_t torn_at;    // offset that the torn batch would have had
+    char problem[512];   // ERR_CORRUPT, ERR_IO: which file, at which byte, what and what to do
+};
+
+// event_log_open recovers the log: it checks every batch from the first segment
+// to the last, cuts off a torn tail (a batch at the very end that is incomplete
+// or fails its CRC with nothing valid behind it) and refuses damage anywhere else.
+// ERR_CORRUPT: damage before the tail. ERR_IO: the system said no. Either way
+// recovery->problem tells. The caller owns *out.
+enum err event_log_open(struct event_log **out, const struct event_log_options *options,
+                        struct event_log_recovery *recovery);
+
+// event_log_destroy closes and frees *self_p; appends not synced are lost.
+void event_log_destroy(struct event_log **self_p);
+
+// event_log_append adds one encoded record (record.whole) to the batch and gives
+// it *offset. It touches no file. ERR_FULL: the batch holds EVENT_LOG_BATCH_MAX
+// bytes already: sync first.
+enum {
+    EVENT_LOG_BATCH_MAX = 8 * 1024 * 1024
+};
+enum err event_log_append(struct event_log *self, struct bytes record, uint64_t *offset);
+
+// event_log_sync writes the batch with time_us and syncs it. Nothing to write: ERR_OK
+// at once. ERR_FULL: no space; the whole batch is dropped, its offsets will be
+// given again, the log is as before. A failed fdatasync or a write that fails for
+// another reason ends the process with a sentence on stderr and abort(): what the
+// page cache holds is unknown then, and the next start reads the disk.
+enum err event_log_sync(struct event_log *self, uint64_t time_us);
+
+// event_log_first is the oldest offset kept, event_log_next the one after the last
+// synced record (equal: empty); event_log_pending counts appended, unsynced ones.
+uint64_t event_log_first(const struct event_log *self);
+uint64_t event_log_next(const struct event_log *self);
+uint64_t event_log_pending(const struct event_log *self);
+
+// event_log_segments and event_log_bytes: files, and the bytes they take.
+uint64_t event_log_segments(const struct event_log *self);
+uint64_t event_log_bytes(const struct event_log *self);
+
+// A stored record.
+struct event_log_entry {
+    uint64_t offset;
+    uint64_t time_us;     // of its batch
+    struct record record; // borrowed from the cursor until its next read
+};
+
+// A cursor reads forward through a buffer of its own, one read(2) for many
+// records. Any number of cursors may be open; the log must outlive them.
+struct event_log_cursor; // opaque
+
+struct event_log_cursor *event_log_cursor_new(struct event_log *log);
+void event_log_cursor_destroy(struct event_log_cursor **self_p);
+
+// event_log_cursor_read gives the record at offset: cheap when it is the one after
+// the last or lies in the buffer, else found by the segment's sparse index.
+// ERR_NOT_FOUND: below first or not yet synced. ERR_CORRUPT, ERR_IO: damage that
+// came after the start; the caller must not serve it.
+enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,
+                               struct event_log_entry *out);
+
+#endif

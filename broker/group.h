@@ -1,0 +1,163 @@
+// group - one consumer group's delivery state, as a pure state machine: no socket,
+// file, clock or randomness inside. Time and random numbers are arguments.
+//
+// The server offers it the log's records in order; it decides who gets which when.
+//
+//              offer                deliver               ack
+//   (log) --------------> READY ---------------> HELD ----------> done
+//            |              ^   member left        |  nack
+//            | key busy     +----------------------+----------> WAITING --due--> READY
+//            v              |                      |
+//         PARKED -----------+ key free             +-- reject, or retries used up
+//                                                             v
+//                                   DYING --dead letter is in the log--> done
+//
+// Per key there is at most one entry that is READY, HELD, WAITING or DYING; later ones
+// of that key are PARKED behind it, in log order. The floor is the lowest offset
+// not done; what is done above it is remembered until the floor passes.
+#ifndef FAULTLINE_GROUP_H
+#define FAULTLINE_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/err.h"
+
+enum {
+    GROUP_WINDOW_MAX = 65536, // offsets between the floor and the cursor at most
+    GROUP_MEMBERS_MAX = 64,
+    GROUP_BACKOFF_MIN_MS = 200, // first retry; doubles, with jitter
+    GROUP_BACKOFF_MAX_MS = 30000,
+    GROUP_ERROR_MAX = 512, // bytes of the last error that are kept
+};
+
+struct group; // opaque
+
+// group_new makes a group that starts at offset floor. name is copied.
+struct group *group_new(const char *name, uint64_t floor);
+void group_destroy(struct group **self_p);
+
+const char *group_name(const struct group *self);
+
+// group_set_retries: failures (nacks) an event may have before it is dead-lettered.
+void group_set_retries(struct group *self, uint32_t retries_max);
+uint32_t group_retries(const struct group *self);
+
+// --- members. member is the caller's number for a session, never 0, never reused.
+
+// group_join adds a member. ERR_EXISTS: it is in. ERR_FULL: GROUP_MEMBERS_MAX are.
+enum err group_join(struct group *self, uint64_t member, uint32_t credit);
+
+// group_leave removes it; what it held is READY again at once, in log order, and its
+// failures are not counted up: losing a consumer is not the event's fault.
+void group_leave(struct group *self, uint64_t member, int64_t now_ms);
+
+// group_set_credit changes how many entries the member may hold; what it holds
+// already stays.
+void group_set_credit(struct group *self, uint64_t member, uint32_t credit);
+
+// --- reading the log
+
+// group_cursor is the next offset the group wants to see; group_wants_more tells
+// whether to offer it now: the window has room, and there is free credit that
+// what is READY does not already use up.
+uint64_t group_cursor(const struct group *self);
+bool group_wants_more(const struct group *self);
+
+// group_offer gives the record at group_cursor and moves the cursor. matches: the
+// group subscribes to its topic; if not it is done at once. key_hash 0: no key.
+void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us);
+
+// --- delivering
+
+struct group_delivery {
+    uint64_t offset;
+    uint64_t member;
+    uint32_t attempt; // deliveries of this offset, this one included
+};
+
+// group_deliver picks the next READY entry, lowest offset first, for a member with
+// credit, members in turn, and marks it HELD. false: nothing to deliver now.
+// Entries whose retry is due at now_ms count as READY.
+bool group_deliver(struct group *self, int64_t now_ms, struct group_delivery *out);
+
+// group_undeliver takes back a delivery that could not be sent: READY again, its
+// attempt not counted.
+void group_undeliver(struct group *self, const struct group_delivery *delivery);
+
+// group_next_due_ms: when the earliest WAITING entry is due, INT64_MAX: none.
+int64_t group_next_due_ms(const struct group *self);
+
+// --- answers. ERR_NOT_FOUND: stale; the member does not hold this attempt of this
+// offset. It is counted and otherwise ignored.
+
+enum err group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt);
+
+// group_nack: a failure. delay_ms negative: GROUP_BACKOFF_MIN_MS doubled for each
+// failure so far, at most GROUP_BACKOFF_MAX_MS, and of that between half and all
+// as random (any number) says. *dying true: retries are used up, the caller must
+// write the dead letter and call group_buried; until then the key stays blocked.
+enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
+                    int64_t delay_ms, uint64_t random, int64_t now_ms, struct bytes error,
+                    bool *dying);
+
+// group_reject: dead-letter it now; as group_nack with *dying true.
+enum err group_reject(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
+                      struct bytes error);
+
+// What a dead letter's headers say of an entry.
+struct group_entry_info {
+    uint64_t offset;
+    uint32_t attempts; // deliveries
+    uint32_t failures; // nacks and rejects
+    const char *error; // the last one, borrowed; "" when none
+    bool waiting;      // WAITING: for its retry at due_ms
+    int64_t due_ms;
+    int64_t first_failed_ms; // 0: never failed
+};
+
+// group_dying_next gives a DYING entry at or above offset from; false: none.
+bool group_dying_next(const struct group *self, uint64_t from, struct group_entry_info *out);
+
+// group_buried: the dead letter of offset is durable; the entry is done.
+void group_buried(struct group *self, uint64_t offset);
+
+// --- state
+
+struct group_stats {
+    uint64_t floor;
+    uint64_t cursor;
+    uint64_t floor_time_us; // when the oldest entry not done was stored; 0: none in the window
+    uint32_t ready, held, waiting, parked, dying, members;
+    uint64_t delivered, redelivered, acked, stale, failed, buried; // since group_new or group_load
+};
+
+void group_stats_get(const struct group *self, struct group_stats *out);
+
+struct group_member_stats {
+    uint64_t member;
+    uint32_t credit;
+    uint32_t held;
+};
+
+// group_members_get fills up to max and returns how many members there are.
+size_t group_members_get(const struct group *self, struct group_member_stats *out, size_t max);
+
+// group_waiting_next gives the entries that have failed and are not done (WAITING, or
+// READY and HELD again after a failure), at or above offset from.
+bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out);
+
+// group_is_dirty: something that group_save keeps has changed since the last
+// group_save.
+bool group_is_dirty(const struct group *self);
+
+// group_save appends the state as text lines to out: floor, ranges done above it,
+// and attempts, failures, error and due time of entries not done that have any.
+// group_load makes a group of it; HELD and READY entries come back by being
+// offered again from the floor, with their counts. now_ms turns the saved delays
+// into due times. ERR_CORRUPT: not what group_save writes.
+void group_save(struct group *self, struct buf *out, int64_t now_ms);
+enum err group_load(struct group **out, struct bytes text, int64_t now_ms);
+
+#endif

@@ -1,0 +1,2 @@
+#include "broker/group.h"
+#include "broker/event_log.h"

@@ -1,0 +1,59 @@
+#include "common/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *or_abort(void *memory)
+{
+    if (memory == NULL) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    return memory;
+}
+
+void *mem_alloc(size_t size)
+{
+    return or_abort(malloc(size == 0 ? 1 : size));
+}
+
+void *mem_calloc(size_t count, size_t size)
+{
+    return or_abort(calloc(count == 0 ? 1 : count, size == 0 ? 1 : size));
+}
+
+void *mem_realloc(void *memory, size_t size)
+{
+    return or_abort(realloc(memory, size == 0 ? 1 : size));
+}
+
+char *mem_strdup(const char *text)
+{
+    return text == NULL ? NULL : or_abort(strdup(text));
+}
+
+char *mem_strndup(const char *text, size_t size)
+{
+    char *copy = mem_alloc(size + 1);
+    memcpy(copy, text, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+char *mem_format(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    const int size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (size < 0) {
+        abort();
+    }
+    char *text = mem_alloc((size_t)size + 1);
+    va_start(args, format);
+    vsnprintf(text, (size_t)size + 1, format, args);
+    va_end(args);
+    return text;
+}

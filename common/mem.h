@@ -1,0 +1,30 @@
+// mem - allocation that cannot fail: out of memory aborts the process.
+//
+// A supervisor or a person starts it again and what was accepted is on disk, so
+// no caller needs a path for it. Free with free().
+#ifndef FAULTLINE_MEM_H
+#define FAULTLINE_MEM_H
+
+#include <stddef.h>
+
+#define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
+
+// mem_alloc returns size uninitialised bytes, at least one.
+void *mem_alloc(size_t size);
+
+// mem_calloc returns count zeroed elements of size bytes.
+void *mem_calloc(size_t count, size_t size);
+
+// mem_realloc resizes memory, which may be NULL, to size bytes.
+void *mem_realloc(void *memory, size_t size);
+
+// mem_strdup copies text; NULL stays NULL.
+char *mem_strdup(const char *text);
+
+// mem_strndup copies the first size bytes of text and ends them with a NUL.
+char *mem_strndup(const char *text, size_t size);
+
+// mem_format returns what printf would print.
+__attribute__((format(printf, 1, 2))) char *mem_format(const char *format, ...);
+
+#endif

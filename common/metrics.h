@@ -1,0 +1,58 @@
+// metrics - counters, gauges and histograms in Prometheus text format 0.0.4.
+//
+//   static const struct metric_def handled = {
+//       .name = "faultline_events_handled_total", .help = "Events handled.",
+//       .kind = METRIC_COUNTER, .label_names = {"topic", "result"}};
+//   metrics_add(metrics, &handled, METRIC_LABELS(topic, "done"), 1);
+//
+// Any thread: a mutex guards the samples.
+#ifndef FAULTLINE_METRICS_H
+#define FAULTLINE_METRICS_H
+
+#include "common/bytes.h"
+
+enum {
+    METRIC_LABELS_MAX = 3,
+    METRIC_SERIES_MAX = 4096, // samples in all; more are dropped and counted in one gauge
+};
+
+enum metric_kind {
+    METRIC_COUNTER,
+    METRIC_GAUGE,
+    METRIC_HISTOGRAM
+};
+
+// A metric is a static const definition; its address is its identity.
+// Histograms have the fixed bounds 0.0001 .. 10 in steps of 1, 2.5, 5 unless
+// bounds (ascending, bounds_count of them) are given.
+struct metric_def {
+    const char *name;
+    const char *help;
+    enum metric_kind kind;
+    const char *label_names[METRIC_LABELS_MAX]; // as many as are not NULL
+    const double *bounds;
+    size_t bounds_count;
+};
+
+#define METRIC_LABELS(...) ((const char *const[METRIC_LABELS_MAX]){__VA_ARGS__})
+#define METRIC_NO_LABELS   ((const char *const[METRIC_LABELS_MAX]){NULL})
+
+struct metrics; // opaque
+
+struct metrics *metrics_new(void);
+void metrics_destroy(struct metrics **self_p);
+
+// metrics_add adds to a counter or gauge; metrics_set sets a gauge, or a counter
+// that is kept elsewhere; metrics_observe puts value into a histogram (seconds
+// for times). Label values are copied at first sight.
+void metrics_add(struct metrics *self, const struct metric_def *def, const char *const *labels,
+                 double value);
+void metrics_set(struct metrics *self, const struct metric_def *def, const char *const *labels,
+                 double value);
+void metrics_observe(struct metrics *self, const struct metric_def *def, const char *const *labels,
+                     double value);
+
+// metrics_format appends all samples as text, HELP and TYPE once a metric.
+void metrics_format(struct metrics *self, struct buf *out);
+
+#endif

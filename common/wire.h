@@ -1,0 +1,135 @@
+// wire - the control frames between a client and the broker, docs/protocol.md.
+//
+// A message is one control frame and, for PUBLISH, ACK, DELIVER and RECORDS, one
+// frame with a batch of entries. Control frame: u8 WIRE_VERSION, u8 type, then
+// the fields of the type in the order of struct wire_control's comments.
+#ifndef FAULTLINE_WIRE_H
+#define FAULTLINE_WIRE_H
+
+#include "common/bytes.h"
+#include "common/err.h"
+#include "common/record.h"
+
+enum {
+    WIRE_VERSION = 1,
+    WIRE_NAME_MAX = 64,    // member and group names: [a-z0-9.-]+
+    WIRE_TOPICS_MAX = 64,  // topics of one group
+    WIRE_BATCH_MAX = 4096, // entries of one batch
+    WIRE_BATCH_BYTES_MAX = 1024 * 1024,
+    WIRE_ERROR_MAX = 1024, // bytes of an error text
+    WIRE_CREDIT_MAX = 4096,
+};
+
+// Upper half: from the broker.
+enum wire_type {
+    WIRE_HELLO = 0x01,      // member, incarnation, heartbeat_ms
+    WIRE_SUBSCRIBE = 0x02,  // group, offset_reset, retries_max, credit, topics
+    WIRE_CREDIT = 0x03,     // credit
+    WIRE_PUBLISH = 0x04,    // request, acks, count | records
+    WIRE_ACK = 0x05,        // count | ack entries
+    WIRE_NACK = 0x06,       // offset, attempt, delay_ms, detail
+    WIRE_REJECT = 0x07,     // offset, attempt, detail
+    WIRE_READ = 0x08,       // request, offset, credit (entries at most)
+    WIRE_BYE = 0x09,        // nothing
+    WIRE_PING = 0x0a,       // nothing; both directions
+    WIRE_WELCOME = 0x81,    // heartbeat_ms, event_bytes_max
+    WIRE_SUBSCRIBED = 0x82, // group, offset (the group's floor)
+    WIRE_PUBLISHED = 0x83,  // request, offset (of the first; the rest follow), count
+    WIRE_DELIVER = 0x84,    // count | delivered entries
+    WIRE_RECORDS = 0x85,    // request, offset (where to read on), end (next offset to be written),
+                            // count | delivered entries
+    WIRE_ERROR = 0x86,      // request (0: none), index (of the bad record), code, detail
+    WIRE_PONG = 0x8a,       // nothing; both directions
+};
+
+// WIRE_ERROR codes, as text on the wire.
+#define WIRE_CODE_MALFORMED      "malformed"         // not this protocol, or a field out of range
+#define WIRE_CODE_NO_SESSION     "no-session"        // HELLO must come first; say it (again)
+#define WIRE_CODE_STALE          "stale-incarnation" // a newer incarnation of this member is here
+#define WIRE_CODE_EVICTED        "evicted"           // a newer incarnation has just arrived
+#define WIRE_CODE_CORRUPT        "corrupt"           // a record's CRC is wrong
+#define WIRE_CODE_TOO_LARGE      "too-large"         // event, batch or name over its limit
+#define WIRE_CODE_FORBIDDEN      "forbidden-topic"   // dead-letter topics are the broker's
+#define WIRE_CODE_DISK_FULL      "disk-full"         // nothing was stored; try again later
+#define WIRE_CODE_LIMIT          "limit-reached"     // sessions, groups or topics
+#define WIRE_CODE_NOT_SUBSCRIBED "not-subscribed"    // ACK, NACK, REJECT, CREDIT without SUBSCRIBE
+#define WIRE_CODE_RANGE          "out-of-range"      // READ below the log's first offset
+
+enum wire_offset_reset {
+    WIRE_EARLIEST = 0,
+    WIRE_LATEST = 1
+};
+enum wire_acks {
+    WIRE_ACKS_NONE = 0,
+    WIRE_ACKS_ALL = 1
+};
+
+#define WIRE_DELAY_DEFAULT UINT32_MAX // NACK: the broker's own back-off
+
+// Every field any type has; a type uses those its comment above names.
+struct wire_control {
+    enum wire_type type;
+    struct bytes member;   // string; HELLO
+    uint64_t incarnation;  // u64; grows with each HELLO of this member name
+    uint32_t heartbeat_ms; // u32; send something at least this often
+    struct bytes group;    // string
+    uint8_t offset_reset;  // u8, enum wire_offset_reset; only for a group that is new
+    uint32_t retries_max;  // u32
+    uint32_t credit;       // u32; deliveries a member may hold unacked
+    uint16_t topics_count; // u16, then each a string
+    struct bytes topics[WIRE_TOPICS_MAX];
+    uint64_t request;         // u64; the client's number, from 1
+    uint8_t acks;             // u8, enum wire_acks
+    uint32_t count;           // u32; entries in the batch frame
+    uint64_t offset;          // u64
+    uint64_t end;             // u64
+    uint32_t attempt;         // u32
+    uint32_t delay_ms;        // u32
+    uint32_t event_bytes_max; // u32
+    uint32_t index;           // u32
+    struct bytes code;        // string
+    struct bytes detail;      // string
+};
+
+// wire_control_append encodes control at the end of out.
+void wire_control_append(struct buf *out, const struct wire_control *control);
+
+// wire_control_parse reads a frame; views borrow from it. ERR_INVALID: another
+// version, an unknown type, a field missing, too long or out of its range, or
+// bytes left over; *problem then says which, in words for the sender.
+enum err wire_control_parse(struct bytes frame, struct wire_control *out, const char **problem);
+
+// An entry of ACK: which delivery was dealt with.
+struct wire_ack {
+    uint64_t offset;
+    uint32_t attempt;
+};
+
+enum {
+    WIRE_ACK_SIZE = 12,
+    WIRE_DELIVERED_HEADER_SIZE = 20
+};
+
+void wire_ack_append(struct buf *out, struct wire_ack ack);
+
+// wire_ack_take moves *rest past one entry. ERR_INVALID: it is cut short.
+enum err wire_ack_take(struct bytes *rest, struct wire_ack *out);
+
+// An entry of DELIVER and RECORDS.
+struct wire_delivered {
+    uint64_t offset;
+    uint64_t time_us; // when the broker stored it, microseconds since 1970
+    uint32_t attempt; // deliveries so far, from 1; 0 in RECORDS
+    struct record record;
+};
+
+// wire_delivered_append encodes header and the record's whole bytes.
+void wire_delivered_append(struct buf *out, const struct wire_delivered *delivered);
+
+// wire_delivered_take: errors as record_take.
+enum err wire_delivered_take(struct bytes *rest, struct wire_delivered *out);
+
+// wire_name_is_valid: [a-z0-9.-], 1 .. WIRE_NAME_MAX bytes.
+bool wire_name_is_valid(struct bytes name);
+
+#endif
