@@ -51,7 +51,6 @@ struct store_row *store_query(struct store *self, const char *sql);
 // store_bind_* bind the next parameter, from the left. Text is copied; NULL is NULL.
 void store_bind_text(struct store_row *row, const char *text);
 void store_bind_int(struct store_row *row, int64_t number);
-void store_bind_blob(struct store_row *row, const void *data, size_t size);
 
 // store_run runs a statement that gives no rows. ERR_OK also when it changed none:
 // ask store_changes.

@@ -1,0 +1,259 @@
+#include "common/store.h"
+
+#include <assert.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+
+enum {
+    STATEMENTS_MAX = 128
+}; // prepared statements; a service has a few dozen
+
+struct store_row {
+    struct store *store; // borrowed
+    const char *sql;     // the constant it was made of
+    sqlite3_stmt *stmt;  // owned
+    int bound;           // parameters bound so far
+};
+
+struct store {
+    sqlite3 *db; // owned
+    struct store_row rows[STATEMENTS_MAX];
+    size_t rows_count;
+    // The statements the store itself runs.
+    struct store_row *begin, *commit, *rollback, *savepoint, *release, *rollback_to;
+};
+
+static const char begin_sql[] = "BEGIN IMMEDIATE";
+static const char commit_sql[] = "COMMIT";
+static const char rollback_sql[] = "ROLLBACK";
+static const char savepoint_sql[] = "SAVEPOINT input";
+static const char release_sql[] = "RELEASE input";
+static const char rollback_to_sql[] = "ROLLBACK TO input";
+
+// WAL and synchronous FULL: a commit is one append to the log and one sync, and
+// survives power loss. The checkpoint is later than the default of 1000 pages,
+// so that a burst does not pay for it several times a second.
+static const char setup_sql[] = "PRAGMA journal_mode = WAL;"
+                                "PRAGMA synchronous = FULL;"
+                                "PRAGMA foreign_keys = ON;"
+                                "PRAGMA wal_autocheckpoint = 4000;";
+
+static enum err err_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return ERR_OK;
+    case SQLITE_CONSTRAINT:
+        return code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_UNIQUE ||
+                       code == SQLITE_CONSTRAINT_ROWID
+                   ? ERR_EXISTS
+                   : ERR_CONFLICT;
+    case SQLITE_FULL:
+        return ERR_FULL;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ERR_TIMEOUT;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_CORRUPT;
+    default:
+        return ERR_IO;
+    }
+}
+
+enum err store_open(struct store **out, const char *path, char **problem)
+{
+    assert(out != NULL && path != NULL && problem != NULL);
+    *out = NULL;
+    *problem = NULL;
+    struct store *self = mem_calloc(1, sizeof *self);
+
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int code = sqlite3_open_v2(path, &self->db, flags, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(self->db, 1);
+        sqlite3_busy_timeout(self->db, STORE_BUSY_MS);
+        code = sqlite3_exec(self->db, setup_sql, NULL, NULL, NULL);
+    }
+    const enum err err = err_of(code);
+    if (err != ERR_OK) {
+        *problem = mem_format("cannot open the database %s: %s. %s",
+                              path,
+                              self->db == NULL ? "out of memory" : sqlite3_errmsg(self->db),
+                              err == ERR_CORRUPT
+                                  ? "The file is damaged: move it away, or put a copy back"
+                                  : "Check that the folder exists, is writable and has space");
+        goto out;
+    }
+    self->begin = store_query(self, begin_sql);
+    self->commit = store_query(self, commit_sql);
+    self->rollback = store_query(self, rollback_sql);
+    self->savepoint = store_query(self, savepoint_sql);
+    self->release = store_query(self, release_sql);
+    self->rollback_to = store_query(self, rollback_to_sql);
+    *out = self;
+    self = NULL;
+
+out:
+    store_destroy(&self);
+    return err;
+}
+
+void store_destroy(struct store **self_p)
+{
+    struct store *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < self->rows_count; i++) {
+        sqlite3_finalize(self->rows[i].stmt);
+    }
+    sqlite3_close(self->db);
+    free(self);
+    *self_p = NULL;
+}
+
+enum err store_exec_script(struct store *self, const char *sql)
+{
+    return err_of(sqlite3_exec(self->db, sql, NULL, NULL, NULL));
+}
+
+static enum err step_once(struct store_row *row)
+{
+    const int code = sqlite3_step(row->stmt);
+    sqlite3_reset(row->stmt);
+    return err_of(code);
+}
+
+enum err store_begin(struct store *self)
+{
+    return step_once(self->begin);
+}
+
+enum err store_commit(struct store *self)
+{
+    return step_once(self->commit);
+}
+
+void store_rollback(struct store *self)
+{
+    // Some failures (disk full) have rolled back already.
+    if (!sqlite3_get_autocommit(self->db)) {
+        (void)step_once(self->rollback);
+    }
+}
+
+enum err store_savepoint(struct store *self)
+{
+    return step_once(self->savepoint);
+}
+
+enum err store_release(struct store *self)
+{
+    return step_once(self->release);
+}
+
+enum err store_rollback_to(struct store *self)
+{
+    const enum err err = step_once(self->rollback_to);
+    return err == ERR_OK ? step_once(self->release) : err;
+}
+
+struct store_row *store_query(struct store *self, const char *sql)
+{
+    for (size_t i = 0; i < self->rows_count; i++) {
+        struct store_row *row = &self->rows[i];
+        if (row->sql == sql) {
+            sqlite3_reset(row->stmt);
+            row->bound = 0;
+            return row;
+        }
+    }
+    assert(self->rows_count < STATEMENTS_MAX);
+    struct store_row *row = &self->rows[self->rows_count];
+    *row = (struct store_row){.store = self, .sql = sql};
+    const int code =
+        sqlite3_prepare_v3(self->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &row->stmt, NULL);
+    if (code != SQLITE_OK) {
+        fprintf(stderr, "cannot prepare \"%s\": %s\n", sql, sqlite3_errmsg(self->db));
+        abort();
+    }
+    self->rows_count++;
+    return row;
+}
+
+static void bind_check(struct store_row *row, int code)
+{
+    if (code != SQLITE_OK) {
+        fprintf(stderr, "parameter %d of \"%s\": %s\n", row->bound, row->sql, sqlite3_errstr(code));
+        abort();
+    }
+}
+
+void store_bind_text(struct store_row *row, const char *text)
+{
+    bind_check(row, sqlite3_bind_text(row->stmt, ++row->bound, text, -1, SQLITE_TRANSIENT));
+}
+
+void store_bind_int(struct store_row *row, int64_t number)
+{
+    bind_check(row, sqlite3_bind_int64(row->stmt, ++row->bound, number));
+}
+
+enum err store_run(struct store_row *row)
+{
+    assert(row->bound == sqlite3_bind_parameter_count(row->stmt));
+    return step_once(row);
+}
+
+int64_t store_changes(const struct store *self)
+{
+    return sqlite3_changes64(self->db);
+}
+
+enum err store_next(struct store_row *row)
+{
+    assert(row->bound == sqlite3_bind_parameter_count(row->stmt));
+    const int code = sqlite3_step(row->stmt);
+    if (code == SQLITE_ROW) {
+        return ERR_OK;
+    }
+    sqlite3_reset(row->stmt);
+    return code == SQLITE_DONE ? ERR_NOT_FOUND : err_of(code);
+}
+
+void store_done(struct store_row *row)
+{
+    sqlite3_reset(row->stmt);
+}
+
+const char *store_text(struct store_row *row, int column)
+{
+    return (const char *)sqlite3_column_text(row->stmt, column);
+}
+
+int64_t store_int(struct store_row *row, int column)
+{
+    return sqlite3_column_int64(row->stmt, column);
+}
+
+bool store_is_null(struct store_row *row, int column)
+{
+    return sqlite3_column_type(row->stmt, column) == SQLITE_NULL;
+}
+
+const char *store_last_error(const struct store *self)
+{
+    return sqlite3_errmsg(self->db);
+}
+
+int64_t store_last_id(const struct store *self)
+{
+    return sqlite3_last_insert_rowid(self->db);
+}

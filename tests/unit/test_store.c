@@ -1,0 +1,136 @@
+// The store turns SQLite's many ways to fail into the few that a rule expects.
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/store.h"
+
+static const char schema_sql[] =
+    "CREATE TABLE stock (sku TEXT PRIMARY KEY, available INTEGER NOT NULL CHECK (available >= 0))";
+static const char insert_sql[] = "INSERT INTO stock (sku, available) VALUES (?, ?)";
+static const char select_sql[] = "SELECT sku, available FROM stock ORDER BY sku";
+static const char update_sql[] = "UPDATE stock SET available = available - ? WHERE sku = ?";
+
+static char folder[] = "/tmp/faultline-store-XXXXXX";
+static char path[64];
+static struct store *store;
+
+static void setup(void)
+{
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/test.db", folder);
+    char *problem = NULL;
+    cr_assert_eq(store_open(&store, path, &problem), ERR_OK, "%s", problem);
+    cr_assert_eq(store_exec_script(store, schema_sql), ERR_OK);
+}
+
+static void teardown(void)
+{
+    store_destroy(&store);
+    char command[96];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(store, .init = setup, .fini = teardown);
+
+static enum err insert(const char *sku, int64_t available)
+{
+    struct store_row *row = store_query(store, insert_sql);
+    store_bind_text(row, sku);
+    store_bind_int(row, available);
+    return store_run(row);
+}
+
+static int64_t count(void)
+{
+    struct store_row *row = store_query(store, select_sql);
+    int64_t rows = 0;
+    while (store_next(row) == ERR_OK) {
+        rows++;
+    }
+    return rows;
+}
+
+Test(store, a_taken_key_is_exists_and_a_broken_check_is_conflict)
+{
+    cr_expect_eq(insert("moka-pot", 3), ERR_OK);
+    cr_expect_eq(insert("moka-pot", 4), ERR_EXISTS);
+    cr_expect_eq(insert("grinder", -1), ERR_CONFLICT);
+
+    struct store_row *row = store_query(store, update_sql);
+    store_bind_int(row, 4);
+    store_bind_text(row, "moka-pot");
+    cr_expect_eq(store_run(row), ERR_CONFLICT);
+    cr_expect_eq(count(), 1);
+}
+
+Test(store, no_row_left_is_not_found)
+{
+    cr_expect_eq(insert("moka-pot", 3), ERR_OK);
+    struct store_row *row = store_query(store, select_sql);
+    cr_expect_eq(store_next(row), ERR_OK);
+    cr_expect_str_eq(store_text(row, 0), "moka-pot");
+    cr_expect_eq(store_int(row, 1), 3);
+    cr_expect_eq(store_next(row), ERR_NOT_FOUND);
+}
+
+Test(store, a_rolled_back_savepoint_takes_only_its_own_changes)
+{
+    cr_assert_eq(store_begin(store), ERR_OK);
+    cr_assert_eq(store_savepoint(store), ERR_OK);
+    cr_assert_eq(insert("kept", 1), ERR_OK);
+    cr_assert_eq(store_release(store), ERR_OK);
+    cr_assert_eq(store_savepoint(store), ERR_OK);
+    cr_assert_eq(insert("dropped", 1), ERR_OK);
+    cr_assert_eq(store_rollback_to(store), ERR_OK);
+    cr_assert_eq(store_commit(store), ERR_OK);
+    cr_expect_eq(count(), 1);
+}
+
+Test(store, a_rollback_takes_everything)
+{
+    cr_assert_eq(store_begin(store), ERR_OK);
+    cr_assert_eq(insert("dropped", 1), ERR_OK);
+    store_rollback(store);
+    cr_expect_eq(count(), 0);
+}
+
+Test(store, what_was_committed_is_there_after_opening_again)
+{
+    cr_assert_eq(insert("kept", 1), ERR_OK);
+    store_destroy(&store);
+    char *problem = NULL;
+    cr_assert_eq(store_open(&store, path, &problem), ERR_OK);
+    cr_expect_eq(count(), 1);
+}
+
+Test(store, a_file_that_is_no_database_is_corrupt_and_named)
+{
+    store_destroy(&store);
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    for (int i = 0; i < 200; i++) {
+        fputs("this is no database, not at all. ", file);
+    }
+    fclose(file);
+
+    char *problem = NULL;
+    cr_expect_eq(store_open(&store, path, &problem), ERR_CORRUPT);
+    cr_expect_null(store);
+    cr_assert_not_null(problem);
+    cr_expect_not_null(strstr(problem, path));
+    free(problem);
+}
+
+Test(store, a_folder_that_is_missing_is_io_and_named)
+{
+    struct store *other = NULL;
+    char *problem = NULL;
+    cr_expect_eq(store_open(&other, "/nonexistent/folder/test.db", &problem), ERR_IO);
+    cr_expect_null(other);
+    cr_assert_not_null(problem);
+    free(problem);
+}
