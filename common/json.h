@@ -10,6 +10,7 @@
 
 enum {
     JSON_DEPTH_MAX = 32,
+    JSON_NUMBER_MAX = 63, // characters of a number: what cJSON reads
     JSON_PATH_SIZE = 96,
     JSON_REASON_SIZE = 160
 };
@@ -20,14 +21,20 @@ struct json_problem {
     char reason[JSON_REASON_SIZE]; // "must be a whole number from 1 to 1000"
 };
 
-// json_parse parses exactly one value. ERR_INVALID: not JSON, text behind it, not
-// UTF-8, an object that names a member twice, or nested deeper than
+// json_parse parses exactly one value. ERR_INVALID: not JSON (RFC 8259), text behind
+// it, not UTF-8, a string with U+0000 in it, a number too long or too large for a
+// double, an object that names a member twice, or nested deeper than
 // JSON_DEPTH_MAX; problem says which. The caller owns *out.
 enum err json_parse(struct bytes text, cJSON **out, struct json_problem *problem);
 
 // json_problem_set fills problem; reason is a printf format.
 __attribute__((format(printf, 3, 4))) void
 json_problem_set(struct json_problem *problem, const char *field, const char *reason, ...);
+
+// json_append writes value at the end of out, without white space; whole numbers
+// within 2^53 without exponent. json_append_text writes text (UTF-8) as a JSON string.
+void json_append(struct buf *out, const cJSON *value);
+void json_append_text(struct buf *out, const char *text);
 
 // The getters read member name of object; path, "" at the top, is the object's own
 // path. ERR_INVALID: missing, of another type or out of range; problem is filled.

@@ -17,8 +17,8 @@ struct trace_context {
     unsigned flags; // 1: sampled
 };
 
-// trace_parse reads a traceparent. ERR_INVALID: malformed, version ff, or an id of
-// zeros; *out is then empty. Versions above 00 are read by their first 55 characters.
+// trace_parse reads a traceparent. ERR_INVALID: NULL, malformed, version ff, or an id
+// of zeros; *out is then empty. Versions above 00 are read by their first 55 characters.
 enum err trace_parse(struct trace_context *out, const char *traceparent);
 
 // trace_child makes a new span in parent's trace; an empty parent starts a trace.

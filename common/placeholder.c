@@ -1,5 +1,0 @@
-#include "common/http_server.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/money.h"
-#include "common/wire.h"
