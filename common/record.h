@@ -13,6 +13,8 @@
 #ifndef FAULTLINE_RECORD_H
 #define FAULTLINE_RECORD_H
 
+#include <stdbool.h>
+
 #include "common/bytes.h"
 #include "common/err.h"
 
@@ -35,14 +37,17 @@ struct record {
     struct bytes whole; // all of it, header included
 };
 
-// record_append encodes the parts (whole is ignored) at the end of out.
-// ERR_INVALID: a part is empty that may not be, or over its limit; ERR_TOO_LARGE:
-// the record would pass RECORD_SIZE_MAX. On an error out is unchanged.
+// record_append encodes the parts (whole is ignored) at the end of out; they must
+// not lie in out itself. ERR_INVALID: a part is empty that may not be, or over its
+// limit, or the topic is no topic; ERR_TOO_LARGE: the record would pass
+// RECORD_SIZE_MAX. On an error out is unchanged.
 enum err record_append(struct buf *out, const struct record *record);
 
 // record_take parses the record at the start of *rest and moves *rest past it.
-// ERR_INVALID: no well-formed record lies there. ERR_CORRUPT: the CRC differs.
-// On an error *rest is unchanged.
+// ERR_INVALID: no well-formed record lies there (sizes that do not fit, a topic that
+// is no topic). ERR_CORRUPT: the CRC differs; the sizes fit, so load_u32(rest->data)
+// is where the next one would start. On an error *rest and *out are unchanged.
+// Whether headers are JSON is not looked at.
 enum err record_take(struct bytes *rest, struct record *out);
 
 // record_topic_is_valid: kebab-case words joined by dots, [a-z0-9.-], not empty

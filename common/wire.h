@@ -6,6 +6,8 @@
 #ifndef FAULTLINE_WIRE_H
 #define FAULTLINE_WIRE_H
 
+#include <stdbool.h>
+
 #include "common/bytes.h"
 #include "common/err.h"
 #include "common/record.h"
@@ -18,6 +20,9 @@ enum {
     WIRE_BATCH_BYTES_MAX = 1024 * 1024,
     WIRE_ERROR_MAX = 1024, // bytes of an error text
     WIRE_CREDIT_MAX = 4096,
+    WIRE_HEARTBEAT_MIN_MS = 50,
+    WIRE_HEARTBEAT_MAX_MS = 60000,
+    WIRE_MISSES_MAX = 3, // heartbeats without a message until a side counts as gone
 };
 
 // Upper half: from the broker.
@@ -30,8 +35,8 @@ enum wire_type {
     WIRE_NACK = 0x06,       // offset, attempt, delay_ms, detail
     WIRE_REJECT = 0x07,     // offset, attempt, detail
     WIRE_READ = 0x08,       // request, offset, credit (entries at most)
-    WIRE_BYE = 0x09,        // nothing
-    WIRE_PING = 0x0a,       // nothing; both directions
+    WIRE_BYE = 0x09,        // nothing; both directions: the broker answers it, or it stops
+    WIRE_PING = 0x0a,       // nothing; both directions, answered with PONG
     WIRE_WELCOME = 0x81,    // heartbeat_ms, event_bytes_max
     WIRE_SUBSCRIBED = 0x82, // group, offset (the group's floor)
     WIRE_PUBLISHED = 0x83,  // request, offset (of the first; the rest follow), count
@@ -41,6 +46,8 @@ enum wire_type {
     WIRE_ERROR = 0x86,      // request (0: none), index (of the bad record), code, detail
     WIRE_PONG = 0x8a,       // nothing; both directions
 };
+
+#define WIRE_INDEX_NONE UINT32_MAX // ERROR: it is about the message, not about one record
 
 // WIRE_ERROR codes, as text on the wire.
 #define WIRE_CODE_MALFORMED      "malformed"         // not this protocol, or a field out of range
@@ -71,7 +78,7 @@ struct wire_control {
     enum wire_type type;
     struct bytes member;   // string; HELLO
     uint64_t incarnation;  // u64; grows with each HELLO of this member name
-    uint32_t heartbeat_ms; // u32; send something at least this often
+    uint32_t heartbeat_ms; // u32; HELLO: asked for, WELCOME: what holds, both ways
     struct bytes group;    // string
     uint8_t offset_reset;  // u8, enum wire_offset_reset; only for a group that is new
     uint32_t retries_max;  // u32
@@ -91,13 +98,25 @@ struct wire_control {
     struct bytes detail;      // string
 };
 
-// wire_control_append encodes control at the end of out.
+// wire_control_append encodes control at the end of out. A field out of its range is
+// the caller's mistake and aborts.
 void wire_control_append(struct buf *out, const struct wire_control *control);
 
 // wire_control_parse reads a frame; views borrow from it. ERR_INVALID: another
 // version, an unknown type, a field missing, too long or out of its range, or
-// bytes left over; *problem then says which, in words for the sender.
+// bytes left over; *problem then says which, in words for the sender (static text).
+// On an error fields of *out that were read keep what was read: request, when that
+// far, names the message in an ERROR; it is 0 otherwise.
 enum err wire_control_parse(struct bytes frame, struct wire_control *out, const char **problem);
+
+// wire_type_name returns a type's name ("PUBLISH"), "unknown" for what is none.
+const char *wire_type_name(enum wire_type type);
+
+// wire_type_has_batch: the control frame is followed by one frame with a batch.
+bool wire_type_has_batch(enum wire_type type);
+
+// wire_type_is_from_client: a client may send it (PING, PONG and BYE: both sides).
+bool wire_type_is_from_client(enum wire_type type);
 
 // An entry of ACK: which delivery was dealt with.
 struct wire_ack {
@@ -112,7 +131,8 @@ enum {
 
 void wire_ack_append(struct buf *out, struct wire_ack ack);
 
-// wire_ack_take moves *rest past one entry. ERR_INVALID: it is cut short.
+// wire_ack_take moves *rest past one entry. ERR_INVALID: it is cut short, or its
+// attempt is 0; *rest is unchanged.
 enum err wire_ack_take(struct bytes *rest, struct wire_ack *out);
 
 // An entry of DELIVER and RECORDS.
@@ -126,7 +146,9 @@ struct wire_delivered {
 // wire_delivered_append encodes header and the record's whole bytes.
 void wire_delivered_append(struct buf *out, const struct wire_delivered *delivered);
 
-// wire_delivered_take: errors as record_take.
+// wire_delivered_take moves *rest past one entry. ERR_INVALID: none lies there; *rest
+// is unchanged. ERR_CORRUPT: the record's CRC differs; *rest has moved, and *out
+// says which delivery it was, with record.whole alone.
 enum err wire_delivered_take(struct bytes *rest, struct wire_delivered *out);
 
 // wire_name_is_valid: [a-z0-9.-], 1 .. WIRE_NAME_MAX bytes.

@@ -1,0 +1,363 @@
+#include "common/wire.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#include "common/mem.h"
+
+// What a field may be, apart from its size.
+enum kind {
+    KIND_U8,
+    KIND_U32,
+    KIND_U64,
+    KIND_NAME, // a string, as wire_name_is_valid
+    KIND_TEXT, // a string of min .. max bytes
+    KIND_TOPICS,
+};
+
+enum field_id {
+    END, // ends the list of a type
+    MEMBER,
+    INCARNATION,
+    HEARTBEAT_MS,
+    GROUP,
+    OFFSET_RESET,
+    RETRIES_MAX,
+    CREDIT,
+    TOPICS,
+    REQUEST,
+    REQUEST_OR_NONE,
+    ACKS,
+    COUNT,
+    COUNT_OR_NONE,
+    OFFSET,
+    END_OFFSET,
+    ATTEMPT,
+    DELAY_MS,
+    EVENT_BYTES_MAX,
+    INDEX,
+    CODE,
+    DETAIL,
+    FIELD_COUNT,
+};
+
+struct field {
+    enum kind kind;
+    size_t at; // in struct wire_control
+    uint64_t min, max;
+    const char *problem; // when it is out of its range
+};
+
+#define AT(member) offsetof(struct wire_control, member)
+
+static const struct field fields[FIELD_COUNT] = {
+    [MEMBER] = {KIND_NAME, AT(member), 0, 0, "member must be 1 to 64 of a-z 0-9 . -"},
+    [INCARNATION] = {KIND_U64, AT(incarnation), 1, UINT64_MAX, "incarnation must not be 0"},
+    [HEARTBEAT_MS] = {KIND_U32,
+                      AT(heartbeat_ms),
+                      WIRE_HEARTBEAT_MIN_MS,
+                      WIRE_HEARTBEAT_MAX_MS,
+                      "heartbeat_ms must be 50 to 60000"},
+    [GROUP] = {KIND_NAME, AT(group), 0, 0, "group must be 1 to 64 of a-z 0-9 . -"},
+    [OFFSET_RESET] =
+        {KIND_U8, AT(offset_reset), 0, WIRE_LATEST, "offset_reset must be 0 (earliest) or 1"},
+    [RETRIES_MAX] = {KIND_U32, AT(retries_max), 0, UINT32_MAX, ""},
+    [CREDIT] = {KIND_U32, AT(credit), 0, WIRE_CREDIT_MAX, "credit must be 0 to 4096"},
+    [TOPICS] = {KIND_TOPICS,
+                AT(topics),
+                1,
+                WIRE_TOPICS_MAX,
+                "topics must be 1 to 64, each 1 to 128 of a-z 0-9 . -"},
+    [REQUEST] = {KIND_U64, AT(request), 1, UINT64_MAX, "request must not be 0"},
+    [REQUEST_OR_NONE] = {KIND_U64, AT(request), 0, UINT64_MAX, ""},
+    [ACKS] = {KIND_U8, AT(acks), 0, WIRE_ACKS_ALL, "acks must be 0 (none) or 1 (all)"},
+    [COUNT] = {KIND_U32, AT(count), 1, WIRE_BATCH_MAX, "count must be 1 to 4096"},
+    [COUNT_OR_NONE] = {KIND_U32, AT(count), 0, WIRE_BATCH_MAX, "count must be 0 to 4096"},
+    [OFFSET] = {KIND_U64, AT(offset), 0, UINT64_MAX, ""},
+    [END_OFFSET] = {KIND_U64, AT(end), 0, UINT64_MAX, ""},
+    [ATTEMPT] = {KIND_U32, AT(attempt), 1, UINT32_MAX, "attempt must not be 0"},
+    [DELAY_MS] = {KIND_U32, AT(delay_ms), 0, UINT32_MAX, ""},
+    [EVENT_BYTES_MAX] =
+        {KIND_U32, AT(event_bytes_max), 1, RECORD_SIZE_MAX, "event_bytes_max must be 1 to 262144"},
+    [INDEX] = {KIND_U32, AT(index), 0, UINT32_MAX, ""},
+    [CODE] = {KIND_TEXT, AT(code), 1, WIRE_NAME_MAX, "code must be 1 to 64 bytes"},
+    [DETAIL] = {KIND_TEXT, AT(detail), 0, WIRE_ERROR_MAX, "detail must be at most 1024 bytes"},
+};
+
+enum direction {
+    FROM_CLIENT = 1,
+    FROM_BROKER = 2,
+    FROM_BOTH = 3
+};
+
+enum {
+    TYPE_FIELDS_MAX = 8 // END included
+};
+
+// The grammar: what follows version and type, in this order.
+struct layout {
+    enum wire_type type;
+    enum direction direction;
+    bool has_batch;
+    const char *name;
+    enum field_id fields[TYPE_FIELDS_MAX];
+};
+
+static const struct layout layouts[] = {
+    {WIRE_HELLO, FROM_CLIENT, false, "HELLO", {MEMBER, INCARNATION, HEARTBEAT_MS}},
+    {WIRE_SUBSCRIBE,
+     FROM_CLIENT,
+     false,
+     "SUBSCRIBE",
+     {GROUP, OFFSET_RESET, RETRIES_MAX, CREDIT, TOPICS}},
+    {WIRE_CREDIT, FROM_CLIENT, false, "CREDIT", {CREDIT}},
+    {WIRE_PUBLISH, FROM_CLIENT, true, "PUBLISH", {REQUEST, ACKS, COUNT}},
+    {WIRE_ACK, FROM_CLIENT, true, "ACK", {COUNT}},
+    {WIRE_NACK, FROM_CLIENT, false, "NACK", {OFFSET, ATTEMPT, DELAY_MS, DETAIL}},
+    {WIRE_REJECT, FROM_CLIENT, false, "REJECT", {OFFSET, ATTEMPT, DETAIL}},
+    {WIRE_READ, FROM_CLIENT, false, "READ", {REQUEST, OFFSET, CREDIT}},
+    {WIRE_BYE, FROM_BOTH, false, "BYE", {END}},
+    {WIRE_PING, FROM_BOTH, false, "PING", {END}},
+    {WIRE_WELCOME, FROM_BROKER, false, "WELCOME", {HEARTBEAT_MS, EVENT_BYTES_MAX}},
+    {WIRE_SUBSCRIBED, FROM_BROKER, false, "SUBSCRIBED", {GROUP, OFFSET}},
+    {WIRE_PUBLISHED, FROM_BROKER, false, "PUBLISHED", {REQUEST, OFFSET, COUNT}},
+    {WIRE_DELIVER, FROM_BROKER, true, "DELIVER", {COUNT}},
+    {WIRE_RECORDS, FROM_BROKER, true, "RECORDS", {REQUEST, OFFSET, END_OFFSET, COUNT_OR_NONE}},
+    {WIRE_ERROR, FROM_BROKER, false, "ERROR", {REQUEST_OR_NONE, INDEX, CODE, DETAIL}},
+    {WIRE_PONG, FROM_BOTH, false, "PONG", {END}},
+};
+
+static const struct layout *layout_of(unsigned type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
+        if ((unsigned)layouts[i].type == type) {
+            return &layouts[i];
+        }
+    }
+    return NULL;
+}
+
+const char *wire_type_name(enum wire_type type)
+{
+    const struct layout *layout = layout_of(type);
+    return layout == NULL ? "unknown" : layout->name;
+}
+
+bool wire_type_has_batch(enum wire_type type)
+{
+    const struct layout *layout = layout_of(type);
+    return layout != NULL && layout->has_batch;
+}
+
+bool wire_type_is_from_client(enum wire_type type)
+{
+    const struct layout *layout = layout_of(type);
+    return layout != NULL && (layout->direction & FROM_CLIENT) != 0;
+}
+
+bool wire_name_is_valid(struct bytes name)
+{
+    return name.size <= WIRE_NAME_MAX && record_topic_is_valid(name); // the same alphabet
+}
+
+static bool topics_are_valid(const struct wire_control *control)
+{
+    if (control->topics_count < 1 || control->topics_count > WIRE_TOPICS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < control->topics_count; i++) {
+        if (!record_topic_is_valid(control->topics[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_between(uint64_t value, const struct field *field)
+{
+    return value >= field->min && value <= field->max;
+}
+
+static bool field_is_valid(const struct field *field, const struct wire_control *control)
+{
+    const void *value = (const char *)control + field->at;
+    switch (field->kind) {
+    case KIND_U8:
+        return is_between(*(const uint8_t *)value, field);
+    case KIND_U32:
+        return is_between(*(const uint32_t *)value, field);
+    case KIND_U64:
+        return is_between(*(const uint64_t *)value, field);
+    case KIND_NAME:
+        return wire_name_is_valid(*(const struct bytes *)value);
+    case KIND_TEXT:
+        return is_between(((const struct bytes *)value)->size, field);
+    case KIND_TOPICS:
+        return topics_are_valid(control);
+    }
+    return false;
+}
+
+static void string_put(struct buf *out, struct bytes text)
+{
+    buf_put_u16(out, (uint16_t)text.size);
+    buf_put(out, text.data, text.size);
+}
+
+static void field_put(struct buf *out, const struct field *field,
+                      const struct wire_control *control)
+{
+    const void *value = (const char *)control + field->at;
+    switch (field->kind) {
+    case KIND_U8:
+        buf_put_u8(out, *(const uint8_t *)value);
+        break;
+    case KIND_U32:
+        buf_put_u32(out, *(const uint32_t *)value);
+        break;
+    case KIND_U64:
+        buf_put_u64(out, *(const uint64_t *)value);
+        break;
+    case KIND_NAME:
+    case KIND_TEXT:
+        string_put(out, *(const struct bytes *)value);
+        break;
+    case KIND_TOPICS:
+        buf_put_u16(out, control->topics_count);
+        for (size_t i = 0; i < control->topics_count; i++) {
+            string_put(out, control->topics[i]);
+        }
+        break;
+    }
+}
+
+static void field_take(struct reader *reader, const struct field *field,
+                       struct wire_control *control)
+{
+    void *value = (char *)control + field->at;
+    switch (field->kind) {
+    case KIND_U8:
+        *(uint8_t *)value = reader_u8(reader);
+        break;
+    case KIND_U32:
+        *(uint32_t *)value = reader_u32(reader);
+        break;
+    case KIND_U64:
+        *(uint64_t *)value = reader_u64(reader);
+        break;
+    case KIND_NAME:
+    case KIND_TEXT:
+        *(struct bytes *)value = reader_string(reader);
+        break;
+    case KIND_TOPICS:
+        control->topics_count = reader_u16(reader);
+        for (size_t i = 0; i < control->topics_count && i < WIRE_TOPICS_MAX; i++) {
+            control->topics[i] = reader_string(reader);
+        }
+        break;
+    }
+}
+
+void wire_control_append(struct buf *out, const struct wire_control *control)
+{
+    assert(out != NULL);
+    assert(control != NULL);
+    const struct layout *layout = layout_of(control->type);
+    assert(layout != NULL);
+    buf_put_u8(out, WIRE_VERSION);
+    buf_put_u8(out, (uint8_t)control->type);
+    for (const enum field_id *id = layout->fields; *id != END; id++) {
+        assert(field_is_valid(&fields[*id], control));
+        field_put(out, &fields[*id], control);
+    }
+}
+
+enum err wire_control_parse(struct bytes frame, struct wire_control *out, const char **problem)
+{
+    assert(out != NULL);
+    assert(problem != NULL);
+    *out = (struct wire_control){0};
+    *problem = NULL;
+    struct reader reader = {.rest = frame};
+    const unsigned version = reader_u8(&reader);
+    const unsigned type = reader_u8(&reader);
+    if (reader.failed) {
+        *problem = "the control frame is shorter than version and type";
+        return ERR_INVALID;
+    }
+    if (version != WIRE_VERSION) {
+        *problem = "the protocol version is not 1";
+        return ERR_INVALID;
+    }
+    const struct layout *layout = layout_of(type);
+    if (layout == NULL) {
+        *problem = "the message type is unknown";
+        return ERR_INVALID;
+    }
+    out->type = layout->type;
+    for (const enum field_id *id = layout->fields; *id != END; id++) {
+        field_take(&reader, &fields[*id], out);
+        if (reader.failed) {
+            *problem = "the control frame ends before its last field";
+            return ERR_INVALID;
+        }
+        if (!field_is_valid(&fields[*id], out)) {
+            *problem = fields[*id].problem;
+            return ERR_INVALID;
+        }
+    }
+    if (reader.rest.size > 0) {
+        *problem = "bytes are left over behind the last field";
+        return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
+void wire_ack_append(struct buf *out, struct wire_ack ack)
+{
+    buf_put_u64(out, ack.offset);
+    buf_put_u32(out, ack.attempt);
+}
+
+enum err wire_ack_take(struct bytes *rest, struct wire_ack *out)
+{
+    struct reader reader = {.rest = *rest};
+    struct wire_ack ack = {.offset = reader_u64(&reader)};
+    ack.attempt = reader_u32(&reader);
+    if (reader.failed || ack.attempt == 0) {
+        return ERR_INVALID;
+    }
+    *out = ack;
+    *rest = reader.rest;
+    return ERR_OK;
+}
+
+void wire_delivered_append(struct buf *out, const struct wire_delivered *delivered)
+{
+    buf_reserve(out, WIRE_DELIVERED_HEADER_SIZE + delivered->record.whole.size);
+    buf_put_u64(out, delivered->offset);
+    buf_put_u64(out, delivered->time_us);
+    buf_put_u32(out, delivered->attempt);
+    buf_put(out, delivered->record.whole.data, delivered->record.whole.size);
+}
+
+enum err wire_delivered_take(struct bytes *rest, struct wire_delivered *out)
+{
+    struct reader reader = {.rest = *rest};
+    struct wire_delivered delivered = {.offset = reader_u64(&reader)};
+    delivered.time_us = reader_u64(&reader);
+    delivered.attempt = reader_u32(&reader);
+    if (reader.failed) {
+        return ERR_INVALID;
+    }
+    const enum err err = record_take(&reader.rest, &delivered.record);
+    if (err == ERR_CORRUPT) {
+        // Its sizes fit, so the next entry can be found.
+        delivered.record.whole = reader_bytes(&reader, load_u32(reader.rest.data));
+    } else if (err != ERR_OK) {
+        return err;
+    }
+    *out = delivered;
+    *rest = reader.rest;
+    return err;
+}
