@@ -30,9 +30,11 @@ struct setting {
 
 struct config; // opaque; values are fixed once loaded
 
-// config_load reads every setting of the tables (an array of count, ended by a
-// setting without a name) from the environment. ERR_INVALID: *problem, which the
-// caller frees, says which setting, its value and what it may be.
+// config_load reads every setting of the tables (tables_count tables, each ended by
+// a setting without a name) from the environment. A variable that is empty counts
+// as not set. Tables are borrowed and must outlive the config; a name may be in
+// them once. ERR_INVALID: *problem, which the caller frees, says which setting, its
+// value and what it may be; *out is NULL.
 enum err config_load(struct config **out, const struct setting *const *tables, size_t tables_count,
                      char **problem);
 void config_destroy(struct config **self_p);
@@ -43,7 +45,8 @@ const char *config_text(const struct config *self, const char *name);
 int64_t config_int(const struct config *self, const char *name);
 bool config_bool(const struct config *self, const char *name);
 
-// config_print_help writes the tables: name, default, unit, help.
+// config_print_help writes the tables as one, aligned: name, default, unit, help and
+// what the value may be.
 void config_print_help(const struct setting *const *tables, size_t tables_count, FILE *out);
 
 #endif

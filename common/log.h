@@ -4,7 +4,8 @@
 //   log_info("event handled", LOG_STR("topic", topic), LOG_INT("offset", offset), LOG_END);
 //
 // Lines gather in a buffer; log_flush writes them with one write(2). A process's
-// core thread flushes once a batch; lines of level warn and above flush at once.
+// core thread flushes once a batch; lines of level warn and above flush at once,
+// and so do 64 KiB of lines, and exit().
 // The one deliberate piece of process-wide state in common. Any thread.
 #ifndef FAULTLINE_LOG_H
 #define FAULTLINE_LOG_H
@@ -45,12 +46,14 @@ struct log_field {
 #define LOG_END ((struct log_field){.kind = LOG_FIELD_END})
 
 // log_open names the process (copied) and sets what is written. format is "json"
-// or "text", level "debug", "info", "warn" or "error". ERR_INVALID: neither.
+// or "text", level "debug", "info", "warn" or "error". ERR_INVALID: neither. Text is
+// coloured when standard output is a terminal and NO_COLOR is not set.
 // Before it, lines carry the name "faultline" and go out as JSON from info on.
 enum err log_open(const char *service, const char *format, const char *level);
 
 // log_write adds a line: ts, level, service, msg, then the fields up to LOG_END.
-// Text is escaped, bytes that are not UTF-8 become U+FFFD.
+// Text is escaped, bytes that are not UTF-8 become U+FFFD. Names of fields are
+// written as they are: constants without quotes. errno is kept.
 void log_write(enum log_level level, const char *msg, const struct log_field *fields);
 
 // log_flush writes what has gathered. A reader that went away loses lines, never
@@ -66,13 +69,17 @@ void log_flush(void);
 // they and their fields are an interface. All carry correlation_id (the order or
 // transfer id) where there is one.
 //
-//   request answered   method path status duration_us request_id trace_id span_id parent_span_id
-//   call answered      target method path status duration_us attempt error trace_id span_id
-//   parent_span_id event stored       event_id topic causation_id trace_id event published event_id
-//   topic offset event handled      event_id topic offset attempt duration_us result (done |
-//   duplicate) event failed       event_id topic offset attempt duration_us error event
-//   dead-lettered  event_id topic offset attempt group error   (the broker's) status changed
-//   event_id (its cause) status reason
+// clang-format off
+//   request answered     method path status duration_us request_id trace_id span_id parent_span_id
+//   call answered        target method path status duration_us attempt error trace_id span_id
+//                        parent_span_id
+//   event stored         event_id topic causation_id trace_id
+//   event published      event_id topic offset
+//   event handled        event_id topic offset attempt duration_us result (done | duplicate)
+//   event failed         event_id topic offset attempt duration_us error
+//   event dead-lettered  event_id topic offset attempt group error   (the broker's)
+//   status changed       event_id (its cause) status reason
+// clang-format on
 #define LOG_REQUEST_ANSWERED    "request answered"
 #define LOG_CALL_ANSWERED       "call answered"
 #define LOG_EVENT_STORED        "event stored"

@@ -13,7 +13,8 @@
 
 enum {
     METRIC_LABELS_MAX = 3,
-    METRIC_SERIES_MAX = 4096, // samples in all; more are dropped and counted in one gauge
+    METRIC_SERIES_MAX = 4096, // series in all, a histogram being one; updates of more are
+                              // dropped and counted in faultline_metrics_dropped_total
 };
 
 enum metric_kind {
@@ -44,7 +45,8 @@ void metrics_destroy(struct metrics **self_p);
 
 // metrics_add adds to a counter or gauge; metrics_set sets a gauge, or a counter
 // that is kept elsewhere; metrics_observe puts value into a histogram (seconds
-// for times). Label values are copied at first sight.
+// for times). Label values are copied at first sight; one that is missing is "". A
+// series once seen costs no allocation.
 void metrics_add(struct metrics *self, const struct metric_def *def, const char *const *labels,
                  double value);
 void metrics_set(struct metrics *self, const struct metric_def *def, const char *const *labels,
@@ -52,7 +54,7 @@ void metrics_set(struct metrics *self, const struct metric_def *def, const char 
 void metrics_observe(struct metrics *self, const struct metric_def *def, const char *const *labels,
                      double value);
 
-// metrics_format appends all samples as text, HELP and TYPE once a metric.
+// metrics_format appends all samples as text, sorted, HELP and TYPE once a metric.
 void metrics_format(struct metrics *self, struct buf *out);
 
 #endif

@@ -1,0 +1,147 @@
+// A setting is read from the environment, checked, and explained when it is wrong.
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/mem.h"
+
+static const struct setting common_settings[] = {
+    {.name = "HTTP_PORT",
+     .fallback = "8001",
+     .kind = SETTING_INT,
+     .min = 0,
+     .max = 65535,
+     .help = "Port of the HTTP interface."},
+    {.name = "LOG_FORMAT",
+     .fallback = "json",
+     .kind = SETTING_CHOICE,
+     .choices = "json|text",
+     .help = "How a log line looks."},
+    {.name = "BUS_URL", .fallback = "tcp://127.0.0.1:5550", .kind = SETTING_TEXT, .help = "Where."},
+    {0}};
+static const struct setting own_settings[] = {
+    {.name = "SYNC_TIMEOUT_MS",
+     .fallback = "2000",
+     .kind = SETTING_INT,
+     .min = 1,
+     .max = 60000,
+     .unit = "ms",
+     .help = "Longest wait for an answer."},
+    {.name = "BREAKER", .fallback = "false", .kind = SETTING_BOOL, .help = "Break the circuit."},
+    {0}};
+static const struct setting *const tables[] = {common_settings, own_settings};
+
+static const struct setting required_settings[] = {
+    {.name = "DATA_KEY", .kind = SETTING_TEXT, .help = "Must be given."}, {0}};
+static const struct setting *const required_tables[] = {required_settings};
+
+static struct config *load(void)
+{
+    struct config *config = NULL;
+    char *problem = NULL;
+    cr_assert_eq(config_load(&config, tables, ARRAY_LEN(tables), &problem), ERR_OK);
+    cr_assert_null(problem);
+    return config;
+}
+
+static void expect_refused(const char *name, const char *value, const char *sentence)
+{
+    struct config *config = NULL;
+    char *problem = NULL;
+    cr_assert_eq(setenv(name, value, 1), 0);
+    cr_expect_eq(config_load(&config, tables, ARRAY_LEN(tables), &problem), ERR_INVALID);
+    cr_expect_null(config);
+    cr_assert_not_null(problem);
+    cr_expect_str_eq(problem, sentence);
+    free(problem);
+    cr_assert_eq(unsetenv(name), 0);
+}
+
+Test(config, what_is_not_set_has_its_default)
+{
+    struct config *config = load();
+    cr_expect_eq(config_int(config, "HTTP_PORT"), 8001);
+    cr_expect_str_eq(config_text(config, "LOG_FORMAT"), "json");
+    cr_expect_str_eq(config_text(config, "BUS_URL"), "tcp://127.0.0.1:5550");
+    cr_expect_eq(config_int(config, "SYNC_TIMEOUT_MS"), 2000);
+    cr_expect_not(config_bool(config, "BREAKER"));
+    config_destroy(&config);
+    cr_expect_null(config);
+}
+
+Test(config, the_environment_overrides_the_default)
+{
+    setenv("HTTP_PORT", "65535", 1);
+    setenv("LOG_FORMAT", "text", 1);
+    setenv("BREAKER", "1", 1);
+    struct config *config = load();
+    cr_expect_eq(config_int(config, "HTTP_PORT"), 65535);
+    cr_expect_str_eq(config_text(config, "LOG_FORMAT"), "text");
+    cr_expect(config_bool(config, "BREAKER"));
+    config_destroy(&config);
+}
+
+Test(config, an_empty_variable_counts_as_not_set)
+{
+    setenv("HTTP_PORT", "", 1);
+    struct config *config = load();
+    cr_expect_eq(config_int(config, "HTTP_PORT"), 8001);
+    config_destroy(&config);
+}
+
+Test(config, a_number_that_is_none_or_out_of_range_is_refused_by_name)
+{
+    expect_refused("HTTP_PORT",
+                   "eighty",
+                   "HTTP_PORT is \"eighty\": it must be a whole number from 0 to 65535");
+    expect_refused(
+        "HTTP_PORT", "65536", "HTTP_PORT is \"65536\": it must be a whole number from 0 to 65535");
+    expect_refused(
+        "HTTP_PORT", "-1", "HTTP_PORT is \"-1\": it must be a whole number from 0 to 65535");
+    expect_refused(
+        "HTTP_PORT", " 1", "HTTP_PORT is \" 1\": it must be a whole number from 0 to 65535");
+    expect_refused("SYNC_TIMEOUT_MS",
+                   "2s",
+                   "SYNC_TIMEOUT_MS is \"2s\": it must be a whole number from 1 to 60000 ms");
+    expect_refused("SYNC_TIMEOUT_MS",
+                   "99999999999999999999",
+                   "SYNC_TIMEOUT_MS is \"99999999999999999999\": it must be a whole number from 1 "
+                   "to 60000 ms");
+}
+
+Test(config, a_choice_that_is_none_is_refused_by_name)
+{
+    expect_refused("LOG_FORMAT", "jso", "LOG_FORMAT is \"jso\": it must be one of json|text");
+    expect_refused(
+        "LOG_FORMAT", "json|text", "LOG_FORMAT is \"json|text\": it must be one of json|text");
+    expect_refused("BREAKER", "yes", "BREAKER is \"yes\": it must be true or false");
+}
+
+Test(config, what_has_no_default_must_be_given)
+{
+    struct config *config = NULL;
+    char *problem = NULL;
+    cr_expect_eq(config_load(&config, required_tables, 1, &problem), ERR_INVALID);
+    cr_expect_str_eq(problem, "DATA_KEY is not set: it must be given as a text");
+    free(problem);
+}
+
+Test(config, help_is_a_table_whose_columns_stand_under_each_other)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    config_print_help(tables, ARRAY_LEN(tables), out);
+    fclose(out);
+
+    cr_expect_str_eq(
+        text,
+        "  setting          default               unit  what it does\n"
+        "  HTTP_PORT        8001                        Port of the HTTP interface. (0 to 65535)\n"
+        "  LOG_FORMAT       json                        How a log line looks. (json|text)\n"
+        "  BUS_URL          tcp://127.0.0.1:5550        Where.\n"
+        "  SYNC_TIMEOUT_MS  2000                  ms    Longest wait for an answer. (1 to 60000)\n"
+        "  BREAKER          false                       Break the circuit. (true|false)\n");
+    free(text);
+}
