@@ -1,5 +1,9 @@
 // group - one consumer group's delivery state, as a pure state machine: no socket,
-// file, clock or randomness inside. Time and random numbers are arguments.
+// file, clock or randomness inside. Time and random numbers are arguments: now_ms
+// is a clock that never goes back (clock_mono_ms), wall_us the calendar's.
+//
+// Offering, delivering and acking cost the same whatever the backlog, and allocate
+// nothing per event. Not thread-safe: the broker's loop owns it.
 //
 // The server offers it the log's records in order; it decides who gets which when.
 //
@@ -15,6 +19,11 @@
 // Per key there is at most one entry that is READY, HELD, WAITING or DYING; later ones
 // of that key are PARKED behind it, in log order. The floor is the lowest offset
 // not done; what is done above it is remembered until the floor passes.
+//
+// The window is what lies between the floor and the cursor. One entry that is
+// never answered holds the floor, and the group stands still once the window is
+// full: the bound on memory is worth more than the events behind it, which are
+// safe in the log.
 #ifndef FAULTLINE_GROUP_H
 #define FAULTLINE_GROUP_H
 
@@ -29,7 +38,8 @@ enum {
     GROUP_MEMBERS_MAX = 64,
     GROUP_BACKOFF_MIN_MS = 200, // first retry; doubles, with jitter
     GROUP_BACKOFF_MAX_MS = 30000,
-    GROUP_ERROR_MAX = 512, // bytes of the last error that are kept
+    GROUP_DELAY_MAX_MS = 3600000, // a longer delay asked for by a nack is cut to this
+    GROUP_ERROR_MAX = 512,        // bytes of the last error that are kept
 };
 
 struct group; // opaque
@@ -44,29 +54,37 @@ const char *group_name(const struct group *self);
 void group_set_retries(struct group *self, uint32_t retries_max);
 uint32_t group_retries(const struct group *self);
 
+// group_key_hash is the key_hash of group_offer: 0 for an empty key, never 0 else.
+// Two keys that share a hash only wait for each other without need.
+uint64_t group_key_hash(struct bytes key);
+
 // --- members. member is the caller's number for a session, never 0, never reused.
 
 // group_join adds a member. ERR_EXISTS: it is in. ERR_FULL: GROUP_MEMBERS_MAX are.
 enum err group_join(struct group *self, uint64_t member, uint32_t credit);
 
 // group_leave removes it; what it held is READY again at once, in log order, and its
-// failures are not counted up: losing a consumer is not the event's fault.
-void group_leave(struct group *self, uint64_t member, int64_t now_ms);
+// failures are not counted up: losing a consumer is not the event's fault. Nothing
+// happens when it is not in.
+void group_leave(struct group *self, uint64_t member);
 
 // group_set_credit changes how many entries the member may hold; what it holds
-// already stays.
+// already stays. Nothing happens when it is not in.
 void group_set_credit(struct group *self, uint64_t member, uint32_t credit);
 
 // --- reading the log
 
 // group_cursor is the next offset the group wants to see; group_wants_more tells
 // whether to offer it now: the window has room, and there is free credit that
-// what is READY does not already use up.
+// what is READY does not already use up. So what was just offered is as a rule
+// delivered at once: deliver between offers and the record is still at hand.
 uint64_t group_cursor(const struct group *self);
 bool group_wants_more(const struct group *self);
 
-// group_offer gives the record at group_cursor and moves the cursor. matches: the
-// group subscribes to its topic; if not it is done at once. key_hash 0: no key.
+// group_offer gives the record at group_cursor and moves the cursor; the window must
+// have room. matches: the group subscribes to its topic; if not it is done at
+// once. key_hash 0: no key, it waits for none. An offset that group_load knows to
+// be done stays done. time_us: when it was stored.
 void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us);
 
 // --- delivering
@@ -90,38 +108,50 @@ void group_undeliver(struct group *self, const struct group_delivery *delivery);
 int64_t group_next_due_ms(const struct group *self);
 
 // --- answers. ERR_NOT_FOUND: stale; the member does not hold this attempt of this
-// offset. It is counted and otherwise ignored.
+// offset. It is counted and otherwise ignored. ERR_OK of group_ack means that one
+// more matching event is done: the backlog shrinks by one.
 
 enum err group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt);
+
+// What went wrong, and when.
+struct group_failure {
+    int64_t now_ms;
+    int64_t wall_us;    // kept of the first failure of an event, for its dead letter
+    struct bytes error; // copied; cut to GROUP_ERROR_MAX, NULs become spaces
+};
 
 // group_nack: a failure. delay_ms negative: GROUP_BACKOFF_MIN_MS doubled for each
 // failure so far, at most GROUP_BACKOFF_MAX_MS, and of that between half and all
 // as random (any number) says. *dying true: retries are used up, the caller must
 // write the dead letter and call group_buried; until then the key stays blocked.
 enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
-                    int64_t delay_ms, uint64_t random, int64_t now_ms, struct bytes error,
+                    int64_t delay_ms, uint64_t random, const struct group_failure *failure,
                     bool *dying);
 
 // group_reject: dead-letter it now; as group_nack with *dying true.
 enum err group_reject(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
-                      struct bytes error);
+                      const struct group_failure *failure);
 
 // What a dead letter's headers say of an entry.
 struct group_entry_info {
     uint64_t offset;
     uint32_t attempts; // deliveries
     uint32_t failures; // nacks and rejects
-    const char *error; // the last one, borrowed; "" when none
+    const char *error; // the last one, borrowed until the next change; "" when none
     bool waiting;      // WAITING: for its retry at due_ms
     int64_t due_ms;
-    int64_t first_failed_ms; // 0: never failed
+    int64_t first_failed_us; // wall_us of the first failure; 0: never failed
 };
 
-// group_dying_next gives a DYING entry at or above offset from; false: none.
+// group_dying_next gives the first DYING entry at or above offset from; false: none.
+// There may be some right after group_load has been offered its window again: a
+// crash came between the decision and the dead letter.
 bool group_dying_next(const struct group *self, uint64_t from, struct group_entry_info *out);
 
-// group_buried: the dead letter of offset is durable; the entry is done.
-void group_buried(struct group *self, uint64_t offset);
+// group_buried: the dead letter of offset is durable; the entry is done, in whatever
+// state it is, also when it was not offered yet (after group_load, for a dead letter
+// found in the log). true: it was not done before, the backlog shrinks by one.
+bool group_buried(struct group *self, uint64_t offset);
 
 // --- state
 
@@ -130,7 +160,8 @@ struct group_stats {
     uint64_t cursor;
     uint64_t floor_time_us; // when the oldest entry not done was stored; 0: none in the window
     uint32_t ready, held, waiting, parked, dying, members;
-    uint64_t delivered, redelivered, acked, stale, failed, buried; // since group_new or group_load
+    // Since group_new or group_load. delivered counts redelivered ones too.
+    uint64_t delivered, redelivered, acked, stale, failed, buried;
 };
 
 void group_stats_get(const struct group *self, struct group_stats *out);
@@ -144,20 +175,30 @@ struct group_member_stats {
 // group_members_get fills up to max and returns how many members there are.
 size_t group_members_get(const struct group *self, struct group_member_stats *out, size_t max);
 
-// group_waiting_next gives the entries that have failed and are not done (WAITING, or
-// READY and HELD again after a failure), at or above offset from.
+// group_failing_next gives the first entry at or above offset from that has failed
+// and is not done (WAITING, DYING, or READY or HELD again after a failure).
 bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out);
 
+// group_is_done: below the floor, or done above it. To count a backlog anew (the
+// group's topics have changed): of the offsets from the floor to the cursor those
+// that are not done, and from the cursor on those that match and are not done.
+bool group_is_done(const struct group *self, uint64_t offset);
+
 // group_is_dirty: something that group_save keeps has changed since the last
-// group_save.
+// group_saved. A group from group_new is dirty.
 bool group_is_dirty(const struct group *self);
 
-// group_save appends the state as text lines to out: floor, ranges done above it,
-// and attempts, failures, error and due time of entries not done that have any.
-// group_load makes a group of it; HELD and READY entries come back by being
-// offered again from the floor, with their counts. now_ms turns the saved delays
-// into due times. ERR_CORRUPT: not what group_save writes.
-void group_save(struct group *self, struct buf *out, int64_t now_ms);
-enum err group_load(struct group **out, struct bytes text, int64_t now_ms);
+// group_save appends the state as text lines to out: name, retries, floor, ranges
+// done above it, and attempts, failures, error and due time of entries not done
+// that have any (group_text.h has the grammar). group_saved tells the group that
+// this text is safe now; it also gives back memory that a burst has left.
+void group_save(const struct group *self, struct buf *out, int64_t now_ms);
+void group_saved(struct group *self);
+
+// group_load makes a group of such text; HELD, READY, WAITING and DYING entries come
+// back by being offered again from the floor, with their counts. now_ms turns the
+// saved delays into due times. ERR_CORRUPT: not what group_save writes; *line is
+// then the number of the first bad line, from 1. The caller owns *out.
+enum err group_load(struct group **out, struct bytes text, int64_t now_ms, uint32_t *line);
 
 #endif
