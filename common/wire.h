@@ -50,17 +50,18 @@ enum wire_type {
 #define WIRE_INDEX_NONE UINT32_MAX // ERROR: it is about the message, not about one record
 
 // WIRE_ERROR codes, as text on the wire.
-#define WIRE_CODE_MALFORMED      "malformed"         // not this protocol, or a field out of range
-#define WIRE_CODE_NO_SESSION     "no-session"        // HELLO must come first; say it (again)
-#define WIRE_CODE_STALE          "stale-incarnation" // a newer incarnation of this member is here
-#define WIRE_CODE_EVICTED        "evicted"           // a newer incarnation has just arrived
-#define WIRE_CODE_CORRUPT        "corrupt"           // a record's CRC is wrong
-#define WIRE_CODE_TOO_LARGE      "too-large"         // event, batch or name over its limit
-#define WIRE_CODE_FORBIDDEN      "forbidden-topic"   // dead-letter topics are the broker's
-#define WIRE_CODE_DISK_FULL      "disk-full"         // nothing was stored; try again later
-#define WIRE_CODE_LIMIT          "limit-reached"     // sessions, groups or topics
-#define WIRE_CODE_NOT_SUBSCRIBED "not-subscribed"    // ACK, NACK, REJECT, CREDIT without SUBSCRIBE
-#define WIRE_CODE_RANGE          "out-of-range"      // READ below the log's first offset
+#define WIRE_CODE_MALFORMED      "malformed"          // not this protocol, or a field out of range
+#define WIRE_CODE_NO_SESSION     "no-session"         // HELLO must come first; say it (again)
+#define WIRE_CODE_STALE          "stale-incarnation"  // a newer incarnation of this member is here
+#define WIRE_CODE_EVICTED        "evicted"            // a newer incarnation has just arrived
+#define WIRE_CODE_CORRUPT        "corrupt"            // a record's CRC is wrong
+#define WIRE_CODE_TOO_LARGE      "too-large"          // event, batch or name over its limit
+#define WIRE_CODE_FORBIDDEN      "forbidden-topic"    // dead-letter topics are the broker's
+#define WIRE_CODE_DISK_FULL      "disk-full"          // nothing was stored; try again later
+#define WIRE_CODE_LIMIT          "limit-reached"      // sessions, groups or topics
+#define WIRE_CODE_NOT_SUBSCRIBED "not-subscribed"     // ACK, NACK, REJECT, CREDIT without SUBSCRIBE
+#define WIRE_CODE_SUBSCRIBED     "already-subscribed" // SUBSCRIBE for a second group
+#define WIRE_CODE_RANGE          "out-of-range"       // READ below the log's first offset
 
 enum wire_offset_reset {
     WIRE_EARLIEST = 0,
