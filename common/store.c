@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
 
 enum {
@@ -23,6 +24,7 @@ struct store {
     sqlite3 *db; // owned
     struct store_row rows[STATEMENTS_MAX];
     size_t rows_count;
+    bool broken; // a statement of this transaction failed for good
     // The statements the store itself runs.
     struct store_row *begin, *commit, *rollback, *savepoint, *release, *rollback_to;
 };
@@ -67,6 +69,19 @@ static enum err err_of(int code)
     }
 }
 
+// Two replicas that create the file at the same moment: SQLite does not wait for
+// the lock when it switches to WAL, so we do.
+static int setup(sqlite3 *db)
+{
+    const int64_t deadline_ms = clock_mono_ms() + STORE_BUSY_MS;
+    int code = sqlite3_exec(db, setup_sql, NULL, NULL, NULL);
+    while ((code & 0xff) == SQLITE_BUSY && clock_mono_ms() < deadline_ms) {
+        sqlite3_sleep(10);
+        code = sqlite3_exec(db, setup_sql, NULL, NULL, NULL);
+    }
+    return code;
+}
+
 enum err store_open(struct store **out, const char *path, char **problem)
 {
     assert(out != NULL && path != NULL && problem != NULL);
@@ -79,7 +94,7 @@ enum err store_open(struct store **out, const char *path, char **problem)
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(self->db, 1);
         sqlite3_busy_timeout(self->db, STORE_BUSY_MS);
-        code = sqlite3_exec(self->db, setup_sql, NULL, NULL, NULL);
+        code = setup(self->db);
     }
     const enum err err = err_of(code);
     if (err != ERR_OK) {
@@ -124,15 +139,26 @@ enum err store_exec_script(struct store *self, const char *sql)
     return err_of(sqlite3_exec(self->db, sql, NULL, NULL, NULL));
 }
 
+// Notes what only a rollback of the whole transaction can mend.
+static enum err outcome(struct store *self, int code)
+{
+    const enum err err = err_of(code);
+    if (err != ERR_OK && err != ERR_EXISTS && err != ERR_CONFLICT) {
+        self->broken = true;
+    }
+    return err;
+}
+
 static enum err step_once(struct store_row *row)
 {
     const int code = sqlite3_step(row->stmt);
     sqlite3_reset(row->stmt);
-    return err_of(code);
+    return outcome(row->store, code);
 }
 
 enum err store_begin(struct store *self)
 {
+    self->broken = false;
     return step_once(self->begin);
 }
 
@@ -163,6 +189,11 @@ enum err store_rollback_to(struct store *self)
 {
     const enum err err = step_once(self->rollback_to);
     return err == ERR_OK ? step_once(self->release) : err;
+}
+
+bool store_is_broken(const struct store *self)
+{
+    return self->broken;
 }
 
 struct store_row *store_query(struct store *self, const char *sql)
@@ -225,7 +256,7 @@ enum err store_next(struct store_row *row)
         return ERR_OK;
     }
     sqlite3_reset(row->stmt);
-    return code == SQLITE_DONE ? ERR_NOT_FOUND : err_of(code);
+    return code == SQLITE_DONE ? ERR_NOT_FOUND : outcome(row->store, code);
 }
 
 void store_done(struct store_row *row)

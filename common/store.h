@@ -44,6 +44,10 @@ enum err store_savepoint(struct store *self);
 enum err store_release(struct store *self);
 enum err store_rollback_to(struct store *self); // and releases the savepoint
 
+// store_is_broken tells whether a statement since store_begin failed in a way that
+// the whole transaction must be rolled back for: full disk, lock, damage, I/O.
+bool store_is_broken(const struct store *self);
+
 // store_query readies the statement of sql: reset, nothing bound. A statement that
 // cannot be prepared is a programmer's error and aborts, with SQLite's message.
 struct store_row *store_query(struct store *self, const char *sql);

@@ -1,0 +1,428 @@
+// The one transaction for many inputs, and what follows its commit.
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/inbox.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/service_state.h"
+
+enum {
+    RETRY_AFTER_FAILED_COMMIT_MS = 500,
+    RETRY_BY_BROKER = -1
+};
+
+// --- one input, inside its savepoint
+
+static const struct service_subscription *find_subscription(const struct service *self,
+                                                            const char *topic)
+{
+    for (size_t i = 0; i < self->def->subscriptions_count; i++) {
+        if (strcmp(self->def->subscriptions[i].topic, topic) == 0) {
+            return &self->def->subscriptions[i];
+        }
+    }
+    return NULL;
+}
+
+static enum err open_event(struct service *self, struct input *input)
+{
+    struct json_problem problem;
+    enum err err = event_parse(&input->event, input->delivery.body, &problem);
+    if (err != ERR_OK) {
+        return service_fail(
+            self, err, "not a CloudEvents envelope: %s %s", problem.field, problem.reason);
+    }
+    if (!bytes_equal_text(input->delivery.id, input->event->id) ||
+        !bytes_equal_text(input->delivery.topic, input->event->type)) {
+        return service_fail(
+            self, ERR_INVALID, "the envelope's id or type differs from the record's");
+    }
+    trace_child(&input->trace, &input->event->trace);
+    return ERR_OK;
+}
+
+static enum err handle_event(struct service *self, struct input *input)
+{
+    enum err err = open_event(self, input);
+    if (err != ERR_OK) {
+        return err;
+    }
+    const struct event *event = input->event;
+    const struct service_subscription *subscription = find_subscription(self, event->type);
+    if (subscription == NULL) {
+        return service_fail(
+            self, ERR_INVALID, "%s does not handle %s", self->def->name, event->type);
+    }
+    err = inbox_add(self->store, event->type, event->id, self->now);
+    if (err == ERR_EXISTS) {
+        input->outcome = INPUT_DUPLICATE;
+        return ERR_OK;
+    }
+    return err == ERR_OK ? subscription->handle(self, event) : err;
+}
+
+static enum err handle_request(struct service *self, struct input *input)
+{
+    struct request *request = input->request;
+    input->trace = request->trace;
+    bool run = false;
+    enum err err = request_claim_key(request, &run);
+    if (err == ERR_OK && run) {
+        err = request->route->handle(self, request);
+        assert(err != ERR_OK || request->status != 0 || request->work != NULL);
+    }
+    return err == ERR_OK ? request_settle_key(request) : err;
+}
+
+static enum err handle_result(struct service *self, struct input *input)
+{
+    struct request *request = input->request;
+    input->trace = request->trace;
+    const enum err err =
+        input->work->job->finish(self, request, input->work->input, input->work->result);
+    assert(err != ERR_OK || request->status != 0 || request->work != NULL);
+    return err == ERR_OK ? request_settle_key(request) : err;
+}
+
+static enum err handle(struct service *self, struct input *input)
+{
+    switch (input->kind) {
+    case INPUT_EVENT:
+        return handle_event(self, input);
+    case INPUT_REQUEST:
+        return handle_request(self, input);
+    case INPUT_RESULT:
+        return handle_result(self, input);
+    }
+    return ERR_INVALID;
+}
+
+// What must be undone with a savepoint, besides the database.
+struct mark {
+    size_t outbox;
+    size_t changes;
+    size_t jobs;
+};
+
+static void fail_input(struct service *self, struct input *input, enum err err, struct mark mark)
+{
+    outbox_undo(self->outbox, mark.outbox);
+    self->changes_count = mark.changes;
+    self->jobs_staged = mark.jobs;
+    input->outcome = err == ERR_INVALID ? INPUT_REJECTED : INPUT_FAILED;
+    if (input->why[0] == '\0') {
+        snprintf(input->why, sizeof input->why, "%s", err_name(err));
+    }
+    if (input->request == NULL) {
+        return;
+    }
+    request_drop_answer(input->request);
+    (void)request_reply_problem(
+        input->request, 500, "internal-error", NULL, "the request failed and changed nothing");
+    if (input->kind == INPUT_RESULT && input->request->idempotency_key != NULL) {
+        (void)request_settle_key(input->request);
+    }
+}
+
+// false: the whole transaction is broken.
+static bool run_input(struct service *self, struct input *input)
+{
+    const struct mark mark = {.outbox = outbox_mark(self->outbox),
+                              .changes = self->changes_count,
+                              .jobs = self->jobs_staged};
+    const int64_t start_us = clock_mono_us();
+    if (store_savepoint(self->store) != ERR_OK) {
+        return false;
+    }
+    self->present = input;
+    const enum err err = handle(self, input);
+    self->present = NULL;
+    if (store_is_broken(self->store)) {
+        return false;
+    }
+    if (err == ERR_OK) {
+        if (store_release(self->store) != ERR_OK) {
+            return false;
+        }
+    } else {
+        if (store_rollback_to(self->store) != ERR_OK) {
+            return false;
+        }
+        fail_input(self, input, err, mark);
+    }
+    input->duration_us = clock_mono_us() - start_us;
+    return true;
+}
+
+// --- after the commit
+
+static void log_event(const struct input *input, const char *msg, enum log_level level)
+{
+    const bool handled = input->outcome == INPUT_DONE || input->outcome == INPUT_DUPLICATE;
+    log_write(
+        level,
+        msg,
+        (const struct log_field[]){
+            LOG_BYTES("correlation_id", input->delivery.key),
+            LOG_BYTES("event_id", input->delivery.id),
+            LOG_BYTES("topic", input->delivery.topic),
+            LOG_INT("offset", input->delivery.offset),
+            LOG_INT("attempt", input->delivery.attempt),
+            LOG_INT("duration_us", input->duration_us),
+            LOG_STR(handled ? "result" : "error",
+                    !handled                            ? input->why
+                    : input->outcome == INPUT_DUPLICATE ? "duplicate"
+                                                        : "done"),
+            LOG_STR("trace_id", input->trace.trace_id[0] == '\0' ? NULL : input->trace.trace_id),
+            LOG_END});
+}
+
+static void count_event(struct service *self, const struct input *input)
+{
+    static const char *const results[] = {
+        [INPUT_DONE] = "done",
+        [INPUT_DUPLICATE] = "duplicate",
+        [INPUT_FAILED] = "failed",
+        [INPUT_REJECTED] = "rejected",
+    };
+    // A topic without a subscription is somebody else's text: no series for it.
+    const char *topic = "other";
+    for (size_t i = 0; i < self->def->subscriptions_count; i++) {
+        if (bytes_equal_text(input->delivery.topic, self->def->subscriptions[i].topic)) {
+            topic = self->def->subscriptions[i].topic;
+        }
+    }
+    metrics_add(
+        self->metrics, &service_metric_events, METRIC_LABELS(topic, results[input->outcome]), 1);
+    const int64_t age_us = clock_wall_us() - (int64_t)input->delivery.time_us;
+    metrics_observe(self->metrics,
+                    &service_metric_event_age_seconds,
+                    METRIC_LABELS(topic),
+                    (double)(age_us < 0 ? 0 : age_us) / 1e6);
+}
+
+static void settle_event(struct service *self, struct input *input)
+{
+    switch (input->outcome) {
+    case INPUT_DONE:
+    case INPUT_DUPLICATE:
+        bus_ack(self->bus, &input->delivery);
+        log_event(input, LOG_EVENT_HANDLED, LOG_INFO);
+        break;
+    case INPUT_FAILED:
+        bus_nack(self->bus, &input->delivery, RETRY_BY_BROKER, input->why);
+        log_event(input, LOG_EVENT_FAILED, LOG_WARN);
+        break;
+    case INPUT_REJECTED:
+        bus_reject(self->bus, &input->delivery, input->why);
+        log_event(input, LOG_EVENT_FAILED, LOG_WARN);
+        break;
+    }
+    count_event(self, input);
+}
+
+static void settle_request(struct service *self, struct input *input)
+{
+    struct request *request = input->request;
+    input->request = NULL;
+    if (input->outcome != INPUT_DONE) {
+        log_error("a request failed",
+                  LOG_STR("correlation_id", request->correlation_id),
+                  LOG_STR("request_id", request->id),
+                  LOG_STR("path", request->route->path),
+                  LOG_STR("error", input->why),
+                  LOG_END);
+    }
+    if (request->work != NULL) {
+        struct work *work = request->work;
+        request->work = NULL;
+        worker_pool_put(self->workers, work);
+        return; // it comes back as a result
+    }
+    request_send(&request);
+}
+
+static void release_inputs(struct service *self)
+{
+    for (size_t i = 0; i < self->inputs_count; i++) {
+        event_destroy(&self->inputs[i].event);
+        work_destroy(&self->inputs[i].work);
+    }
+    self->inputs_count = 0;
+    self->changes_count = 0;
+    self->jobs_staged = 0;
+}
+
+static void settle(struct service *self)
+{
+    for (size_t i = 0; i < self->changes_count; i++) {
+        const struct status_change *change = &self->changes[i];
+        log_info(LOG_STATUS_CHANGED,
+                 LOG_STR("correlation_id", change->subject),
+                 LOG_STR("event_id", change->cause),
+                 LOG_STR("status", change->status),
+                 LOG_STR("reason", change->reason[0] == '\0' ? NULL : change->reason),
+                 LOG_END);
+    }
+    outbox_committed(self->outbox, self->bus);
+    for (size_t i = 0; i < self->inputs_count; i++) {
+        if (self->inputs[i].kind == INPUT_EVENT) {
+            settle_event(self, &self->inputs[i]);
+        } else {
+            settle_request(self, &self->inputs[i]);
+        }
+    }
+}
+
+// Nothing of the batch happened. Its requests are told so. Its events come again by
+// the same way as after a crash: a new session, so that they do not count as
+// failures of the events. The pause is for whatever is wrong with the disk.
+static void abandon(struct service *self)
+{
+    log_error("the batch could not be committed and is undone",
+              LOG_STR("error", store_last_error(self->store)),
+              LOG_INT("inputs", self->inputs_count),
+              LOG_END);
+    store_rollback(self->store);
+    outbox_aborted(self->outbox);
+    self->store_failed = true;
+    for (size_t i = 0; i < self->inputs_count; i++) {
+        struct request *request = self->inputs[i].request;
+        if (request != NULL) {
+            self->inputs[i].request = NULL;
+            request_drop_answer(request);
+            (void)request_reply_problem(request,
+                                        503,
+                                        "store-unavailable",
+                                        NULL,
+                                        "the database could not commit; nothing was changed here");
+            request_send(&request);
+        }
+    }
+    bus_destroy(&self->bus);
+    const char *problem = NULL;
+    const enum err err = service_bus_open(self, &problem);
+    assert(err == ERR_OK); // the options were good before
+    (void)err;
+    outbox_on_input(self->outbox, &(struct bus_input){.kind = BUS_LOST}, self->now_ms);
+    const struct timespec pause = {.tv_nsec = RETRY_AFTER_FAILED_COMMIT_MS * 1000000L};
+    nanosleep(&pause, NULL);
+}
+
+void batch_run(struct service *self)
+{
+    clock_format_rfc3339(self->now, clock_wall_us());
+    bool good = store_begin(self->store) == ERR_OK && outbox_clean(self->outbox) == ERR_OK;
+    for (size_t i = 0; good && i < self->inputs_count; i++) {
+        good = run_input(self, &self->inputs[i]);
+    }
+    const int64_t commit_us = clock_mono_us();
+    good = good && store_commit(self->store) == ERR_OK;
+    if (good) {
+        self->store_failed = false;
+        metrics_observe(self->metrics,
+                        &service_metric_commit_seconds,
+                        METRIC_NO_LABELS,
+                        (double)(clock_mono_us() - commit_us) / 1e6);
+        metrics_observe(self->metrics,
+                        &service_metric_batch_size,
+                        METRIC_NO_LABELS,
+                        (double)self->inputs_count);
+        settle(self);
+    } else {
+        abandon(self);
+    }
+    release_inputs(self);
+}
+
+// --- service.h: what a handler asks and says
+
+struct store *service_store(struct service *self)
+{
+    return self->store;
+}
+
+const struct config *service_config(const struct service *self)
+{
+    return self->config;
+}
+
+const char *service_now(const struct service *self)
+{
+    return self->now;
+}
+
+const char *service_member(const struct service *self)
+{
+    return config_text(self->config, "BUS_MEMBER");
+}
+
+const char *service_cause(const struct service *self)
+{
+    if (self->present == NULL) {
+        return "start";
+    }
+    return self->present->event != NULL ? self->present->event->id : self->present->request->id;
+}
+
+uint32_t service_attempt(const struct service *self)
+{
+    return self->present != NULL && self->present->kind == INPUT_EVENT
+               ? self->present->delivery.attempt
+               : 1;
+}
+
+enum err service_fail(struct service *self, enum err err, const char *why, ...)
+{
+    if (self->present == NULL) {
+        return err;
+    }
+    va_list args;
+    va_start(args, why);
+    vsnprintf(self->present->why, sizeof self->present->why, why, args);
+    va_end(args);
+    return err;
+}
+
+void service_status_changed(struct service *self, const char *subject, const char *status,
+                            const char *reason)
+{
+    if (self->changes_count == ARRAY_LEN(self->changes)) {
+        return; // a handler makes one or two; a line of log is all that is lost
+    }
+    struct status_change *change = &self->changes[self->changes_count++];
+    snprintf(change->subject, sizeof change->subject, "%s", subject);
+    snprintf(change->status, sizeof change->status, "%s", status);
+    snprintf(change->reason, sizeof change->reason, "%s", reason == NULL ? "" : reason);
+    snprintf(change->cause, sizeof change->cause, "%s", service_cause(self));
+}
+
+enum err service_emit(struct service *self, const char *topic, int version, const char *subject,
+                      cJSON *data, char id_out[UUID_SIZE])
+{
+    struct event event = {.version = version, .data = data};
+    uuid_new(event.id);
+    snprintf(event.source, sizeof event.source, "%s", self->source);
+    snprintf(event.type, sizeof event.type, "%s", topic);
+    snprintf(event.subject, sizeof event.subject, "%s", subject);
+    memcpy(event.time, self->now, sizeof event.time);
+    snprintf(event.correlation_id, sizeof event.correlation_id, "%s", subject);
+    snprintf(event.causation_id, sizeof event.causation_id, "%s", service_cause(self));
+    if (self->present != NULL) {
+        event.trace = self->present->trace;
+    }
+    const enum err err = outbox_add(self->outbox, &event, self->now_ms);
+    cJSON_Delete(data);
+    if (err == ERR_OK && id_out != NULL) {
+        memcpy(id_out, event.id, UUID_SIZE);
+    }
+    return err == ERR_TOO_LARGE
+               ? service_fail(self, err, "%s passes %d bytes", topic, EVENT_BYTES_MAX)
+               : err;
+}

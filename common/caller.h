@@ -1,0 +1,60 @@
+// caller - one call of the synchronous chain: a name instead of a URL, trace headers,
+// a log line, and the retries and circuit breaker that the settings ask for.
+//
+//          failures >= breaker_failures            open_ms later
+//   CLOSED --------------------------> OPEN --------------------> HALF-OPEN
+//     ^                                 ^                          |      |
+//     |                                 +-------- call fails ------+      |
+//     +------------------------------------------ call succeeds ----------+
+//
+// A caller belongs to one worker thread; the breakers are shared by all of them.
+#ifndef FAULTLINE_CALLER_H
+#define FAULTLINE_CALLER_H
+
+#include <stdint.h>
+
+#include "common/event.h"
+#include "common/service.h"
+#include "common/trace.h"
+
+enum {
+    CALL_TARGETS_MAX = 8,
+    CALL_BACKOFF_MS = 100
+};
+
+// What all callers of a process share.
+struct caller_options {
+    struct {
+        const char *name; // "payment"
+        const char *url;  // "http://127.0.0.1:8002"
+        struct breaker *breaker;
+    } targets[CALL_TARGETS_MAX];
+    size_t targets_count;
+    int64_t timeout_ms;
+    int64_t retries_max;
+    struct metrics *metrics; // borrowed
+};
+
+// The breaker of one target. failures_max 0: never opens. Any thread.
+struct breaker;
+struct breaker *breaker_new(int64_t failures_max, int64_t open_ms);
+void breaker_destroy(struct breaker **self_p);
+
+// breaker_allows tells whether a call may go out now; in HALF-OPEN only one may at a time.
+bool breaker_allows(struct breaker *self, int64_t now_ms);
+void breaker_report(struct breaker *self, bool ok, int64_t now_ms);
+
+// Whose calls these are.
+struct call_context {
+    char correlation_id[EVENT_TEXT_MAX];
+    char request_id[EVENT_TEXT_MAX];
+    struct trace_context trace; // the request's span
+};
+
+struct caller *caller_new(const struct caller_options *options);
+void caller_destroy(struct caller **self_p);
+
+// caller_begin sets whose calls follow; context is copied.
+void caller_begin(struct caller *self, const struct call_context *context);
+
+#endif

@@ -1,0 +1,43 @@
+// inbox - what was handled already: one row for each event and for each request
+// with an Idempotency-Key, in the same transaction as its effect.
+//
+// A row (handler, id) says that handler has seen id. For a request it also keeps a
+// hash of the body and, once there is one, the answer. Core thread, inside a
+// transaction.
+#ifndef FAULTLINE_INBOX_H
+#define FAULTLINE_INBOX_H
+
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/err.h"
+#include "common/store.h"
+
+// inbox_open makes the table. Requests that member had begun and never answered
+// (its process died) are forgotten: their keys may be used again.
+enum err inbox_open(struct store *store, const char *member);
+
+// inbox_add notes that handler has seen event id. ERR_EXISTS: it had before.
+enum err inbox_add(struct store *store, const char *handler, const char *id, const char *at);
+
+// The state of an Idempotency-Key.
+struct inbox_answer {
+    int status;           // 0: still running
+    const char *body;     // borrowed until the store's next statement of the inbox; may be NULL
+    const char *location; // the same
+};
+
+// inbox_begin_request claims key for a request. ERR_OK: it is new, go on.
+// ERR_EXISTS: it was used with the same body; *answer tells. ERR_CONFLICT: it was
+// used with another body.
+enum err inbox_begin_request(struct store *store, const char *handler, const char *key,
+                             struct bytes body, const char *member, const char *at,
+                             struct inbox_answer *answer);
+
+// inbox_end_request keeps the answer for whoever repeats the request.
+// inbox_forget_request gives the key free: the request failed and may be tried again.
+enum err inbox_end_request(struct store *store, const char *handler, const char *key,
+                           const struct inbox_answer *answer);
+enum err inbox_forget_request(struct store *store, const char *handler, const char *key);
+
+#endif

@@ -1,0 +1,362 @@
+#include "common/outbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+
+enum {
+    RELAY_ROWS_MAX = 512,  // rows read and published in one round
+    FULL_BACKOFF_MS = 500, // after the broker said that its disk is full
+    SWEEP_MS = 2000,       // how often to look for rows that nobody publishes
+    SWEEP_AGE_MS = 5000,   // a row this old with nothing in flight was left behind
+};
+
+// A row that the transaction has added and not yet committed.
+struct added {
+    int64_t seq;
+    char *topic;
+    char *key;
+    char *id;
+    char *body;
+    char *cause;
+    char trace_id[TRACE_ID_SIZE];
+};
+
+// A row that the broker has answered; it is to be deleted.
+struct answered {
+    int64_t seq;
+    uint64_t offset;
+};
+
+struct outbox {
+    struct store *store; // borrowed
+    struct added *added; // owned array
+    size_t added_count;
+    size_t added_capacity;
+    struct answered *answered; // owned array
+    size_t answered_count;
+    size_t answered_capacity;
+    size_t cleaned_count; // of answered: deleted in the present transaction
+    bool backlog;         // rows behind sent_seq wait in the table
+    int64_t sent_seq;     // rows up to here were published on this connection
+    int64_t retry_ms;     // do not relay before
+    int64_t sweep_ms;     // when to sweep next
+};
+
+static const char schema_sql[] =
+    "CREATE TABLE IF NOT EXISTS outbox ("
+    " seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, topic TEXT NOT NULL,"
+    " key TEXT NOT NULL, body TEXT NOT NULL, at_ms INTEGER NOT NULL, refused TEXT)";
+static const char insert_sql[] =
+    "INSERT INTO outbox (id, topic, key, body, at_ms) VALUES (?, ?, ?, ?, ?)";
+static const char delete_sql[] = "DELETE FROM outbox WHERE seq = ? RETURNING id, topic, key";
+static const char refuse_sql[] = "UPDATE outbox SET refused = ? WHERE seq = ?";
+static const char read_sql[] = "SELECT seq, topic, key, id, body FROM outbox"
+                               " WHERE seq > ? AND refused IS NULL ORDER BY seq LIMIT ?";
+static const char oldest_sql[] =
+    "SELECT at_ms FROM outbox WHERE refused IS NULL ORDER BY seq LIMIT 1";
+static const char depth_sql[] = "SELECT count(*) FROM outbox WHERE refused IS NULL";
+static const char refused_sql[] = "SELECT count(*) FROM outbox WHERE refused IS NOT NULL";
+
+enum err outbox_open(struct outbox **out, struct store *store)
+{
+    *out = NULL;
+    const enum err err = store_exec_script(store, schema_sql);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct outbox *self = mem_calloc(1, sizeof *self);
+    *self = (struct outbox){.store = store, .backlog = true};
+    *out = self;
+    return ERR_OK;
+}
+
+static void added_release(struct added *added)
+{
+    free(added->topic);
+    free(added->key);
+    free(added->id);
+    free(added->body);
+    free(added->cause);
+}
+
+void outbox_destroy(struct outbox **self_p)
+{
+    struct outbox *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    outbox_undo(self, 0);
+    free(self->added);
+    free(self->answered);
+    free(self);
+    *self_p = NULL;
+}
+
+enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_ms)
+{
+    char *body = event_format(event);
+    if (strlen(body) > EVENT_BYTES_MAX) {
+        free(body);
+        return ERR_TOO_LARGE;
+    }
+    struct store_row *row = store_query(self->store, insert_sql);
+    store_bind_text(row, event->id);
+    store_bind_text(row, event->type);
+    store_bind_text(row, event->subject);
+    store_bind_text(row, body);
+    store_bind_int(row, now_ms);
+    const enum err err = store_run(row);
+    if (err != ERR_OK) {
+        free(body);
+        return err;
+    }
+    if (self->added_count == self->added_capacity) {
+        self->added_capacity = self->added_capacity == 0 ? 64 : self->added_capacity * 2;
+        self->added = mem_realloc(self->added, self->added_capacity * sizeof *self->added);
+    }
+    struct added *added = &self->added[self->added_count++];
+    *added = (struct added){
+        .seq = store_last_id(self->store),
+        .topic = mem_strdup(event->type),
+        .key = mem_strdup(event->subject),
+        .id = mem_strdup(event->id),
+        .body = body,
+        .cause = mem_strdup(event->causation_id),
+    };
+    memcpy(added->trace_id, event->trace.trace_id, sizeof added->trace_id);
+    return ERR_OK;
+}
+
+size_t outbox_mark(const struct outbox *self)
+{
+    return self->added_count;
+}
+
+void outbox_undo(struct outbox *self, size_t mark)
+{
+    while (self->added_count > mark) {
+        added_release(&self->added[--self->added_count]);
+    }
+}
+
+bool outbox_is_dirty(const struct outbox *self)
+{
+    return self->answered_count > 0;
+}
+
+enum err outbox_clean(struct outbox *self)
+{
+    for (size_t i = 0; i < self->answered_count; i++) {
+        struct store_row *row = store_query(self->store, delete_sql);
+        store_bind_int(row, self->answered[i].seq);
+        enum err err = store_next(row);
+        if (err == ERR_OK) {
+            log_info(LOG_EVENT_PUBLISHED,
+                     LOG_STR("correlation_id", store_text(row, 2)),
+                     LOG_STR("event_id", store_text(row, 0)),
+                     LOG_STR("topic", store_text(row, 1)),
+                     LOG_INT("offset", self->answered[i].offset),
+                     LOG_END);
+            // Only the end of the statement makes sure that the row is deleted.
+            err = store_next(row);
+        }
+        // Not found: another replica had published and deleted it as well.
+        if (err != ERR_NOT_FOUND) {
+            return err;
+        }
+    }
+    self->cleaned_count = self->answered_count;
+    return ERR_OK;
+}
+
+static void publish_added(struct outbox *self, struct bus *bus, const struct added *added)
+{
+    if (self->backlog) {
+        return; // the relay will come to it, in its order
+    }
+    const enum err err = bus_publish(
+        bus, (uint64_t)added->seq, added->topic, added->key, added->id, bytes_of_text(added->body));
+    if (err == ERR_OK) {
+        self->sent_seq = added->seq;
+    } else {
+        self->backlog = true;
+    }
+}
+
+void outbox_committed(struct outbox *self, struct bus *bus)
+{
+    for (size_t i = 0; i < self->added_count; i++) {
+        const struct added *added = &self->added[i];
+        log_info(LOG_EVENT_STORED,
+                 LOG_STR("correlation_id", added->key),
+                 LOG_STR("event_id", added->id),
+                 LOG_STR("topic", added->topic),
+                 LOG_STR("causation_id", added->cause),
+                 LOG_STR("trace_id", added->trace_id[0] == '\0' ? NULL : added->trace_id),
+                 LOG_END);
+        publish_added(self, bus, added);
+    }
+    outbox_undo(self, 0);
+    if (self->cleaned_count > 0) {
+        memmove(self->answered,
+                self->answered + self->cleaned_count,
+                (self->answered_count - self->cleaned_count) * sizeof *self->answered);
+        self->answered_count -= self->cleaned_count;
+        self->cleaned_count = 0;
+    }
+}
+
+void outbox_aborted(struct outbox *self)
+{
+    outbox_undo(self, 0);
+    self->cleaned_count = 0;
+}
+
+static void on_published(struct outbox *self, const struct bus_input *input)
+{
+    if (self->answered_count == self->answered_capacity) {
+        self->answered_capacity = self->answered_capacity == 0 ? 64 : self->answered_capacity * 2;
+        self->answered =
+            mem_realloc(self->answered, self->answered_capacity * sizeof *self->answered);
+    }
+    self->answered[self->answered_count++] =
+        (struct answered){.seq = (int64_t)input->tag, .offset = input->offset};
+}
+
+static void on_refused(struct outbox *self, const struct bus_input *input, int64_t now_ms)
+{
+    if (input->err == ERR_FULL) {
+        const int64_t before = (int64_t)input->tag - 1;
+        self->sent_seq = before < self->sent_seq ? before : self->sent_seq;
+        self->backlog = true;
+        self->retry_ms = now_ms + FULL_BACKOFF_MS;
+        return;
+    }
+    // It would be refused each time: keep it for a person, out of the others' way.
+    log_error("the broker refused an event for good; it stays in the outbox",
+              LOG_INT("outbox_seq", input->tag),
+              LOG_STR("error", input->detail),
+              LOG_END);
+    struct store_row *row = store_query(self->store, refuse_sql);
+    store_bind_text(row, input->detail);
+    store_bind_int(row, (int64_t)input->tag);
+    if (store_run(row) != ERR_OK) {
+        log_error("cannot mark the refused event",
+                  LOG_STR("error", store_last_error(self->store)),
+                  LOG_END);
+    }
+}
+
+void outbox_on_input(struct outbox *self, const struct bus_input *input, int64_t now_ms)
+{
+    switch (input->kind) {
+    case BUS_PUBLISHED:
+        on_published(self, input);
+        break;
+    case BUS_REFUSED:
+        on_refused(self, input, now_ms);
+        break;
+    case BUS_CONNECTED:
+    case BUS_LOST:
+        // What was in flight is unknown: all that is in the table goes again.
+        self->backlog = true;
+        self->sent_seq = 0;
+        self->retry_ms = 0;
+        break;
+    case BUS_DELIVERY:
+        break;
+    }
+}
+
+// Rows of a process that died, in a table that replicas share: nothing of ours is
+// in flight, so whatever is old was left behind.
+static void sweep(struct outbox *self, const struct bus *bus, int64_t now_ms)
+{
+    if (self->backlog || now_ms < self->sweep_ms) {
+        return;
+    }
+    self->sweep_ms = now_ms + SWEEP_MS;
+    if (bus_in_flight(bus) > 0 || self->answered_count > 0) {
+        return;
+    }
+    struct store_row *row = store_query(self->store, oldest_sql);
+    if (store_next(row) == ERR_OK) {
+        if (store_int(row, 0) < now_ms - SWEEP_AGE_MS) {
+            self->backlog = true;
+            self->sent_seq = 0;
+        }
+        store_done(row);
+    }
+}
+
+// Without a session, or with as much in flight as the bus takes, there is nothing
+// to do until the bus says something.
+static bool can_publish(const struct bus *bus)
+{
+    return bus_is_connected(bus) && bus_in_flight(bus) + RELAY_ROWS_MAX <= BUS_IN_FLIGHT_MAX;
+}
+
+void outbox_relay(struct outbox *self, struct bus *bus, int64_t now_ms)
+{
+    if (!can_publish(bus)) {
+        return;
+    }
+    sweep(self, bus, now_ms);
+    if (!self->backlog || now_ms < self->retry_ms) {
+        return;
+    }
+    struct store_row *row = store_query(self->store, read_sql);
+    store_bind_int(row, self->sent_seq);
+    store_bind_int(row, RELAY_ROWS_MAX);
+    size_t rows = 0;
+    enum err err = ERR_OK;
+    while ((err = store_next(row)) == ERR_OK) {
+        rows++;
+        err = bus_publish(bus,
+                          (uint64_t)store_int(row, 0),
+                          store_text(row, 1),
+                          store_text(row, 2),
+                          store_text(row, 3),
+                          bytes_of_text(store_text(row, 4)));
+        if (err == ERR_FULL || err == ERR_UNAVAILABLE) {
+            store_done(row);
+            return;
+        }
+        self->sent_seq = store_int(row, 0);
+    }
+    if (err == ERR_NOT_FOUND && rows < RELAY_ROWS_MAX) {
+        self->backlog = false;
+    }
+}
+
+int64_t outbox_timer_ms(const struct outbox *self, const struct bus *bus, int64_t now_ms)
+{
+    if (!self->backlog || !can_publish(bus)) {
+        return -1;
+    }
+    return self->retry_ms > now_ms ? self->retry_ms - now_ms : 0;
+}
+
+static int64_t count(struct outbox *self, const char *sql)
+{
+    struct store_row *row = store_query(self->store, sql);
+    int64_t rows = 0;
+    if (store_next(row) == ERR_OK) {
+        rows = store_int(row, 0);
+        store_done(row);
+    }
+    return rows;
+}
+
+int64_t outbox_depth(struct outbox *self)
+{
+    return count(self, depth_sql);
+}
+
+int64_t outbox_refused(struct outbox *self)
+{
+    return count(self, refused_sql);
+}

@@ -1,0 +1,498 @@
+#include "common/request.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/service_state.h"
+
+enum {
+    PAGE_DEFAULT = 50,
+    PAGE_MAX = 500,
+    DETAIL_SIZE = 512
+};
+
+// --- the route
+
+static const char *segment_end(const char *at)
+{
+    const char *slash = strchr(at, '/');
+    return slash == NULL ? at + strlen(at) : slash;
+}
+
+// Walks pattern and path together, segment by segment.
+static bool path_matches(const char *pattern, const char *path, struct request *self)
+{
+    self->parameters_count = 0;
+    while (*pattern == '/' && *path == '/') {
+        pattern++;
+        path++;
+        const char *pattern_end = segment_end(pattern);
+        const char *path_end = segment_end(path);
+        const size_t size = (size_t)(path_end - path);
+        if (*pattern == '{') {
+            if (size == 0 || size >= EVENT_TEXT_MAX) {
+                return false;
+            }
+            assert(self->parameters_count < REQUEST_PARAMETERS_MAX);
+            const size_t at = self->parameters_count++;
+            self->parameters[at].name = pattern + 1;
+            memcpy(self->parameters[at].value, path, size);
+            self->parameters[at].value[size] = '\0';
+        } else if ((size_t)(pattern_end - pattern) != size || memcmp(pattern, path, size) != 0) {
+            return false;
+        }
+        pattern = pattern_end;
+        path = path_end;
+    }
+    return *pattern == '\0' && *path == '\0';
+}
+
+static bool method_matches(const char *route, const char *method)
+{
+    return strcmp(route, method) == 0 || (strcmp(route, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+// Finds the route; without one it stages 404 or 405.
+static bool find_route(struct request *self)
+{
+    const struct service_def *def = self->service->def;
+    const char *path = http_path(self->exchange);
+    struct buf allow = {0};
+    for (size_t i = 0; i < def->routes_count; i++) {
+        if (!path_matches(def->routes[i].path, path, self)) {
+            continue;
+        }
+        if (method_matches(def->routes[i].method, http_method(self->exchange))) {
+            self->route = &def->routes[i];
+            buf_release(&allow);
+            return true;
+        }
+        buf_printf(&allow, "%s%s", allow.size == 0 ? "" : ", ", def->routes[i].method);
+    }
+    self->parameters_count = 0;
+    if (allow.size == 0) {
+        (void)request_reply_problem(
+            self, 404, "not-found", NULL, "%s has no such path; see --help", def->name);
+    } else {
+        buf_put_u8(&allow, '\0');
+        http_set_header(self->exchange, "Allow", (const char *)allow.data);
+        (void)request_reply_problem(
+            self, 405, "method-not-allowed", NULL, "this path allows %s", allow.data);
+    }
+    buf_release(&allow);
+    return false;
+}
+
+// --- what came with it
+
+static bool is_plain(const char *text, size_t max)
+{
+    const size_t size = strlen(text);
+    for (size_t i = 0; i < size; i++) {
+        if (!isgraph((unsigned char)text[i])) {
+            return false;
+        }
+    }
+    return size > 0 && size <= max;
+}
+
+static void read_identity(struct request *self)
+{
+    const char *id = http_header(self->exchange, "X-Request-Id");
+    if (id != NULL && is_plain(id, EVENT_TEXT_MAX - 1)) {
+        snprintf(self->id, sizeof self->id, "%s", id);
+    } else {
+        uuid_new(self->id);
+    }
+    const char *correlation_id = http_header(self->exchange, "X-Correlation-Id");
+    if (correlation_id != NULL && is_plain(correlation_id, EVENT_TEXT_MAX - 1)) {
+        snprintf(self->correlation_id, sizeof self->correlation_id, "%s", correlation_id);
+    }
+    struct trace_context parent = {0};
+    const char *traceparent = http_header(self->exchange, "traceparent");
+    if (traceparent != NULL && trace_parse(&parent, traceparent) == ERR_OK) {
+        memcpy(self->parent_span_id, parent.span_id, sizeof self->parent_span_id);
+    }
+    trace_child(&self->trace, &parent);
+}
+
+static bool wants_body(const char *method)
+{
+    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
+}
+
+static bool read_body(struct request *self)
+{
+    if (!wants_body(self->route->method)) {
+        return true;
+    }
+    const char *type = http_header(self->exchange, "Content-Type");
+    if (type == NULL || strncasecmp(type, HTTP_JSON, strlen(HTTP_JSON)) != 0) {
+        (void)request_reply_problem(self,
+                                    415,
+                                    "unsupported-media-type",
+                                    NULL,
+                                    "send the header Content-Type: application/json");
+        return false;
+    }
+    struct json_problem problem;
+    if (json_parse(http_body(self->exchange), &self->json, &problem) != ERR_OK) {
+        (void)request_reply_problem(self, 400, "malformed-json", NULL, "%s", problem.reason);
+        return false;
+    }
+    if (!cJSON_IsObject(self->json)) {
+        (void)request_reply_problem(
+            self, 400, "malformed-json", NULL, "the body must be a JSON object");
+        return false;
+    }
+    return true;
+}
+
+static bool read_key(struct request *self)
+{
+    const char *key = http_header(self->exchange, "Idempotency-Key");
+    if (key == NULL || strcmp(self->route->method, "POST") != 0) {
+        return true;
+    }
+    if (!is_plain(key, REQUEST_KEY_MAX)) {
+        (void)request_reply_problem(self,
+                                    400,
+                                    "invalid-idempotency-key",
+                                    "Idempotency-Key",
+                                    "1 to %d visible ASCII characters",
+                                    REQUEST_KEY_MAX);
+        return false;
+    }
+    self->idempotency_key = key;
+    self->handler = mem_format("%s %s", self->route->method, self->route->path);
+    return true;
+}
+
+// --- the runtime's own paths
+
+static bool answer_own(struct service *service, struct http_exchange *exchange)
+{
+    const char *path = http_path(exchange);
+    if (!method_matches("GET", http_method(exchange))) {
+        return false;
+    }
+    if (strcmp(path, "/healthz") == 0) {
+        http_reply(exchange, 200, HTTP_JSON, bytes_of_text("{\"status\":\"alive\"}"));
+        return true;
+    }
+    struct buf body = {0};
+    if (strcmp(path, "/readyz") == 0) {
+        const bool bus = bus_is_connected(service->bus);
+        const bool store = !service->store_failed;
+        buf_printf(&body,
+                   "{\"ready\":%s,\"bus\":\"%s\",\"store\":\"%s\"}",
+                   bus && store ? "true" : "false",
+                   bus ? "connected" : "not connected",
+                   store ? "ok" : "the last commit failed");
+        http_reply(exchange, bus && store ? 200 : 503, HTTP_JSON, buf_view(&body));
+    } else if (strcmp(path, "/metrics") == 0) {
+        service_metrics_format(service, &body);
+        http_reply(exchange, 200, HTTP_TEXT, buf_view(&body));
+    } else {
+        return false;
+    }
+    buf_release(&body);
+    return true;
+}
+
+struct request *request_open(struct service *service, struct http_exchange *exchange)
+{
+    if (answer_own(service, exchange)) {
+        return NULL;
+    }
+    struct request *self = mem_calloc(1, sizeof *self);
+    self->service = service;
+    self->exchange = exchange;
+    read_identity(self);
+    if (find_route(self) && read_body(self) && read_key(self)) {
+        return self;
+    }
+    request_send(&self);
+    return NULL;
+}
+
+// --- the end
+
+void request_drop_answer(struct request *self)
+{
+    free(self->body);
+    free(self->location);
+    work_destroy(&self->work);
+    self->body = NULL;
+    self->location = NULL;
+    self->status = 0;
+    self->is_problem = false;
+    self->is_replay = false;
+}
+
+static void account(const struct request *self)
+{
+    const int64_t duration_us = clock_mono_us() - http_received_us(self->exchange);
+    const char *method = http_method(self->exchange);
+    const char *route = self->route == NULL ? "unknown" : self->route->path;
+    char status[16];
+    snprintf(status, sizeof status, "%d", self->status);
+    metrics_add(self->service->metrics,
+                &service_metric_requests,
+                METRIC_LABELS(self->route == NULL ? "other" : self->route->method, route, status),
+                1);
+    metrics_observe(self->service->metrics,
+                    &service_metric_request_seconds,
+                    METRIC_LABELS(route),
+                    (double)duration_us / 1e6);
+    // Reading changes nothing: it is no part of a story.
+    const bool reads = method_matches("GET", method);
+    log_write(reads ? LOG_DEBUG : LOG_INFO,
+              LOG_REQUEST_ANSWERED,
+              (const struct log_field[]){
+                  LOG_STR("correlation_id",
+                          self->correlation_id[0] == '\0' ? NULL : self->correlation_id),
+                  LOG_STR("method", method),
+                  LOG_STR("path", http_path(self->exchange)),
+                  LOG_INT("status", self->status),
+                  LOG_INT("duration_us", duration_us),
+                  LOG_STR("request_id", self->id),
+                  LOG_STR("trace_id", self->trace.trace_id),
+                  LOG_STR("span_id", self->trace.span_id),
+                  LOG_STR("parent_span_id",
+                          self->parent_span_id[0] == '\0' ? NULL : self->parent_span_id),
+                  LOG_END});
+}
+
+void request_send(struct request **self_p)
+{
+    struct request *self = *self_p;
+    assert(self->status != 0 && self->work == NULL);
+    account(self);
+    if (self->location != NULL) {
+        http_set_header(self->exchange, "Location", self->location);
+    }
+    if (self->is_replay) {
+        http_set_header(self->exchange, "Idempotency-Replayed", "true");
+    }
+    http_set_header(self->exchange, "X-Request-Id", self->id);
+    http_reply(self->exchange,
+               self->status,
+               self->body == NULL ? NULL : (self->is_problem ? HTTP_PROBLEM : HTTP_JSON),
+               bytes_of_text(self->body == NULL ? "" : self->body));
+    request_drop_answer(self);
+    cJSON_Delete(self->json);
+    free(self->handler);
+    free(self);
+    *self_p = NULL;
+}
+
+// --- Idempotency-Key
+
+enum err request_claim_key(struct request *self, bool *run)
+{
+    *run = true;
+    if (self->idempotency_key == NULL) {
+        return ERR_OK;
+    }
+    struct inbox_answer answer = {0};
+    const enum err err = inbox_begin_request(self->service->store,
+                                             self->handler,
+                                             self->idempotency_key,
+                                             http_body(self->exchange),
+                                             service_member(self->service),
+                                             self->service->now,
+                                             &answer);
+    if (err == ERR_OK) {
+        return ERR_OK;
+    }
+    *run = false;
+    if (err == ERR_CONFLICT) {
+        return request_reply_problem(self,
+                                     422,
+                                     "idempotency-key-reused",
+                                     "Idempotency-Key",
+                                     "this key was used with another body");
+    }
+    if (err != ERR_EXISTS) {
+        return err;
+    }
+    if (answer.status == 0) {
+        return request_reply_problem(self,
+                                     409,
+                                     "request-in-progress",
+                                     "Idempotency-Key",
+                                     "the request with this key is still being worked on");
+    }
+    self->status = answer.status;
+    self->body = mem_strdup(answer.body);
+    self->location = mem_strdup(answer.location);
+    self->is_problem = answer.status >= 400;
+    self->is_replay = true;
+    return ERR_OK;
+}
+
+enum err request_settle_key(struct request *self)
+{
+    if (self->idempotency_key == NULL || self->is_replay || self->status == 0) {
+        return ERR_OK;
+    }
+    // A failure of ours may be tried again under the same key.
+    if (self->status >= 500) {
+        return inbox_forget_request(self->service->store, self->handler, self->idempotency_key);
+    }
+    return inbox_end_request(self->service->store,
+                             self->handler,
+                             self->idempotency_key,
+                             &(struct inbox_answer){.status = self->status,
+                                                    .body = self->body,
+                                                    .location = self->location});
+}
+
+// --- service.h: what a handler asks and says
+
+const char *request_parameter(const struct request *self, const char *name)
+{
+    const size_t size = strlen(name);
+    for (size_t i = 0; i < self->parameters_count; i++) {
+        const char *other = self->parameters[i].name;
+        if (strncmp(other, name, size) == 0 && other[size] == '}') {
+            return self->parameters[i].value;
+        }
+    }
+    assert(!"a handler asks for a parameter that its route has not");
+    return NULL;
+}
+
+const char *request_query(const struct request *self, const char *name)
+{
+    return http_query(self->exchange, name);
+}
+
+const char *request_id(const struct request *self)
+{
+    return self->id;
+}
+
+const cJSON *request_json(const struct request *self)
+{
+    return self->json;
+}
+
+void request_correlate(struct request *self, const char *subject)
+{
+    snprintf(self->correlation_id, sizeof self->correlation_id, "%s", subject);
+}
+
+enum err request_page(struct request *self, int64_t *limit, const char **after)
+{
+    *limit = PAGE_DEFAULT;
+    const char *text = request_query(self, "limit");
+    if (text != NULL) {
+        char *end = NULL;
+        *limit = strtoll(text, &end, 10);
+        if (end == text || *end != '\0' || *limit < 1 || *limit > PAGE_MAX) {
+            (void)request_reply_problem(self,
+                                        400,
+                                        "invalid-parameter",
+                                        "limit",
+                                        "must be a whole number from 1 to %d",
+                                        PAGE_MAX);
+            return ERR_INVALID;
+        }
+    }
+    text = request_query(self, "after");
+    *after = text == NULL ? "" : text;
+    return ERR_OK;
+}
+
+enum err request_reply_created(struct request *self, int status, const char *location, cJSON *json)
+{
+    assert(self->status == 0 && self->work == NULL);
+    self->status = status;
+    self->location = mem_strdup(location);
+    self->body = json == NULL ? NULL : cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return ERR_OK;
+}
+
+enum err request_reply(struct request *self, int status, cJSON *json)
+{
+    return request_reply_created(self, status, NULL, json);
+}
+
+static cJSON *problem_new(int status, const char *code, const char *detail)
+{
+    cJSON *problem = cJSON_CreateObject();
+    char *type = mem_format("urn:faultline:problem:%s", code);
+    cJSON_AddStringToObject(problem, "type", type);
+    cJSON_AddStringToObject(problem, "title", http_status_text(status));
+    cJSON_AddNumberToObject(problem, "status", status);
+    cJSON_AddStringToObject(problem, "detail", detail);
+    free(type);
+    return problem;
+}
+
+enum err request_reply_problem(struct request *self, int status, const char *code,
+                               const char *field, const char *detail, ...)
+{
+    char text[DETAIL_SIZE];
+    va_list args;
+    va_start(args, detail);
+    vsnprintf(text, sizeof text, detail, args);
+    va_end(args);
+    cJSON *problem = problem_new(status, code, text);
+    if (field != NULL) {
+        cJSON_AddStringToObject(problem, "field", field);
+    }
+    self->is_problem = true;
+    return request_reply(self, status, problem);
+}
+
+enum err request_reply_problem_with(struct request *self, int status, const char *code,
+                                    const char *detail, cJSON *extra)
+{
+    cJSON *problem = problem_new(status, code, detail);
+    while (extra->child != NULL) {
+        cJSON *member = cJSON_DetachItemViaPointer(extra, extra->child);
+        cJSON_AddItemToObject(problem, member->string, member);
+    }
+    cJSON_Delete(extra);
+    self->is_problem = true;
+    return request_reply(self, status, problem);
+}
+
+enum err request_reply_invalid(struct request *self, const struct json_problem *problem)
+{
+    return request_reply_problem(self,
+                                 422,
+                                 "invalid-field",
+                                 problem->field[0] == '\0' ? NULL : problem->field,
+                                 "%s",
+                                 problem->reason);
+}
+
+enum err request_run_job(struct service *service, struct request *self,
+                         const struct service_job *job, cJSON *input)
+{
+    assert(self->status == 0 && self->work == NULL);
+    if (!worker_pool_has_room(service->workers, service->jobs_staged)) {
+        cJSON_Delete(input);
+        return ERR_FULL;
+    }
+    service->jobs_staged++;
+    self->work = mem_calloc(1, sizeof *self->work);
+    *self->work = (struct work){.job = job, .request = self, .input = input};
+    memcpy(self->work->calls.correlation_id, self->correlation_id, sizeof self->correlation_id);
+    memcpy(self->work->calls.request_id, self->id, sizeof self->id);
+    self->work->calls.trace = self->trace;
+    return ERR_OK;
+}

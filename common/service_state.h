@@ -1,0 +1,96 @@
+// service_state - what the runtime's own files share: the running service and the
+// batch it works on. Nothing outside of common includes this.
+#ifndef FAULTLINE_SERVICE_STATE_H
+#define FAULTLINE_SERVICE_STATE_H
+
+#include "common/bus.h"
+#include "common/caller.h"
+#include "common/http_server.h"
+#include "common/metrics.h"
+#include "common/outbox.h"
+#include "common/request.h"
+#include "common/service.h"
+#include "common/worker_pool.h"
+
+enum {
+    SERVICE_BATCH_MAX = 256,
+    SERVICE_WHY_SIZE = 256
+};
+
+// One thing to handle.
+enum input_kind {
+    INPUT_EVENT,
+    INPUT_REQUEST,
+    INPUT_RESULT
+};
+enum input_outcome {
+    INPUT_DONE,
+    INPUT_DUPLICATE,
+    INPUT_FAILED,
+    INPUT_REJECTED
+};
+
+struct input {
+    enum input_kind kind;
+    struct bus_delivery delivery; // INPUT_EVENT; its views live until the next bus_take
+    struct event *event;          // owned; NULL when it could not be parsed
+    struct request *request;      // owned; INPUT_REQUEST, INPUT_RESULT
+    struct work *work;            // owned; INPUT_RESULT
+    struct trace_context trace;   // the span of handling it
+    enum input_outcome outcome;
+    int64_t duration_us;
+    char why[SERVICE_WHY_SIZE]; // of a failure
+};
+
+// A step of a story that is logged when it is committed.
+struct status_change {
+    char subject[EVENT_TEXT_MAX];
+    char status[EVENT_TEXT_MAX];
+    char reason[EVENT_TEXT_MAX];
+    char cause[EVENT_TEXT_MAX];
+};
+
+struct service {
+    const struct service_def *def; // borrowed
+    struct config *config;         // owned, as all below
+    struct metrics *metrics;
+    struct store *store;
+    struct outbox *outbox;
+    struct bus *bus;
+    struct http_server *http;
+    struct caller_options callers;
+    struct worker_pool *workers;
+    const char **topics; // of the subscriptions
+    char source[EVENT_TEXT_MAX];
+    int signal_fd;
+    bool stopping;
+    bool store_failed; // the last batch could not be committed
+
+    int64_t now_ms; // clock_mono_ms of this round
+    char now[CLOCK_RFC3339_SIZE];
+    struct input inputs[SERVICE_BATCH_MAX];
+    size_t inputs_count;
+    struct input *present; // whose handler runs; NULL: none
+    size_t jobs_staged;    // by this batch, not yet with the workers
+    struct status_change changes[SERVICE_BATCH_MAX * 2];
+    size_t changes_count;
+};
+
+// batch_run handles the inputs in one transaction, commits, then answers, acks and
+// publishes. With no inputs it still deletes what the outbox has answered.
+void batch_run(struct service *self);
+
+// service_bus_open connects (again) under a new incarnation.
+enum err service_bus_open(struct service *self, const char **problem);
+
+// service_metrics_format brings the gauges up to date and writes all samples.
+void service_metrics_format(struct service *self, struct buf *out);
+
+extern const struct metric_def service_metric_requests;
+extern const struct metric_def service_metric_request_seconds;
+extern const struct metric_def service_metric_events;
+extern const struct metric_def service_metric_event_age_seconds;
+extern const struct metric_def service_metric_batch_size;
+extern const struct metric_def service_metric_commit_seconds;
+
+#endif
