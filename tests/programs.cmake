@@ -1,0 +1,25 @@
+# The Criterion programs.
+pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
+
+file(GLOB support_sources CONFIGURE_DEPENDS support/*.c)
+add_library(test-support STATIC ${support_sources})
+target_link_libraries(test-support PUBLIC common)
+
+foreach(kind unit integration)
+    file(GLOB test_sources CONFIGURE_DEPENDS ${kind}/test_*.c)
+    foreach(source ${test_sources})
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(${name} ${source})
+        target_link_libraries(${name} PRIVATE
+            PkgConfig::CRITERION test-support cli broker
+            service-order service-payment service-inventory service-notification
+            service-fraud service-ledger service-transfer)
+        add_test(NAME ${kind}.${name} COMMAND ${name} --timeout 120)
+        # A leak does not fail a Criterion test by itself: read what it prints.
+        set_tests_properties(${kind}.${name} PROPERTIES
+            LABELS ${kind}
+            ENVIRONMENT "FAULTLINE_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+            FAIL_REGULAR_EXPRESSION "LeakSanitizer|AddressSanitizer|ThreadSanitizer|runtime error:")
+    endforeach()
+endforeach()
+
