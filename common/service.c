@@ -17,6 +17,7 @@
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/ready.h"
 #include "common/service_state.h"
 
 enum {
@@ -570,8 +571,12 @@ static int read_arguments(const struct service_def *def, const struct settings *
                           char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf(
-            "faultline-%s: %s\n\nSettings come from the environment:\n\n", def->name, def->summary);
+        printf("faultline-%s: %s\n\n"
+               "  --ready    asks the process that runs with these settings whether it is ready\n"
+               "  --version  prints the version\n\n"
+               "Settings come from the environment:\n\n",
+               def->name,
+               def->summary);
         config_print_help(settings->tables, settings->tables_count, stdout);
         printf("\nHTTP interface, besides /healthz, /readyz and /metrics:\n\n");
         for (size_t i = 0; i < def->routes_count; i++) {
@@ -588,7 +593,7 @@ static int read_arguments(const struct service_def *def, const struct settings *
         return EXIT_SUCCESS;
     }
     fprintf(stderr,
-            "faultline-%s takes no arguments but --help and --version; "
+            "faultline-%s takes no arguments but --ready, --help and --version; "
             "settings come from the environment\n",
             def->name);
     return EXIT_SETTINGS;
@@ -606,7 +611,8 @@ int service_run(const struct service_def *def, int argc, char **argv)
 {
     struct settings settings;
     settings_make(&settings, def);
-    if (argc > 1) {
+    const bool asks = argc == 2 && strcmp(argv[1], "--ready") == 0;
+    if (argc > 1 && !asks) {
         return read_arguments(def, &settings, argc, argv);
     }
     struct service *self = mem_calloc(1, sizeof *self);
@@ -616,6 +622,11 @@ int service_run(const struct service_def *def, int argc, char **argv)
     char *problem = NULL;
     if (config_load(&self->config, settings.tables, settings.tables_count, &problem) != ERR_OK) {
         fprintf(stderr, "faultline-%s: %s\n", def->name, problem);
+        goto out;
+    }
+    if (asks) {
+        code = ready_ask((uint16_t)config_int(self->config, "HTTP_PORT"));
+        config_destroy(&self->config);
         goto out;
     }
     const enum err log_err = log_open(log_name(self),
