@@ -10,7 +10,8 @@
 
 struct http_client; // opaque
 
-// http_client_setup must be called once, before any thread starts.
+// http_client_setup must be called before any thread starts, and before the first
+// http_client_new; again does no harm.
 void http_client_setup(void);
 
 struct http_client *http_client_new(void);
@@ -30,18 +31,20 @@ struct http_response {
     struct bytes body; // borrowed from the client until its next call; NUL-terminated
 };
 
-// http_client_call sends and waits for the whole answer, at most timeout_ms in all.
-// headers end with a NULL name, or are NULL; a body is sent as application/json,
-// NULL body: none. Redirects are not followed.
-// ERR_UNAVAILABLE: no connection could be made, nothing was sent. ERR_TIMEOUT: no
-// answer in time, what happened is unknown. ERR_IO: the connection broke in
-// mid-request or the answer is no HTTP; unknown as well. ERR_TOO_LARGE: the answer
-// is over HTTP_REPLY_BYTES_MAX.
+// http_client_call sends and waits for the whole answer, at most timeout_ms in all,
+// connecting included. headers end with a NULL name, or are NULL; a body is sent as
+// application/json, NULL body: none. Redirects are not followed, proxies not used,
+// and a request is never sent twice: not even when a kept connection breaks.
+// ERR_INVALID: url is no http URL. ERR_UNAVAILABLE: no connection could be made,
+// nothing was sent. ERR_TIMEOUT: no answer in time, what happened is unknown.
+// ERR_IO: the connection broke in mid-request or the answer is no HTTP; unknown as
+// well. ERR_TOO_LARGE: the answer is over HTTP_REPLY_BYTES_MAX.
 enum err http_client_call(struct http_client *self, const char *method, const char *url,
                           const struct http_header *headers, const char *body, int64_t timeout_ms,
                           struct http_response *out);
 
-// http_client_error: a sentence about the last failed call, borrowed.
+// http_client_error: a sentence about the last call's failure, "" when it was none;
+// borrowed until the next call.
 const char *http_client_error(const struct http_client *self);
 
 #endif

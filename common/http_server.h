@@ -2,11 +2,19 @@
 // requests, the core takes whole ones, and answers when it has committed. A
 // request that waits holds no thread.
 //
-// The server itself refuses what never needs the core, always as
-// application/problem+json: a body over the limit (413), a request line or header
-// that is no HTTP (400), more than HTTP_WAITING_MAX requests at once (503), any
-// method but GET, HEAD, POST, PUT, PATCH, DELETE (405 or 501). A connection that is
-// silent for timeout_ms is closed. On stop, waiting requests get 503.
+// The server itself refuses what never needs the core, as application/problem+json:
+//
+//   400 malformed-url       %00 in the URL
+//   405 method-not-allowed  any method but GET, HEAD, POST, PUT, PATCH, DELETE
+//   413 body-too-large      over HTTP_BODY_BYTES_MAX, announced or in chunks
+//   503 overloaded          HTTP_WAITING_MAX requests wait already
+//   503 stopping            what waits when the server stops
+//
+// What is no HTTP at all (a header without a colon, a head over 32 KiB) gets a 4xx
+// of libmicrohttpd's own, in HTML, or is hung up on. So is a connection that is
+// silent for timeout_ms, a body that is not whole after three times that, and one in
+// chunks that goes on past 256 KiB. A request that waits for the core is not
+// timed, and a client that leaves meanwhile is not noticed.
 #ifndef FAULTLINE_HTTP_SERVER_H
 #define FAULTLINE_HTTP_SERVER_H
 
@@ -27,16 +35,18 @@ enum {
 struct http_server_options {
     const char *address; // "127.0.0.1"
     uint16_t port;       // 0: any free one
-    int64_t timeout_ms;  // 0: 10000
+    int64_t timeout_ms;  // 0: 10000; rounded up to seconds
 };
 
 // http_server_open listens. ERR_IO: it cannot; *problem, which the caller frees,
-// says why and what to do ("port 8001 is in use: ..."). The caller owns *out.
+// says why and what to do ("port 8001 is in use: ..."). The caller owns *out. It
+// raises the process's soft limit of open files to HTTP_CONNECTIONS_MAX and some.
 enum err http_server_open(struct http_server **out, const struct http_server_options *options,
                           char **problem);
 
-// http_server_destroy answers what waits with 503, stops the thread and frees
-// *self_p. Every exchange that was taken must have been answered before.
+// http_server_destroy stops listening, answers what waits with 503, gives all answers
+// half a second to leave, stops the thread and frees *self_p. Every exchange that
+// was taken must have been answered before.
 void http_server_destroy(struct http_server **self_p);
 
 uint16_t http_server_port(const struct http_server *self);
@@ -49,7 +59,7 @@ int http_server_fd(const struct http_server *self);
 size_t http_server_take(struct http_server *self, struct http_exchange **out, size_t max);
 
 // The request; all borrowed from the exchange until it is answered. Header and
-// query give NULL when absent; the query value is URL-decoded.
+// query give NULL when absent; the query value is URL-decoded, "" for "?name".
 const char *http_method(const struct http_exchange *exchange);
 const char *http_path(const struct http_exchange *exchange); // decoded, without query
 const char *http_query(const struct http_exchange *exchange, const char *name);
@@ -57,7 +67,8 @@ const char *http_header(const struct http_exchange *exchange, const char *name);
 struct bytes http_body(const struct http_exchange *exchange);
 int64_t http_received_us(const struct http_exchange *exchange); // clock_mono_us at arrival
 
-// http_set_header adds a header to the answer; both are copied.
+// http_set_header adds a header to the answer; both are copied. One that would
+// break the head (a line break in it) is left out.
 void http_set_header(struct http_exchange *exchange, const char *name, const char *value);
 
 // http_reply answers and gives the exchange back to the server: the caller must not

@@ -1,0 +1,179 @@
+#include "common/http_exchange.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/mem.h"
+
+const struct http_refusal http_body_too_large = {
+    .status = 413,
+    .code = "body-too-large",
+    .detail = "The body is over the limit of 65536 bytes.",
+};
+const struct http_refusal http_unknown_method = {
+    .status = 405,
+    .code = "method-not-allowed",
+    .detail = "The method is none of GET, HEAD, POST, PUT, PATCH, DELETE.",
+    .header = "Allow",
+    .header_value = "GET, HEAD, POST, PUT, PATCH, DELETE",
+};
+const struct http_refusal http_malformed_url = {
+    .status = 400,
+    .code = "malformed-url",
+    .detail = "The URL holds a character with the code 0.",
+};
+const struct http_refusal http_overloaded = {
+    .status = 503,
+    .code = "overloaded",
+    .detail = "Too many requests wait already; try again later.",
+    .header = "Retry-After",
+    .header_value = "1",
+};
+const struct http_refusal http_stopping = {
+    .status = 503,
+    .code = "stopping",
+    .detail = "This process is stopping.",
+    .header = "Connection",
+    .header_value = "close",
+};
+
+struct http_exchange *http_exchange_new(struct http_server *server,
+                                        struct MHD_Connection *connection, const char *uri)
+{
+    struct http_exchange *self = mem_calloc(1, sizeof *self);
+    *self = (struct http_exchange){
+        .server = server, .connection = connection, .received_us = clock_mono_us()};
+    // Decoded, it would end the text before its end.
+    if (strstr(uri, "%00") != NULL) {
+        self->refusal = &http_malformed_url;
+    }
+    return self;
+}
+
+void http_exchange_destroy(struct http_exchange **self_p)
+{
+    struct http_exchange *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    if (self->response != NULL) {
+        MHD_destroy_response(self->response);
+    }
+    buf_release(&self->body);
+    buf_release(&self->headers);
+    free(self);
+    *self_p = NULL;
+}
+
+// --- the request
+
+const char *http_method(const struct http_exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *http_path(const struct http_exchange *exchange)
+{
+    return exchange->path;
+}
+
+const char *http_query(const struct http_exchange *exchange, const char *name)
+{
+    const char *value = NULL;
+    const enum MHD_Result found = MHD_lookup_connection_value_n(
+        exchange->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, NULL);
+    // "?name" has no value, but is there.
+    return found == MHD_YES && value == NULL ? "" : value;
+}
+
+const char *http_header(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+struct bytes http_body(const struct http_exchange *exchange)
+{
+    return buf_view(&exchange->body);
+}
+
+int64_t http_received_us(const struct http_exchange *exchange)
+{
+    return exchange->received_us;
+}
+
+// --- the answer
+
+const char *http_status_text(int status)
+{
+    return MHD_get_reason_phrase_for((unsigned)status);
+}
+
+void http_set_header(struct http_exchange *exchange, const char *name, const char *value)
+{
+    buf_put(&exchange->headers, name, strlen(name) + 1);
+    buf_put(&exchange->headers, value, strlen(value) + 1);
+}
+
+static void headers_add(struct MHD_Response *response, const struct buf *headers)
+{
+    for (size_t at = 0; at < headers->size;) {
+        const char *name = (const char *)headers->data + at;
+        const char *value = name + strlen(name) + 1;
+        // One with a line break is refused, and then simply not there.
+        MHD_add_response_header(response, name, value);
+        at += strlen(name) + 1 + strlen(value) + 1;
+    }
+}
+
+void http_exchange_respond(struct http_exchange *self, int status, const char *content_type,
+                           struct bytes body)
+{
+    const size_t size = content_type == NULL ? 0 : body.size;
+    // Copied here, since libmicrohttpd would copy only from what is not const.
+    void *copy = mem_alloc(size);
+    if (size > 0) {
+        memcpy(copy, body.data, size);
+    }
+    self->response = MHD_create_response_from_buffer(size, copy, MHD_RESPMEM_MUST_FREE);
+    if (self->response == NULL) {
+        abort(); // out of memory
+    }
+    self->status = status;
+    if (content_type != NULL) {
+        MHD_add_response_header(self->response, "Content-Type", content_type);
+    }
+    headers_add(self->response, &self->headers);
+}
+
+static void respond_refusal(struct http_exchange *self, const struct http_refusal *refusal)
+{
+    struct buf body = {0};
+    // Only constants without quotes go in: nothing to escape.
+    buf_printf(&body,
+               "{\"type\":\"urn:faultline:problem:%s\",\"title\":\"%s\",\"status\":%d,"
+               "\"detail\":\"%s\"}",
+               refusal->code,
+               http_status_text(refusal->status),
+               refusal->status,
+               refusal->detail);
+    if (refusal->header != NULL) {
+        http_set_header(self, refusal->header, refusal->header_value);
+    }
+    http_exchange_respond(self, refusal->status, HTTP_PROBLEM, buf_view(&body));
+    buf_release(&body);
+}
+
+bool http_exchange_send(struct http_exchange *self)
+{
+    if (self->response == NULL) {
+        respond_refusal(self, self->refusal);
+    }
+    self->state = EXCHANGE_ANSWERED;
+    const enum MHD_Result result =
+        MHD_queue_response(self->connection, (unsigned)self->status, self->response);
+    MHD_destroy_response(self->response);
+    self->response = NULL;
+    return result == MHD_YES;
+}

@@ -1,0 +1,382 @@
+#include "common/http_server.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/http_exchange.h"
+#include "common/http_listener.h"
+#include "common/mem.h"
+
+enum {
+    TIMEOUT_MS = 10000,
+    BODY_TIMEOUTS = 3,                // a body must be whole within so many timeouts
+    SWALLOWED_BYTES_MAX = 256 * 1024, // read and thrown away before a 413
+    STOP_WAIT_MS = 500,               // for the last answers to reach their sockets
+    FILES_SPARE = 256,                // descriptors beyond those of connections
+};
+
+struct http_server {
+    struct MHD_Daemon *daemon;
+    int listener; // -1 while libmicrohttpd owns it
+    uint16_t port;
+    int64_t body_timeout_us;
+    int event_fd;          // readable while the queue holds something
+    pthread_mutex_t mutex; // guards all below
+    pthread_cond_t all_answered;
+    struct http_exchange *queue_head; // oldest first; the exchanges are the connections'
+    struct http_exchange *queue_tail;
+    size_t waiting_count; // whole requests without an answer
+    size_t answers_count; // answers on their way to the socket
+    bool is_stopping;
+};
+
+// --- on the thread of libmicrohttpd
+
+// The request line is there: the first we hear of a request, and the only place
+// that has the URL as it was sent.
+static void *on_request_line(void *context, const char *uri, struct MHD_Connection *connection)
+{
+    return http_exchange_new(context, connection, uri);
+}
+
+static bool method_is_known(const char *method)
+{
+    static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        if (strcmp(methods[i], method) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The headers are there, the body is not. false: hang up.
+static bool request_begin(struct http_exchange *exchange, const char *method, const char *path)
+{
+    exchange->state = EXCHANGE_READING;
+    exchange->method = method;
+    exchange->path = path;
+    if (exchange->refusal == NULL && !method_is_known(method)) {
+        exchange->refusal = &http_unknown_method;
+    }
+    const char *length = http_header(exchange, "Content-Length");
+    const unsigned long long size = length == NULL ? 0 : strtoull(length, NULL, 10);
+    if (size <= HTTP_BODY_BYTES_MAX) {
+        return true;
+    }
+    exchange->refusal = &http_body_too_large;
+    // Here, before any of the body is read, libmicrohttpd allows an answer, and
+    // closes then. That spares a client that said "Expect: 100-continue" the
+    // sending. Others are in the middle of it, and would find a broken connection
+    // instead of an answer: when little is left to come it is read first.
+    if (http_header(exchange, "Expect") != NULL || size > SWALLOWED_BYTES_MAX) {
+        return http_exchange_send(exchange);
+    }
+    return true;
+}
+
+// A piece of the body. false: hang up, since an answer in mid-body is not possible.
+static bool request_read(struct http_exchange *exchange, const char *data, size_t size)
+{
+    exchange->body_bytes += size;
+    if (exchange->body_bytes > SWALLOWED_BYTES_MAX ||
+        clock_mono_us() - exchange->received_us > exchange->server->body_timeout_us) {
+        return false;
+    }
+    if (exchange->body_bytes > HTTP_BODY_BYTES_MAX) {
+        exchange->refusal = &http_body_too_large;
+    }
+    if (exchange->refusal == NULL) {
+        buf_put(&exchange->body, data, size);
+    }
+    return true;
+}
+
+static void queue_put(struct http_server *self, struct http_exchange *exchange)
+{
+    if (self->queue_head == NULL) {
+        self->queue_head = exchange;
+        const uint64_t one = 1;
+        const ssize_t size = write(self->event_fd, &one, sizeof one);
+        assert(size == (ssize_t)sizeof one);
+    } else {
+        self->queue_tail->next = exchange;
+    }
+    self->queue_tail = exchange;
+    self->waiting_count++;
+}
+
+// The whole request is there: it waits for the core, or is refused.
+static bool request_end(struct http_exchange *exchange)
+{
+    struct http_server *self = exchange->server;
+    if (exchange->refusal != NULL) {
+        return http_exchange_send(exchange);
+    }
+    pthread_mutex_lock(&self->mutex);
+    const struct http_refusal *refusal = self->is_stopping ? &http_stopping
+                                         : self->waiting_count >= HTTP_WAITING_MAX
+                                             ? &http_overloaded
+                                             : NULL;
+    if (refusal == NULL) {
+        // Suspended before it can be seen: the core may answer at once.
+        MHD_suspend_connection(exchange->connection);
+        exchange->state = EXCHANGE_WAITING;
+        queue_put(self, exchange);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    if (refusal != NULL) {
+        exchange->refusal = refusal;
+        return http_exchange_send(exchange);
+    }
+    return true;
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *path, const char *method, const char *version,
+                                  const char *data, size_t *size, void **exchange_p)
+{
+    (void)context;
+    (void)connection;
+    (void)version;
+    struct http_exchange *exchange = *exchange_p;
+    bool goes_on = true;
+    switch (exchange->state) {
+    case EXCHANGE_NEW:
+        goes_on = request_begin(exchange, method, path);
+        break;
+    case EXCHANGE_READING:
+        goes_on = *size > 0 ? request_read(exchange, data, *size) : request_end(exchange);
+        *size = 0;
+        break;
+    case EXCHANGE_ANSWERED:
+        goes_on = http_exchange_send(exchange);
+        break;
+    case EXCHANGE_WAITING:
+        abort(); // a suspended connection was called
+    }
+    return goes_on ? MHD_YES : MHD_NO;
+}
+
+// The answer is sent, or the connection is gone.
+static void on_completed(void *context, struct MHD_Connection *connection, void **exchange_p,
+                         enum MHD_RequestTerminationCode code)
+{
+    (void)connection;
+    (void)code;
+    struct http_server *self = context;
+    struct http_exchange *exchange = *exchange_p;
+    if (exchange != NULL && exchange->is_counted) {
+        pthread_mutex_lock(&self->mutex);
+        if (--self->answers_count == 0) {
+            pthread_cond_signal(&self->all_answered);
+        }
+        pthread_mutex_unlock(&self->mutex);
+    }
+    http_exchange_destroy(&exchange);
+    *exchange_p = NULL;
+}
+
+// --- the core's side
+
+int http_server_fd(const struct http_server *self)
+{
+    return self->event_fd;
+}
+
+uint16_t http_server_port(const struct http_server *self)
+{
+    return self->port;
+}
+
+size_t http_server_take(struct http_server *self, struct http_exchange **out, size_t max)
+{
+    pthread_mutex_lock(&self->mutex);
+    size_t count = 0;
+    while (count < max && self->queue_head != NULL) {
+        out[count] = self->queue_head;
+        self->queue_head = self->queue_head->next;
+        count++;
+    }
+    if (count > 0 && self->queue_head == NULL) {
+        uint64_t wakes = 0;
+        const ssize_t size = read(self->event_fd, &wakes, sizeof wakes);
+        assert(size == (ssize_t)sizeof wakes);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return count;
+}
+
+// Gives an exchange back to libmicrohttpd's thread, which may free it at once.
+static void exchange_resume(struct http_exchange *exchange)
+{
+    struct http_server *self = exchange->server;
+    pthread_mutex_lock(&self->mutex);
+    assert(exchange->state == EXCHANGE_WAITING);
+    exchange->state = EXCHANGE_ANSWERED;
+    exchange->is_counted = true;
+    self->waiting_count--;
+    self->answers_count++;
+    pthread_mutex_unlock(&self->mutex);
+    MHD_resume_connection(exchange->connection);
+}
+
+void http_reply(struct http_exchange *exchange, int status, const char *content_type,
+                struct bytes body)
+{
+    http_exchange_respond(exchange, status, content_type, body);
+    exchange_resume(exchange);
+}
+
+// --- start and stop
+
+// The usual soft limit of 1024 descriptors is fewer than HTTP_CONNECTIONS_MAX.
+static void files_limit_raise(void)
+{
+    struct rlimit limit;
+    const rlim_t wanted = HTTP_CONNECTIONS_MAX + FILES_SPARE;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum err daemon_start(struct http_server *self, int64_t timeout_ms)
+{
+    // The thread inherits the mask: signals belong to the core.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    self->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC,
+                         0,
+                         NULL,
+                         NULL,
+                         on_request,
+                         self,
+                         MHD_OPTION_LISTEN_SOCKET,
+                         self->listener,
+                         MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)HTTP_CONNECTIONS_MAX,
+                         MHD_OPTION_CONNECTION_TIMEOUT,
+                         (unsigned)((timeout_ms + 999) / 1000),
+                         MHD_OPTION_URI_LOG_CALLBACK,
+                         on_request_line,
+                         self,
+                         MHD_OPTION_NOTIFY_COMPLETED,
+                         on_completed,
+                         self,
+                         MHD_OPTION_END);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return self->daemon == NULL ? ERR_IO : ERR_OK;
+}
+
+static struct http_server *server_new(int64_t timeout_ms)
+{
+    struct http_server *self = mem_calloc(1, sizeof *self);
+    self->listener = -1;
+    self->event_fd = -1;
+    self->body_timeout_us = timeout_ms * BODY_TIMEOUTS * 1000;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->all_answered, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return self;
+}
+
+enum err http_server_open(struct http_server **out, const struct http_server_options *options,
+                          char **problem)
+{
+    *out = NULL;
+    *problem = NULL;
+    const int64_t timeout_ms = options->timeout_ms == 0 ? TIMEOUT_MS : options->timeout_ms;
+    struct http_server *self = server_new(timeout_ms);
+
+    enum err err =
+        http_listener_open(&self->listener, &self->port, options->address, options->port, problem);
+    if (err != ERR_OK) {
+        goto out;
+    }
+    files_limit_raise();
+    self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->event_fd < 0 || daemon_start(self, timeout_ms) != ERR_OK) {
+        *problem = mem_format("cannot start the HTTP server: %s", strerror(errno));
+        err = ERR_IO;
+        goto out;
+    }
+    *out = self;
+    self = NULL; // handed to the caller
+
+out:
+    http_server_destroy(&self);
+    return err;
+}
+
+static void waiting_refuse(struct http_server *self)
+{
+    struct http_exchange *exchange = NULL;
+    while (http_server_take(self, &exchange, 1) == 1) {
+        exchange->refusal = &http_stopping;
+        exchange_resume(exchange);
+    }
+}
+
+// Stopping the daemon closes every socket at once: first let the answers out.
+static void answers_wait(struct http_server *self)
+{
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_nsec += STOP_WAIT_MS * 1000000L;
+    deadline.tv_sec += deadline.tv_nsec / 1000000000L;
+    deadline.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&self->mutex);
+    // To stop the daemon with a suspended connection aborts the process.
+    assert(self->waiting_count == 0);
+    int rc = 0;
+    while (self->answers_count > 0 && rc == 0) {
+        rc = pthread_cond_timedwait(&self->all_answered, &self->mutex, &deadline);
+    }
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void http_server_destroy(struct http_server **self_p)
+{
+    struct http_server *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    if (self->daemon != NULL) {
+        // This gives the listening socket back to us.
+        self->listener = MHD_quiesce_daemon(self->daemon);
+        pthread_mutex_lock(&self->mutex);
+        self->is_stopping = true;
+        pthread_mutex_unlock(&self->mutex);
+        waiting_refuse(self);
+        answers_wait(self);
+        MHD_stop_daemon(self->daemon);
+    }
+    if (self->listener >= 0) {
+        close(self->listener);
+    }
+    if (self->event_fd >= 0) {
+        close(self->event_fd);
+    }
+    pthread_cond_destroy(&self->all_answered);
+    pthread_mutex_destroy(&self->mutex);
+    free(self);
+    *self_p = NULL;
+}
