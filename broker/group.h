@@ -190,7 +190,7 @@ bool group_is_dirty(const struct group *self);
 
 // group_save appends the state as text lines to out: name, retries, floor, ranges
 // done above it, and attempts, failures, error and due time of entries not done
-// that have any (group_text.h has the grammar). group_saved tells the group that
+// that have any (group_run.h has the grammar). group_saved tells the group that
 // this text is safe now; it also gives back memory that a burst has left.
 void group_save(const struct group *self, struct buf *out, int64_t now_ms);
 void group_saved(struct group *self);

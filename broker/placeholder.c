@@ -1,3 +1,0 @@
-#include "broker/group_file.h"
-#include "broker/group.h"
-#include "broker/event_log.h"

@@ -1,0 +1,898 @@
+// One consumer group: who gets which event when, and what is done with the answer.
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "broker/group.h"
+#include "common/mem.h"
+
+enum {
+    ANNA = 1,
+    BERT = 2,
+    KEY_A = 100,
+    KEY_B = 200,
+    NO_KEY = 0,
+    RETRIES = 3,
+};
+
+static const struct group_failure failure = {
+    .now_ms = 1000, .wall_us = 5000000, .error = {(const uint8_t *)"card network down", 17}};
+
+// --- plumbing
+
+static struct group *new_group(void)
+{
+    struct group *group = group_new("payment", 0);
+    group_set_retries(group, RETRIES);
+    return group;
+}
+
+static void offer(struct group *group, uint64_t key_hash)
+{
+    group_offer(group, true, key_hash, 7000000 + group_cursor(group));
+}
+
+static void offer_count(struct group *group, uint64_t key_hash, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        offer(group, key_hash);
+    }
+}
+
+static struct group_delivery deliver_at(struct group *group, int64_t now_ms)
+{
+    struct group_delivery delivery = {0};
+    cr_assert(group_deliver(group, now_ms, &delivery), "nothing was delivered");
+    return delivery;
+}
+
+static struct group_delivery deliver(struct group *group)
+{
+    return deliver_at(group, 0);
+}
+
+static void expect_nothing_at(struct group *group, int64_t now_ms)
+{
+    struct group_delivery delivery = {0};
+    cr_expect_not(group_deliver(group, now_ms, &delivery),
+                  "offset %lu was delivered",
+                  (unsigned long)delivery.offset);
+}
+
+static void expect_nothing(struct group *group)
+{
+    expect_nothing_at(group, 0);
+}
+
+static void ack(struct group *group, struct group_delivery delivery)
+{
+    cr_assert_eq(group_ack(group, delivery.member, delivery.offset, delivery.attempt), ERR_OK);
+}
+
+// Gives the answer "dying".
+static bool nack_after(struct group *group, struct group_delivery delivery, int64_t delay_ms)
+{
+    bool dying = false;
+    cr_assert_eq(group_nack(group,
+                            delivery.member,
+                            delivery.offset,
+                            delivery.attempt,
+                            delay_ms,
+                            0,
+                            &failure,
+                            &dying),
+                 ERR_OK);
+    return dying;
+}
+
+static void reject(struct group *group, struct group_delivery delivery)
+{
+    cr_assert_eq(group_reject(group, delivery.member, delivery.offset, delivery.attempt, &failure),
+                 ERR_OK);
+}
+
+static struct group_stats stats_of(const struct group *group)
+{
+    struct group_stats stats = {0};
+    group_stats_get(group, &stats);
+    return stats;
+}
+
+static char *saved_text(const struct group *group, int64_t now_ms)
+{
+    struct buf text = {0};
+    group_save(group, &text, now_ms);
+    char *copy = mem_strndup((const char *)text.data, text.size);
+    buf_release(&text);
+    return copy;
+}
+
+static struct group *loaded(const char *text, int64_t now_ms)
+{
+    struct group *group = NULL;
+    uint32_t line = 0;
+    cr_assert_eq(
+        group_load(&group, bytes_of_text(text), now_ms, &line), ERR_OK, "line %u: %s", line, text);
+    return group;
+}
+
+// What a broker that starts again makes of the group.
+static void restart(struct group **group, int64_t now_ms)
+{
+    char *text = saved_text(*group, now_ms);
+    group_destroy(group);
+    *group = loaded(text, now_ms);
+    free(text);
+}
+
+// --- delivering
+
+Test(group, events_are_delivered_in_log_order)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 3);
+
+    for (uint64_t offset = 0; offset < 3; offset++) {
+        const struct group_delivery delivery = deliver(group);
+        cr_expect_eq(delivery.offset, offset);
+        cr_expect_eq(delivery.member, ANNA);
+        cr_expect_eq(delivery.attempt, 1);
+    }
+    expect_nothing(group);
+    group_destroy(&group);
+}
+
+Test(group, members_take_turns)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    group_join(group, BERT, 10);
+    offer_count(group, NO_KEY, 4);
+
+    const uint64_t first = deliver(group).member;
+    const uint64_t second = deliver(group).member;
+
+    cr_expect_neq(first, second);
+    cr_expect_eq(deliver(group).member, first);
+    cr_expect_eq(deliver(group).member, second);
+    group_destroy(&group);
+}
+
+Test(group, a_member_never_holds_more_than_its_credit)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 2);
+    offer_count(group, NO_KEY, 5);
+
+    const struct group_delivery first = deliver(group);
+    deliver(group);
+    expect_nothing(group);
+
+    ack(group, first);
+    cr_expect_eq(deliver(group).offset, 2);
+    expect_nothing(group);
+    group_destroy(&group);
+}
+
+Test(group, lowering_credit_keeps_what_is_held_and_stops_more)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 3);
+    offer_count(group, NO_KEY, 5);
+    const struct group_delivery first = deliver(group);
+    const struct group_delivery second = deliver(group);
+
+    group_set_credit(group, ANNA, 1);
+
+    ack(group, first);
+    expect_nothing(group);
+    ack(group, second);
+    cr_expect_eq(deliver(group).offset, 2);
+    expect_nothing(group);
+    group_set_credit(group, ANNA, 2);
+    cr_expect_eq(deliver(group).offset, 3);
+    group_destroy(&group);
+}
+
+Test(group, nothing_is_wanted_or_delivered_without_a_member_with_credit)
+{
+    struct group *group = new_group();
+    cr_expect_not(group_wants_more(group));
+    group_join(group, ANNA, 0);
+    cr_expect_not(group_wants_more(group));
+    offer(group, NO_KEY);
+    expect_nothing(group);
+    group_set_credit(group, ANNA, 2);
+    cr_expect(group_wants_more(group));
+    offer(group, NO_KEY);
+    cr_expect_not(group_wants_more(group), "two are READY for a credit of two");
+    group_destroy(&group);
+}
+
+Test(group, an_event_of_another_topic_is_done_at_once)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+
+    group_offer(group, false, KEY_A, 1);
+
+    expect_nothing(group);
+    cr_expect_eq(stats_of(group).floor, 1);
+    offer(group, NO_KEY);
+    group_offer(group, false, KEY_A, 1);
+    cr_expect_eq(stats_of(group).floor, 1, "offset 1 is not done");
+    ack(group, deliver(group));
+    cr_expect_eq(stats_of(group).floor, 3);
+    group_destroy(&group);
+}
+
+Test(group, a_new_group_may_start_anywhere_in_the_log)
+{
+    struct group *group = group_new("late", 1000000007);
+    group_join(group, ANNA, 10);
+    cr_expect_eq(group_cursor(group), 1000000007);
+    offer(group, KEY_A);
+    cr_expect_eq(deliver(group).offset, 1000000007);
+    cr_expect(group_is_done(group, 1000000006));
+    cr_expect_not(group_is_done(group, 1000000007));
+    group_destroy(&group);
+}
+
+// --- keys
+
+Test(group, a_later_event_of_a_key_waits_for_the_earlier_one_and_other_keys_do_not)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer(group, KEY_A);
+    offer(group, KEY_A);
+    offer(group, KEY_B);
+
+    const struct group_delivery first = deliver(group);
+    cr_expect_eq(deliver(group).offset, 2);
+    expect_nothing(group);
+    cr_expect_eq(stats_of(group).parked, 1);
+
+    ack(group, first);
+    cr_expect_eq(deliver(group).offset, 1);
+    group_destroy(&group);
+}
+
+Test(group, a_key_stays_in_order_through_retries)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, KEY_A, 3);
+
+    nack_after(group, deliver(group), 500);
+
+    expect_nothing_at(group, 1499);
+    cr_expect_eq(group_next_due_ms(group), 1500);
+    const struct group_delivery again = deliver_at(group, 1500);
+    cr_expect_eq(again.offset, 0);
+    cr_expect_eq(again.attempt, 2);
+    cr_expect_eq(group_next_due_ms(group), INT64_MAX);
+    expect_nothing_at(group, 1500);
+    ack(group, again);
+    cr_expect_eq(deliver(group).offset, 1);
+    expect_nothing(group);
+    group_destroy(&group);
+}
+
+Test(group, events_without_a_key_wait_for_nobody)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 2);
+    deliver(group);
+    cr_expect_eq(deliver(group).offset, 1);
+    group_destroy(&group);
+}
+
+Test(group, key_hashes_tell_keys_apart_and_only_an_empty_key_has_none)
+{
+    cr_expect_eq(group_key_hash((struct bytes){0}), 0);
+    const uint64_t hash = group_key_hash(bytes_of_text("0190b6d2-8d3e-7aaa-8000-000000000001"));
+    cr_expect_neq(hash, 0);
+    cr_expect_eq(hash, group_key_hash(bytes_of_text("0190b6d2-8d3e-7aaa-8000-000000000001")));
+    cr_expect_neq(hash, group_key_hash(bytes_of_text("0190b6d2-8d3e-7aaa-8000-000000000002")));
+    cr_expect_neq(group_key_hash((struct bytes){(const uint8_t *)"a\0", 2}),
+                  group_key_hash((struct bytes){(const uint8_t *)"a", 1}));
+}
+
+Test(group, many_keys_survive_the_growth_of_the_window)
+{
+    enum {
+        KEYS = 300,
+        ROUNDS = 5
+    };
+    struct group *group = new_group();
+    group_join(group, ANNA, KEYS * ROUNDS);
+    for (int i = 0; i < KEYS * ROUNDS; i++) {
+        offer(group, (uint64_t)(i % KEYS) + 1);
+    }
+
+    for (int round = 0; round < ROUNDS; round++) {
+        struct group_delivery deliveries[KEYS];
+        for (int i = 0; i < KEYS; i++) {
+            deliveries[i] = deliver(group);
+            cr_assert_eq(deliveries[i].offset, (uint64_t)(round * KEYS + i));
+        }
+        expect_nothing(group);
+        for (int i = KEYS - 1; i >= 0; i--) {
+            ack(group, deliveries[i]);
+        }
+    }
+    cr_expect_eq(stats_of(group).floor, KEYS * ROUNDS);
+    group_destroy(&group);
+}
+
+// --- answers
+
+Test(group, the_floor_passes_only_what_is_done_without_a_gap)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 3);
+    const struct group_delivery first = deliver(group);
+    const struct group_delivery second = deliver(group);
+    const struct group_delivery third = deliver(group);
+
+    ack(group, third);
+    ack(group, second);
+    cr_expect_eq(stats_of(group).floor, 0);
+    cr_expect_eq(stats_of(group).floor_time_us, 7000000);
+    cr_expect(group_is_done(group, 1));
+    ack(group, first);
+    cr_expect_eq(stats_of(group).floor, 3);
+    cr_expect_eq(stats_of(group).floor_time_us, 0);
+    group_destroy(&group);
+}
+
+Test(group, stale_answers_are_counted_and_ignored)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    group_join(group, BERT, 0);
+    offer(group, NO_KEY);
+    const struct group_delivery held = deliver(group);
+    bool dying = true;
+
+    cr_expect_eq(group_ack(group, BERT, 0, 1), ERR_NOT_FOUND, "another member");
+    cr_expect_eq(group_ack(group, 77, 0, 1), ERR_NOT_FOUND, "nobody");
+    cr_expect_eq(group_ack(group, 0, 0, 1), ERR_NOT_FOUND, "the empty slot");
+    cr_expect_eq(group_ack(group, ANNA, 0, 2), ERR_NOT_FOUND, "another attempt");
+    cr_expect_eq(group_ack(group, ANNA, 1, 1), ERR_NOT_FOUND, "beyond the cursor");
+    cr_expect_eq(group_ack(group, ANNA, UINT64_MAX, 1), ERR_NOT_FOUND, "far beyond");
+    cr_expect_eq(group_nack(group, BERT, 0, 1, 0, 0, &failure, &dying), ERR_NOT_FOUND);
+    cr_expect_not(dying);
+    cr_expect_eq(group_reject(group, BERT, 0, 1, &failure), ERR_NOT_FOUND);
+    ack(group, held);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND, "twice");
+
+    cr_expect_eq(stats_of(group).stale, 9);
+    cr_expect_eq(stats_of(group).acked, 1);
+    cr_expect_eq(stats_of(group).failed, 0);
+    group_destroy(&group);
+}
+
+Test(group, the_back_off_doubles_within_its_limits_and_jitters)
+{
+    struct group *group = new_group();
+    group_set_retries(group, 100);
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    int64_t now_ms = 0;
+    int64_t full_ms = GROUP_BACKOFF_MIN_MS;
+
+    for (uint32_t i = 0; i < 40; i++) {
+        const struct group_failure at = {.now_ms = now_ms};
+        const struct group_delivery held = deliver_at(group, now_ms);
+        // Any number will do for a random one; the extremes are the likeliest trouble.
+        const uint64_t random = i % 2 == 0 ? UINT64_MAX - i : (uint64_t)full_ms / 2;
+        bool dying = false;
+        group_nack(group, ANNA, 0, held.attempt, -1, random, &at, &dying);
+        cr_assert_not(dying);
+        const int64_t delay_ms = group_next_due_ms(group) - now_ms;
+        cr_expect_geq(delay_ms, full_ms / 2);
+        cr_expect_leq(delay_ms, full_ms);
+        now_ms = group_next_due_ms(group);
+        full_ms = full_ms * 2 > GROUP_BACKOFF_MAX_MS ? GROUP_BACKOFF_MAX_MS : full_ms * 2;
+    }
+    group_destroy(&group);
+}
+
+Test(group, a_delay_asked_for_is_kept_up_to_its_limit)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    nack_after(group, deliver(group), INT64_MAX);
+    cr_expect_eq(group_next_due_ms(group), 1000 + GROUP_DELAY_MAX_MS);
+    group_destroy(&group);
+}
+
+Test(group, an_event_out_of_retries_is_dying_and_blocks_its_key_until_it_is_buried)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, KEY_A, 2);
+    for (int i = 0; i < RETRIES; i++) {
+        cr_assert_not(nack_after(group, deliver_at(group, 1000), 0));
+    }
+
+    cr_expect(nack_after(group, deliver_at(group, 1000), 0));
+
+    struct group_entry_info info = {0};
+    cr_assert(group_dying_next(group, 0, &info));
+    cr_expect_eq(info.offset, 0);
+    cr_expect_eq(info.attempts, RETRIES + 1);
+    cr_expect_eq(info.failures, RETRIES + 1);
+    cr_expect_str_eq(info.error, "card network down");
+    cr_expect_eq(info.first_failed_us, 5000000);
+    cr_expect_not(group_dying_next(group, 1, &info));
+    expect_nothing_at(group, 1000);
+
+    cr_expect(group_buried(group, 0));
+    cr_expect_not(group_buried(group, 0), "it was done before");
+    cr_expect_eq(deliver(group).offset, 1);
+    cr_expect_eq(stats_of(group).buried, 1);
+    cr_expect_eq(stats_of(group).floor, 1);
+    group_destroy(&group);
+}
+
+Test(group, no_retries_means_that_the_first_failure_is_the_last)
+{
+    struct group *group = new_group();
+    group_set_retries(group, 0);
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    cr_expect(nack_after(group, deliver(group), 0));
+    group_destroy(&group);
+}
+
+Test(group, a_rejected_event_is_dying_at_once)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    reject(group, deliver(group));
+    struct group_entry_info info = {0};
+    cr_assert(group_dying_next(group, 0, &info));
+    cr_expect_eq(info.failures, 1);
+    cr_expect_eq(info.first_failed_us, 5000000);
+    cr_expect_not(info.waiting);
+    group_destroy(&group);
+}
+
+Test(group, an_event_can_be_buried_in_every_state)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 2);
+    offer_count(group, KEY_A, 4); // 0 held, 1 to 3 parked behind it
+    offer(group, NO_KEY);         // 4 waiting
+    offer(group, NO_KEY);         // 5 ready
+    deliver(group);
+    nack_after(group, deliver(group), 100);
+    group_set_credit(group, ANNA, 1);
+
+    cr_expect(group_buried(group, 2), "parked, in the middle");
+    cr_expect(group_buried(group, 3), "parked, the last");
+    cr_expect(group_buried(group, 4), "waiting");
+    cr_expect(group_buried(group, 5), "ready");
+    cr_expect(group_buried(group, 0), "held");
+    cr_expect_eq(group_next_due_ms(group), INT64_MAX);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND);
+    offer(group, KEY_A);
+    const struct group_delivery left = deliver(group);
+    cr_expect_eq(left.offset, 1);
+    expect_nothing(group);
+    ack(group, left);
+    cr_expect_eq(deliver(group).offset, 6);
+    cr_expect_eq(stats_of(group).floor, 6);
+    group_destroy(&group);
+}
+
+Test(group, what_has_failed_and_is_not_done_is_listed)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 4);
+    struct group_delivery held[4];
+    for (int i = 0; i < 4; i++) {
+        held[i] = deliver(group);
+    }
+    nack_after(group, held[1], 500);
+    reject(group, held[3]);
+
+    struct group_entry_info info = {0};
+    cr_assert(group_failing_next(group, 0, &info));
+    cr_expect_eq(info.offset, 1);
+    cr_expect(info.waiting);
+    cr_expect_eq(info.due_ms, 1500);
+    deliver_at(group, 1500);
+    cr_assert(group_failing_next(group, 0, &info));
+    cr_expect_eq(info.offset, 1, "held again, but it has failed");
+    cr_expect_not(info.waiting);
+    cr_assert(group_failing_next(group, 2, &info));
+    cr_expect_eq(info.offset, 3);
+    cr_expect_not(group_failing_next(group, 4, &info));
+    group_destroy(&group);
+}
+
+Test(group, an_error_is_cut_at_a_character_and_holds_no_nul)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    uint8_t error[GROUP_ERROR_MAX + 2];
+    memset(error, 'x', sizeof error);
+    error[3] = '\0';
+    memcpy(&error[GROUP_ERROR_MAX - 1], "\xe2\x82\xac", 3); // one euro, on the edge
+    const struct group_delivery held = deliver(group);
+    const struct group_failure long_one = {.error = {error, sizeof error}};
+    group_reject(group, ANNA, held.offset, held.attempt, &long_one);
+
+    struct group_entry_info info = {0};
+    cr_assert(group_dying_next(group, 0, &info));
+    cr_expect_eq(strlen(info.error), GROUP_ERROR_MAX - 1);
+    cr_expect_eq(info.error[3], ' ');
+    group_destroy(&group);
+}
+
+// --- members that come and go
+
+Test(group, what_a_leaving_member_held_goes_to_others_in_log_order_and_is_no_failure)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 3);
+    offer_count(group, KEY_A, 1);
+    offer_count(group, NO_KEY, 3);
+    deliver(group);
+    deliver(group);
+    deliver(group);
+    group_join(group, BERT, 10);
+
+    group_leave(group, ANNA);
+
+    struct group_entry_info info = {0};
+    cr_expect_not(group_failing_next(group, 0, &info));
+    for (uint64_t offset = 0; offset < 4; offset++) {
+        const struct group_delivery delivery = deliver(group);
+        cr_expect_eq(delivery.offset, offset);
+        cr_expect_eq(delivery.member, BERT);
+        cr_expect_eq(delivery.attempt, offset < 3 ? 2 : 1);
+    }
+    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND);
+    cr_expect_eq(stats_of(group).redelivered, 3);
+    cr_expect_eq(stats_of(group).members, 1);
+    group_destroy(&group);
+}
+
+Test(group, joining_twice_or_too_many_is_refused)
+{
+    struct group *group = new_group();
+    cr_expect_eq(group_join(group, ANNA, 1), ERR_OK);
+    cr_expect_eq(group_join(group, ANNA, 1), ERR_EXISTS);
+    for (uint64_t member = 2; member <= GROUP_MEMBERS_MAX; member++) {
+        cr_expect_eq(group_join(group, member, 1), ERR_OK);
+    }
+    cr_expect_eq(group_join(group, 1000, 1), ERR_FULL);
+    group_leave(group, 7);
+    cr_expect_eq(group_join(group, 1000, 1), ERR_OK);
+    group_leave(group, 7);
+    group_set_credit(group, 7, 5);
+
+    struct group_member_stats members[2];
+    cr_expect_eq(group_members_get(group, members, ARRAY_LEN(members)), GROUP_MEMBERS_MAX);
+    group_destroy(&group);
+}
+
+Test(group, every_member_of_a_full_group_gets_its_turn)
+{
+    struct group *group = new_group();
+    for (uint64_t member = 1; member <= GROUP_MEMBERS_MAX; member++) {
+        group_join(group, member, 1);
+    }
+    offer_count(group, NO_KEY, GROUP_MEMBERS_MAX + 1);
+    bool served[GROUP_MEMBERS_MAX + 1] = {false};
+    for (int i = 0; i < GROUP_MEMBERS_MAX; i++) {
+        const uint64_t member = deliver(group).member;
+        cr_expect_not(served[member]);
+        served[member] = true;
+    }
+    expect_nothing(group);
+    group_destroy(&group);
+}
+
+Test(group, a_delivery_that_could_not_be_sent_does_not_count)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 1);
+    offer_count(group, NO_KEY, 2);
+    struct group_delivery delivery = deliver(group);
+
+    group_undeliver(group, &delivery);
+
+    cr_expect_eq(stats_of(group).delivered, 0);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND);
+    const struct group_delivery again = deliver(group);
+    cr_expect_eq(again.offset, 0);
+    cr_expect_eq(again.attempt, 1);
+    group_leave(group, ANNA);
+    group_undeliver(group, &again); // too late, and harmless
+    cr_expect_eq(stats_of(group).ready, 2);
+    group_destroy(&group);
+}
+
+// --- limits
+
+Test(group, a_full_window_wants_nothing_until_its_floor_moves)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, UINT32_MAX);
+    offer(group, NO_KEY);
+    const struct group_delivery stuck = deliver(group);
+    while (group_wants_more(group)) {
+        group_offer(group, false, NO_KEY, 0);
+    }
+    cr_expect_eq(group_cursor(group), GROUP_WINDOW_MAX);
+
+    ack(group, stuck);
+
+    cr_expect_eq(stats_of(group).floor, GROUP_WINDOW_MAX);
+    cr_expect(group_wants_more(group));
+    group_destroy(&group);
+}
+
+Test(group, a_full_window_shrinks_again_and_loses_nobody)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, UINT32_MAX);
+    offer_count(group, NO_KEY, GROUP_WINDOW_MAX - 3);
+    for (int i = 0; i < GROUP_WINDOW_MAX - 3; i++) {
+        ack(group, deliver(group));
+    }
+    offer(group, KEY_A);
+    offer(group, KEY_A);
+    offer(group, KEY_B);
+    const struct group_delivery a = deliver(group);
+
+    group_saved(group);
+
+    cr_expect_eq(deliver(group).offset, GROUP_WINDOW_MAX - 1);
+    ack(group, a);
+    cr_expect_eq(deliver(group).offset, GROUP_WINDOW_MAX - 2);
+    group_destroy(&group);
+}
+
+// --- what is saved
+
+Test(group, the_saved_text_is_the_documented_one)
+{
+    struct group *group = group_new("payment", 120);
+    group_set_retries(group, RETRIES);
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 8);
+    struct group_delivery held[7];
+    for (int i = 0; i < 7; i++) {
+        held[i] = deliver(group);
+    }
+    ack(group, held[2]);
+    ack(group, held[3]);
+    nack_after(group, held[5], 340);
+    const struct group_failure odd = {.wall_us = 9,
+                                      .error = {(const uint8_t *)"two\nlines \\ and \xc3\xa9", 18}};
+    group_reject(group, ANNA, 126, 1, &odd);
+
+    char *text = saved_text(group, 1100);
+
+    cr_expect_str_eq(text,
+                     "group payment\nretries 3\nfloor 120\n"
+                     "attempts 120-121 1\n"
+                     "done 122-123\n"
+                     "attempts 124 1\n"
+                     "failed 125 1 1 240 5000000 retry card network down\n"
+                     "failed 126 1 1 0 9 dying two\\x0alines \\x5c and \xc3\xa9\n");
+    free(text);
+    group_destroy(&group);
+}
+
+Test(group, a_restart_keeps_what_is_done_and_how_often_the_rest_was_tried)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer(group, KEY_A);
+    offer(group, KEY_A);
+    offer(group, KEY_B);
+    offer(group, NO_KEY);
+    const struct group_delivery a = deliver(group);
+    ack(group, deliver(group));
+    nack_after(group, a, 500);
+    deliver(group);
+
+    restart(&group, 1200);
+
+    cr_expect_eq(group_cursor(group), 0);
+    cr_expect(group_is_done(group, 2));
+    cr_expect_eq(group_retries(group), RETRIES);
+    cr_expect_str_eq(group_name(group), "payment");
+    cr_expect_not(group_is_dirty(group));
+    group_join(group, BERT, 10);
+    offer(group, KEY_A);
+    offer(group, KEY_A);
+    offer(group, KEY_B);
+    offer(group, NO_KEY);
+    const struct group_delivery keyless = deliver_at(group, 1499);
+    cr_expect_eq(keyless.offset, 3);
+    cr_expect_eq(keyless.attempt, 2);
+    expect_nothing_at(group, 1499);
+    const struct group_delivery again = deliver_at(group, 1500);
+    cr_expect_eq(again.offset, 0);
+    cr_expect_eq(again.attempt, 2);
+    struct group_entry_info info = {0};
+    cr_assert(group_failing_next(group, 0, &info));
+    cr_expect_eq(info.failures, 1);
+    cr_expect_str_eq(info.error, "card network down");
+    cr_expect_eq(info.first_failed_us, 5000000);
+    ack(group, again);
+    cr_expect_eq(deliver(group).offset, 1);
+    group_destroy(&group);
+}
+
+Test(group, a_dying_event_is_known_after_a_restart_before_anybody_joins)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, KEY_A, 2);
+    reject(group, deliver(group));
+
+    restart(&group, 0);
+
+    struct group_entry_info info = {0};
+    cr_assert(group_dying_next(group, 0, &info));
+    cr_expect_eq(info.offset, 0);
+    cr_assert(group_failing_next(group, 0, &info));
+    cr_expect(group_buried(group, 0));
+    cr_expect_not(group_dying_next(group, 0, &info));
+    cr_expect_eq(group_cursor(group), 1, "what is done need not be offered");
+    group_destroy(&group);
+}
+
+Test(group, a_dying_event_that_is_offered_again_still_blocks_its_key)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, KEY_A, 2);
+    reject(group, deliver(group));
+    restart(&group, 0);
+    group_join(group, ANNA, 10);
+
+    offer_count(group, KEY_A, 2);
+
+    expect_nothing(group);
+    cr_expect_eq(stats_of(group).dying, 1);
+    cr_expect_eq(stats_of(group).parked, 1);
+    group_buried(group, 0);
+    cr_expect_eq(deliver(group).offset, 1);
+    group_destroy(&group);
+}
+
+Test(group, a_dead_letter_found_in_the_log_buries_what_was_not_offered_yet)
+{
+    // The group file lags: it knows only that 0 to 4 were delivered, once.
+    struct group *group = loaded("group payment\nretries 3\nfloor 0\nattempts 0-4 1\n", 0);
+
+    cr_expect(group_buried(group, 2), "in the middle of a run");
+    cr_expect(group_buried(group, 3), "behind a run that is done");
+    cr_expect(group_buried(group, 100000), "far beyond the window");
+    cr_expect(group_buried(group, 100001));
+    cr_expect_not(group_buried(group, 3));
+
+    char *text = saved_text(group, 0);
+    cr_expect_str_eq(text,
+                     "group payment\nretries 3\nfloor 0\nattempts 0-1 1\ndone 2-3\n"
+                     "attempts 4 1\ndone 100000-100001\n");
+    free(text);
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 5);
+    cr_expect_eq(deliver(group).offset, 0);
+    cr_expect_eq(deliver(group).offset, 1);
+    cr_expect_eq(deliver(group).offset, 4);
+    expect_nothing(group);
+    group_destroy(&group);
+}
+
+Test(group, an_empty_window_skips_what_is_known_to_be_done)
+{
+    struct group *group = loaded("group payment\nretries 3\nfloor 0\ndone 1-9\n", 0);
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    ack(group, deliver(group));
+    cr_expect_eq(stats_of(group).floor, 10);
+    cr_expect_eq(group_cursor(group), 10);
+    group_destroy(&group);
+}
+
+Test(group, a_save_in_mid_reload_keeps_what_was_not_offered_again)
+{
+    const char *text = "group payment\nretries 3\nfloor 0\nattempts 0-4 1\ndone 5-6\n"
+                       "failed 7 2 1 100 3 retry no\n";
+    struct group *group = loaded(text, 0);
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 2);
+
+    char *again = saved_text(group, 0);
+
+    cr_expect_str_eq(again, text);
+    free(again);
+    group_destroy(&group);
+}
+
+Test(group, what_changes_the_saved_text_makes_dirty_until_it_is_saved)
+{
+    struct group *group = new_group();
+    cr_expect(group_is_dirty(group), "a new group wants to be kept");
+    group_saved(group);
+
+    group_join(group, ANNA, 10);
+    offer(group, NO_KEY);
+    cr_expect_not(group_is_dirty(group), "nothing to keep has changed");
+    const struct group_delivery delivery = deliver(group);
+    cr_expect(group_is_dirty(group), "an attempt");
+    group_saved(group);
+    ack(group, delivery);
+    cr_expect(group_is_dirty(group), "the floor");
+    group_saved(group);
+    group_offer(group, false, NO_KEY, 0);
+    cr_expect(group_is_dirty(group), "the floor, by another topic");
+    group_saved(group);
+    group_set_retries(group, RETRIES);
+    cr_expect_not(group_is_dirty(group));
+    group_set_retries(group, RETRIES + 1);
+    cr_expect(group_is_dirty(group));
+    group_destroy(&group);
+}
+
+Test(group, text_that_no_group_writes_is_refused_with_its_line)
+{
+    static const struct {
+        const char *text;
+        uint32_t line;
+    } cases[] = {
+        {"", 1},
+        {"group payment", 1},
+        {"group Payment!\n", 1},
+        {"group \nretries 3\nfloor 0\n", 1},
+        {"group payment\nretries\nfloor 0\n", 2},
+        {"group payment\nretries -1\nfloor 0\n", 2},
+        {"group payment\nretries 4294967296\nfloor 0\n", 2},
+        {"group payment\nretries 3 \nfloor 0\n", 2},
+        {"group payment\nretries 03\nfloor 0\n", 2},
+        {"group payment\nretries 3\n", 3},
+        {"group payment\nretries 3\nfloor 18446744073709551615\n", 3},
+        {"group payment\nretries 3\nfloor 5\ndone 4\n", 4},
+        {"group payment\nretries 3\nfloor 5\ndone 8-7\n", 4},
+        {"group payment\nretries 3\nfloor 5\ndone 6\ndone 6\n", 5},
+        {"group payment\nretries 3\nfloor 5\ndone 6", 4},
+        {"group payment\nretries 3\nfloor 5\ndone 6-\n", 4},
+        {"group payment\nretries 3\nfloor 5\nattempts 6\n", 4},
+        {"group payment\nretries 3\nfloor 5\nattempts 6 1x\n", 4},
+        {"group payment\nretries 3\nfloor 5\nfailed 6 1 1 0 0 maybe x\n", 4},
+        {"group payment\nretries 3\nfloor 5\nfailed 6 1 1 3600001 0 retry x\n", 4},
+        {"group payment\nretries 3\nfloor 5\nfailed 6 1 1 0 0 retry \\x4\n", 4},
+        {"group payment\nretries 3\nfloor 5\nfailed 6 1 1 0 0 retry \\xZZ\n", 4},
+        {"group payment\nretries 3\nfloor 5\nfailed 6 1 1 0 0 retry x\nfailed 6 1 1 0 0 retry x\n",
+         5},
+        {"group payment\nretries 3\nfloor 5\n\n", 4},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct group *group = NULL;
+        uint32_t line = 0;
+        cr_expect_eq(
+            group_load(&group, bytes_of_text(cases[i].text), 0, &line), ERR_CORRUPT, "case %zu", i);
+        cr_expect_null(group);
+        cr_expect_eq(line, cases[i].line, "case %zu: line %u", i, line);
+        group_destroy(&group);
+    }
+}
