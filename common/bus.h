@@ -50,7 +50,8 @@ enum bus_input_kind {
     BUS_REFUSED,   // tag: not stored; err and detail say why
     BUS_CONNECTED, // the session is up (again); all inputs before it are of the old one
     BUS_LOST,      // the session is gone: deliveries not acked will come again, publishes
-                   // not answered are unknown; tags are forgotten
+                   // not answered are unknown; tags are forgotten. Also when the broker
+                   // refuses a session (evicted by a double, say): detail tells
 };
 
 struct bus_input {
@@ -58,7 +59,8 @@ struct bus_input {
     struct bus_delivery delivery;
     uint64_t tag;
     uint64_t offset;    // BUS_PUBLISHED
-    enum err err;       // BUS_REFUSED: ERR_FULL (later), ERR_INVALID, ERR_TOO_LARGE (never)
+    enum err err;       // BUS_REFUSED: ERR_FULL, ERR_CORRUPT (damaged on the way): try again
+                        // later; ERR_INVALID, ERR_TOO_LARGE: never
     const char *detail; // BUS_REFUSED, BUS_LOST: borrowed until the next bus_take
 };
 
@@ -70,8 +72,8 @@ enum err bus_open(struct bus **out, const struct bus_options *options, const cha
 // bus_destroy closes the socket without ceremony and frees *self_p.
 void bus_destroy(struct bus **self_p);
 
-// bus_fd becomes readable when there may be input. It is edge-triggered: poll it
-// only after bus_has_input said no.
+// bus_fd becomes readable when there may be input; it stays the same over all
+// connections. It is edge-triggered: poll it only after bus_has_input said no.
 int bus_fd(const struct bus *self);
 bool bus_has_input(struct bus *self);
 
@@ -79,15 +81,18 @@ bool bus_has_input(struct bus *self);
 // (heartbeat, silence, reconnect). Never negative.
 int64_t bus_timer_ms(const struct bus *self);
 
-// bus_take gives up to max inputs, and does what is due. Deliveries that fail
-// their CRC never reach the caller: they are rejected to the dead letters.
+// bus_take gives up to max inputs, and does what is due. It may give fewer than
+// there are: bus_has_input tells. Deliveries that fail their CRC never reach the
+// caller: they are rejected to the dead letters.
 size_t bus_take(struct bus *self, struct bus_input *inputs, size_t max);
 
 // bus_publish adds one event to the batch under the caller's tag. ERR_UNAVAILABLE:
-// no session, nothing was taken. ERR_FULL: BUS_IN_FLIGHT_MAX publishes wait for
-// their answer. ERR_INVALID, ERR_TOO_LARGE: as record_append.
+// no session, nothing was taken. ERR_FULL: BUS_IN_FLIGHT_MAX publishes, or
+// BUS_IN_FLIGHT_BYTES_MAX bytes of them, wait for their answer. ERR_INVALID,
+// ERR_TOO_LARGE: as record_append. key NULL or "": no order is kept.
 enum {
-    BUS_IN_FLIGHT_MAX = 16384
+    BUS_IN_FLIGHT_MAX = 16384,
+    BUS_IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024,
 };
 enum err bus_publish(struct bus *self, uint64_t tag, const char *topic, const char *key,
                      const char *id, struct bytes body);
@@ -114,7 +119,9 @@ bool bus_is_connected(const struct bus *self);
 size_t bus_in_flight(const struct bus *self);
 
 // bus_bye flushes, tells the broker to hand this member's unacked events to others
-// at once, and waits at most timeout_ms until it is sent.
+// at once, and waits at most timeout_ms until the broker has taken all that in. No
+// input comes any more: who wants to know its publishes answered takes inputs until
+// bus_in_flight is 0 first. Only bus_destroy may follow.
 void bus_bye(struct bus *self, int64_t timeout_ms);
 
 #endif
