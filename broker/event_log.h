@@ -16,10 +16,13 @@
 
 struct event_log; // opaque
 
+struct event_log_io; // broker/event_log_io.h
+
 struct event_log_options {
-    const char *directory;   // created when missing
-    uint64_t segment_bytes;  // 0: 64 MiB; preallocated and zero-filled
-    uint64_t disk_bytes_max; // 0: no limit but the disk's own
+    const char *directory;         // made when missing, parents too
+    uint64_t segment_bytes;        // a file's size; 0: 64 MiB. A larger batch makes a larger file
+    uint64_t disk_bytes_max;       // 0: no limit but the disk's own
+    const struct event_log_io *io; // borrowed; NULL: the operating system
 };
 
 // What opening found.
@@ -27,23 +30,25 @@ struct event_log_recovery {
     uint64_t records;    // read and checked
     uint64_t torn_bytes; // cut off behind the last whole batch; 0: none
     uint64_t torn_at;    // offset that the torn batch would have had
-    char problem[512];   // ERR_CORRUPT, ERR_IO: which file, at which byte, what and what to do
+    char problem[512];   // not ERR_OK: which file, at which byte, what and what to do
 };
 
 // event_log_open recovers the log: it checks every batch from the first segment
 // to the last, cuts off a torn tail (a batch at the very end that is incomplete
 // or fails its CRC with nothing valid behind it) and refuses damage anywhere else.
-// ERR_CORRUPT: damage before the tail. ERR_IO: the system said no. Either way
-// recovery->problem tells. The caller owns *out.
+// The folder is locked until event_log_destroy or the end of the process.
+// ERR_CORRUPT: damage before the tail. ERR_CONFLICT: another process has the folder
+// open. ERR_IO: the system said no. recovery->problem then is a sentence for the
+// operator. On ERR_OK the caller owns *out, else it is NULL.
 enum err event_log_open(struct event_log **out, const struct event_log_options *options,
                         struct event_log_recovery *recovery);
 
 // event_log_destroy closes and frees *self_p; appends not synced are lost.
 void event_log_destroy(struct event_log **self_p);
 
-// event_log_append adds one encoded record (record.whole) to the batch and gives
-// it *offset. It touches no file. ERR_FULL: the batch holds EVENT_LOG_BATCH_MAX
-// bytes already: sync first.
+// event_log_append copies one encoded record (record.whole), which the caller has
+// checked, into the batch and gives it *offset. It touches no file. ERR_FULL: the batch holds
+// EVENT_LOG_BATCH_MAX bytes already: sync first.
 enum {
     EVENT_LOG_BATCH_MAX = 8 * 1024 * 1024
 };
@@ -51,9 +56,9 @@ enum err event_log_append(struct event_log *self, struct bytes record, uint64_t 
 
 // event_log_sync writes the batch with time_us and syncs it. Nothing to write: ERR_OK
 // at once. ERR_FULL: no space; the whole batch is dropped, its offsets will be
-// given again, the log is as before. A failed fdatasync or a write that fails for
-// another reason ends the process with a sentence on stderr and abort(): what the
-// page cache holds is unknown then, and the next start reads the disk.
+// given again, the log is as before, and a later sync works when there is space. A failed fdatasync
+// or a write that fails for another reason ends the process with a sentence on stderr and abort():
+// what the page cache holds is unknown then, and the next start reads the disk.
 enum err event_log_sync(struct event_log *self, uint64_t time_us);
 
 // event_log_first is the oldest offset kept, event_log_next the one after the last
@@ -86,5 +91,9 @@ void event_log_cursor_destroy(struct event_log_cursor **self_p);
 // came after the start; the caller must not serve it.
 enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,
                                struct event_log_entry *out);
+
+// event_log_cursor_problem is a sentence about the last ERR_CORRUPT or ERR_IO: file,
+// byte, what. Borrowed until the next read.
+const char *event_log_cursor_problem(const struct event_log_cursor *self);
 
 #endif
