@@ -1,4 +1,26 @@
-int main(void)
+// faultline - the command of a person at the house. A command is a struct command in
+// a file of its own; here is which ones there are.
+#include "cli/commands.h"
+#include "common/http_client.h"
+#include "common/mem.h"
+
+static const struct command *const commands[] = {
+    &cmd_up,
+    &cmd_down,
+    &cmd_ps,
+    &cmd_kill,
+    &cmd_start,
+    &cmd_pause,
+    &cmd_resume,
+    &cmd_order,
+    &cmd_transfer,
+    &cmd_logs,
+    &cmd_groups,
+    &cmd_dead_letters,
+};
+
+int main(int argc, char **argv)
 {
-    return 0;
+    http_client_setup();
+    return command_main(commands, ARRAY_LEN(commands), argc, argv);
 }

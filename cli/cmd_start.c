@@ -1,0 +1,214 @@
+// start - brings dead processes back, with the settings they had, and waits until
+// they are ready.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/api.h"
+#include "cli/commands.h"
+#include "cli/compose.h"
+#include "cli/launch.h"
+#include "cli/launch_report.h"
+#include "cli/target.h"
+#include "cli/term.h"
+#include "common/mem.h"
+
+enum {
+    PROBE_TIMEOUT_MS = 500,
+    PROBE_GAP_NS = 50000000,
+};
+
+static const struct option_def start_options[] = {
+    {.name = "timeout",
+     .kind = OPTION_INT,
+     .value = "SECONDS",
+     .fallback = "15",
+     .min = 1,
+     .max = 600,
+     .help = "how long it may take to be ready"},
+    {0},
+};
+
+// Marks the dead that the arguments name; without arguments all dead.
+static enum cli_exit choose_dead(const struct target *target, const struct options *options,
+                                 bool *chosen)
+{
+    const size_t count = options_arguments_count(options);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = options_argument(options, i);
+        const enum err err = target_choose(target, name, 1U << PROCESS_DEAD, true, chosen);
+        if (err == ERR_CONFLICT) {
+            cli_problem("%s is not dead. Look: %s ps", name, cli_name());
+        }
+        if (err != ERR_OK) {
+            return err == ERR_INVALID ? CLI_UNKNOWN : CLI_NO;
+        }
+    }
+    bool any = count > 0;
+    for (size_t i = 0; count == 0 && i < target->parts_count; i++) {
+        chosen[i] = target->parts[i].state == PROCESS_DEAD;
+        any = any || chosen[i];
+    }
+    if (!any) {
+        cli_problem("nothing is dead, so there is nothing to start");
+        return CLI_NO;
+    }
+    return CLI_YES;
+}
+
+static void print_started(const struct options *options, const char *names, const char *how,
+                          int64_t took_us)
+{
+    if (options_flag(options, "json")) {
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "started", names);
+        cJSON_AddStringToObject(json, "state", how);
+        cJSON_AddNumberToObject(json, "took_ms", (double)took_us / 1000.0);
+        cli_print_json(&json);
+        return;
+    }
+    char took[TERM_NUMBER_SIZE];
+    term_format_duration(took, took_us);
+    printf("%s: %s after %s\n", names, how, took);
+}
+
+// Without a broker no service is ever ready: then being alive is all there is to
+// wait for.
+static bool has_broker(const struct stack *stack)
+{
+    return stack_find_living(stack, 0) != NULL;
+}
+
+static enum cli_exit wait_and_tell(const struct options *options, const struct stack *stack,
+                                   const struct launch_set *set, const struct launch_report *report,
+                                   int64_t started_us)
+{
+    const int64_t timeout_ms = options_int(options, "timeout") * 1000;
+    const bool can_be_ready = has_broker(stack);
+    struct launch_set waiting = *set;
+    size_t dead = STACK_PROCESSES_MAX;
+    launch_wait(stack, &waiting, can_be_ready ? "/readyz" : "/healthz", timeout_ms, &dead);
+    if (dead != STACK_PROCESSES_MAX) {
+        launch_report_death(report, stack, dead);
+        return CLI_NO;
+    }
+    if (launch_set_count(&waiting) > 0) {
+        launch_report_late(stack, &waiting, timeout_ms);
+        return CLI_NO;
+    }
+    char *names = launch_set_names(stack, set, ", ");
+    print_started(options,
+                  names,
+                  can_be_ready ? "ready" : "alive, but not ready while the broker is dead",
+                  clock_mono_us() - started_us);
+    free(names);
+    return CLI_YES;
+}
+
+static enum cli_exit start_native(const struct options *options, struct target *target,
+                                  const bool *chosen)
+{
+    const int64_t started_us = clock_mono_us();
+    struct stack *stack = target->stack;
+    struct launch_set set = {0};
+    struct launch_report report = {0};
+    char *problem = NULL;
+    for (size_t i = 0; i < stack->processes_count; i++) {
+        set.has[i] = chosen[i];
+    }
+    enum err err = launch_check(stack, &set, &problem);
+    if (err == ERR_OK) {
+        launch_report_begin(&report, stack);
+        err = launch_start(stack, &set, &problem);
+    }
+    if (err != ERR_OK) {
+        cli_problem("%s%s", problem, err == ERR_CONFLICT ? ". End that process first" : "");
+        free(problem);
+        return CLI_NO;
+    }
+    // The stack is changed; waiting must keep nobody from changing it again.
+    stack_unlock(&target->lock);
+    return wait_and_tell(options, stack, &set, &report, started_us);
+}
+
+static bool is_ready(struct http_client *client, const struct part *part)
+{
+    char url[64];
+    struct http_response response;
+    const int port = part->port != 0 ? part->port : house_port(HOUSE_HTTP_PORT, part->service, 1);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/readyz", port);
+    return http_client_call(client, "GET", url, NULL, NULL, PROBE_TIMEOUT_MS, &response) ==
+               ERR_OK &&
+           response.status == 200;
+}
+
+static enum cli_exit start_containers(const struct options *options, const struct target *target,
+                                      const bool *chosen)
+{
+    const int64_t started_us = clock_mono_us();
+    const int64_t deadline_ms = clock_mono_ms() + options_int(options, "timeout") * 1000;
+    for (size_t i = 0; i < target->parts_count; i++) {
+        if (chosen[i] && compose_act(&target->parts[i], "start") != ERR_OK) {
+            cli_problem("docker start said no about %s", target->parts[i].name);
+            return CLI_NO;
+        }
+    }
+    struct http_client *client = http_client_new();
+    struct buf names = {0};
+    enum cli_exit result = CLI_YES;
+    for (size_t i = 0; i < target->parts_count && result == CLI_YES; i++) {
+        if (!chosen[i]) {
+            continue;
+        }
+        buf_printf(&names, "%s%s", names.size > 0 ? ", " : "", target->parts[i].name);
+        while (result == CLI_YES && !is_ready(client, &target->parts[i])) {
+            if (clock_mono_ms() >= deadline_ms) {
+                cli_problem("%s is started and not ready. %s logs %s may say why",
+                            target->parts[i].name,
+                            cli_name(),
+                            target->parts[i].name);
+                result = CLI_NO;
+            }
+            nanosleep(&(struct timespec){.tv_nsec = PROBE_GAP_NS}, NULL);
+        }
+    }
+    if (result == CLI_YES) {
+        buf_put_u8(&names, 0);
+        print_started(options, (const char *)names.data, "ready", clock_mono_us() - started_us);
+    }
+    buf_release(&names);
+    http_client_destroy(&client);
+    return result;
+}
+
+static enum cli_exit start_run(const struct options *options)
+{
+    struct target *target = NULL;
+    const enum err err = target_find_to_change(&target, cli_dir(options));
+    if (err != ERR_OK) {
+        return err == ERR_NOT_FOUND || err == ERR_TIMEOUT ? CLI_NO : CLI_UNKNOWN;
+    }
+    bool *chosen = mem_calloc(target->parts_count, sizeof *chosen);
+    enum cli_exit result = choose_dead(target, options, chosen);
+    if (result == CLI_YES) {
+        result = target->stack != NULL ? start_native(options, target, chosen)
+                                       : start_containers(options, target, chosen);
+    }
+    free(chosen);
+    target_destroy(&target);
+    return result;
+}
+
+const struct command cmd_start = {
+    .name = "start",
+    .topic = COMMAND_STACK,
+    .arguments = "[SERVICE...]",
+    .summary = "bring dead processes back and wait until they are ready; without a name, all",
+    .details =
+        "A process gets the ports and settings it had. A setting in the environment of this\n"
+        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n",
+    .options = start_options,
+    .arguments_max = STACK_PROCESSES_MAX,
+    .run = start_run,
+};

@@ -1,0 +1,23 @@
+// environment - what a process of a native stack finds in its environment: where it
+// stands (ours), and the settings a person gave to `up` (passed through).
+#ifndef FAULTLINE_CLI_ENVIRONMENT_H
+#define FAULTLINE_CLI_ENVIRONMENT_H
+
+#include "cli/stack.h"
+
+// environment_is_setting: "NAME=value" of the environment is a setting of a broker or
+// service (SYNC_…, FRAUD_…, BUS_…), so `start` shall know it as well.
+bool environment_is_setting(const char *assignment);
+
+// environment_keep_settings copies the settings among envp (ended by NULL) into
+// stack->settings, at most STACK_SETTINGS_MAX.
+void environment_keep_settings(struct stack *stack, char *const *envp);
+
+// environment_of makes the environment of a process, ended by NULL: envp, then the
+// stack's settings that envp does not set, then address, ports, folder and URLs,
+// which nobody overrides. Free it with environment_free.
+char **environment_of(const struct stack *stack, const struct stack_process *process,
+                      char *const *envp);
+void environment_free(char ***environment_p);
+
+#endif

@@ -1,0 +1,228 @@
+#include "cli/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/mem.h"
+
+enum {
+    // Shells and test harnesses keep few files open; above this nobody looks.
+    INHERITED_FD_MAX = 1024,
+    EXIT_NO_EXEC = 127,
+    READ_BYTES = 65536,
+};
+
+// exec wants pointers to text that may be changed, and does not change it.
+static char **pointers_copy(const char *const *texts)
+{
+    size_t count = 0;
+    while (texts[count] != NULL) {
+        count++;
+    }
+    char **copy = mem_calloc(count + 1, sizeof *copy);
+    memcpy(copy, texts, count * sizeof *copy);
+    return copy;
+}
+
+// In the child: default signals again, whatever the caller had.
+static void reset_signals(void)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+}
+
+// Everything that the child needs, prepared before the fork: between fork and exec
+// it may call only async-signal-safe functions.
+struct child {
+    char *const *argv;
+    char *const *envp; // NULL: the parent's
+    const char *folder;
+    int in, out, error;
+    int report; // where errno goes when exec fails; closed by a good exec
+    bool detached;
+};
+
+static void child_run(const struct child *child)
+{
+    reset_signals();
+    if (child->detached && setsid() < 0) {
+        goto failed;
+    }
+    if (dup2(child->in, STDIN_FILENO) < 0 || dup2(child->out, STDOUT_FILENO) < 0 ||
+        dup2(child->error, STDERR_FILENO) < 0) {
+        goto failed;
+    }
+    if (child->folder != NULL && chdir(child->folder) < 0) {
+        goto failed;
+    }
+    // A caller's locks and pipes must not live on in a service.
+    for (int fd = STDERR_FILENO + 1; child->detached && fd < INHERITED_FD_MAX; fd++) {
+        if (fd != child->report) {
+            close(fd);
+        }
+    }
+    if (child->envp != NULL) {
+        execve(child->argv[0], child->argv, child->envp);
+    } else {
+        execvp(child->argv[0], child->argv);
+    }
+failed:;
+    const int error = errno;
+    while (write(child->report, &error, sizeof error) < 0 && errno == EINTR) {
+    }
+    _exit(EXIT_NO_EXEC);
+}
+
+// Forks and waits until the child has become the program. 0, or the child's errno.
+static int fork_and_exec(struct child *child, pid_t *out)
+{
+    int report[2];
+    if (pipe(report) < 0) {
+        return errno;
+    }
+    fcntl(report[0], F_SETFD, FD_CLOEXEC);
+    fcntl(report[1], F_SETFD, FD_CLOEXEC);
+    child->report = report[1];
+    const pid_t pid = fork();
+    if (pid == 0) {
+        child_run(child);
+    }
+    const int fork_error = errno;
+    close(report[1]);
+    int error = 0;
+    if (pid < 0) {
+        error = fork_error;
+    } else {
+        ssize_t size = 0;
+        do {
+            size = read(report[0], &error, sizeof error);
+        } while (size < 0 && errno == EINTR);
+        if (size == (ssize_t)sizeof error) {
+            waitpid(pid, NULL, 0);
+        } else {
+            error = 0;
+            *out = pid;
+        }
+    }
+    close(report[0]);
+    return error;
+}
+
+enum err spawn_detached(const char *path, const char *const *envp, const char *folder,
+                        const char *log_path, pid_t *out, char **problem)
+{
+    *problem = NULL;
+    char **environment = pointers_copy(envp);
+    char **argv = pointers_copy((const char *const[]){path, NULL});
+    enum err err = ERR_IO;
+    int log = -1;
+
+    const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    log = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (log < 0 || null < 0) {
+        *problem = mem_format("cannot write to %s: %s", log_path, strerror(errno));
+        goto out;
+    }
+    struct child child = {
+        .argv = argv,
+        .envp = environment,
+        .folder = folder,
+        .in = null,
+        .out = log,
+        .error = log,
+        .detached = true,
+    };
+    const int error = fork_and_exec(&child, out);
+    if (error != 0) {
+        *problem = mem_format("cannot run %s: %s", path, strerror(error));
+        goto out;
+    }
+    err = ERR_OK;
+
+out:
+    if (log >= 0) {
+        close(log);
+    }
+    if (null >= 0) {
+        close(null);
+    }
+    free(argv);
+    free(environment);
+    return err;
+}
+
+static enum err spawn_reader(const char *const *argv, bool with_errors, pid_t *pid, int *fd)
+{
+    int output[2] = {-1, -1};
+    char **copy = pointers_copy(argv);
+    enum err err = ERR_IO;
+    const int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || pipe(output) < 0) {
+        goto out;
+    }
+    fcntl(output[0], F_SETFD, FD_CLOEXEC);
+    fcntl(output[1], F_SETFD, FD_CLOEXEC);
+    struct child child = {
+        .argv = copy,
+        .in = null,
+        .out = output[1],
+        .error = with_errors ? output[1] : null,
+    };
+    const int error = fork_and_exec(&child, pid);
+    if (error != 0) {
+        err = error == ENOENT ? ERR_NOT_FOUND : ERR_IO;
+        goto out;
+    }
+    *fd = output[0];
+    output[0] = -1;
+    err = ERR_OK;
+
+out:
+    for (size_t i = 0; i < ARRAY_LEN(output); i++) {
+        if (output[i] >= 0) {
+            close(output[i]);
+        }
+    }
+    if (null >= 0) {
+        close(null);
+    }
+    free(copy);
+    return err;
+}
+
+enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code)
+{
+    pid_t pid = 0;
+    int fd = -1;
+    const enum err err = spawn_reader(argv, false, &pid, &fd);
+    if (err != ERR_OK) {
+        return err;
+    }
+    for (;;) {
+        const ssize_t size = read(fd, buf_reserve(output, READ_BYTES), READ_BYTES);
+        if (size > 0) {
+            output->size += (size_t)size;
+        } else if (size == 0 || errno != EINTR) {
+            break;
+        }
+    }
+    close(fd);
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    *exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return ERR_OK;
+}
+
+enum err spawn_pipe(const char *const *argv, pid_t *pid, int *fd)
+{
+    return spawn_reader(argv, true, pid, fd);
+}

@@ -1,0 +1,28 @@
+// spawn - starting other programs: a process that lives on without us, or a
+// command whose output we read.
+#ifndef FAULTLINE_CLI_SPAWN_H
+#define FAULTLINE_CLI_SPAWN_H
+
+#include <sys/types.h>
+
+#include "common/bytes.h"
+#include "common/err.h"
+
+// spawn_detached runs the program at path in a session of its own, in folder, with
+// exactly the environment envp (ended by NULL): standard input is empty, output and
+// errors are appended to log_path, every other file of ours is closed. It stays our
+// child, for waitpid, as long as we live. ERR_IO: it could not be started, and
+// *problem, which the caller frees, says why.
+enum err spawn_detached(const char *path, const char *const *envp, const char *folder,
+                        const char *log_path, pid_t *out, char **problem);
+
+// spawn_read runs argv (ended by NULL, found by PATH), waits for its end and gives
+// its standard output. ERR_NOT_FOUND: there is no such program. Its exit code goes
+// to *exit_code, -1 when a signal ended it; its errors are thrown away.
+enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code);
+
+// spawn_pipe starts argv likewise and gives the end of a pipe where its output and
+// errors can be read. The caller closes *fd and waits for *pid.
+enum err spawn_pipe(const char *const *argv, pid_t *pid, int *fd);
+
+#endif
