@@ -1,4 +1,32 @@
-int main(void)
+// faultline-transfer: takes transfers and brings them to their end.
+#include "common/mem.h"
+#include "services/transfer/transfer_handlers.h"
+#include "services/transfer/transfer_store.h"
+
+static const struct service_subscription subscriptions[] = {
+    {.topic = "fraud-cleared", .handle = transfer_on_fraud_cleared},
+    {.topic = "fraud-flagged", .handle = transfer_on_fraud_flagged},
+    {.topic = "funds-held", .handle = transfer_on_funds_held},
+    {.topic = "funds-rejected", .handle = transfer_on_funds_rejected},
+};
+
+static const struct service_route routes[] = {
+    {.method = "POST", .path = "/transfers", .handle = transfer_post},
+    {.method = "GET", .path = "/transfers/{id}", .handle = transfer_get},
+};
+
+static const struct service_def transfer_service = {
+    .name = "transfer",
+    .summary = "takes transfers and brings them to their end",
+    .port = 8007,
+    .schema = transfer_store_schema,
+    .subscriptions = subscriptions,
+    .subscriptions_count = ARRAY_LEN(subscriptions),
+    .routes = routes,
+    .routes_count = ARRAY_LEN(routes),
+};
+
+int main(int argc, char **argv)
 {
-    return 0;
+    return service_run(&transfer_service, argc, argv);
 }

@@ -1,0 +1,142 @@
+#include "services/ledger/ledger.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const enum ledger_deed payment_deeds[LEDGER_PAYMENT_STATES][LEDGER_PAYMENT_INPUTS] = {
+    [LEDGER_PAYMENT_NONE] =
+        {[LEDGER_PAYMENT_POST] = LEDGER_POST, [LEDGER_PAYMENT_REVERSE] = LEDGER_MARK},
+    [LEDGER_PAYMENT_POSTED] =
+        {[LEDGER_PAYMENT_POST] = LEDGER_IGNORE, [LEDGER_PAYMENT_REVERSE] = LEDGER_REVERSE},
+    [LEDGER_PAYMENT_REVERSED] =
+        {[LEDGER_PAYMENT_POST] = LEDGER_FORBID, [LEDGER_PAYMENT_REVERSE] = LEDGER_IGNORE},
+    [LEDGER_PAYMENT_STOPPED] =
+        {[LEDGER_PAYMENT_POST] = LEDGER_FORBID, [LEDGER_PAYMENT_REVERSE] = LEDGER_IGNORE},
+};
+
+// Completed in NONE: only a bus that keeps less order than ours gets there.
+static const enum ledger_deed transfer_deeds[LEDGER_TRANSFER_STATES][LEDGER_TRANSFER_INPUTS] = {
+    [LEDGER_TRANSFER_NONE] = {[LEDGER_TRANSFER_CREATED] = LEDGER_HOLD,
+                              [LEDGER_TRANSFER_COMPLETED] = LEDGER_WAIT,
+                              [LEDGER_TRANSFER_CANCELLED] = LEDGER_MARK},
+    [LEDGER_TRANSFER_HELD] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
+                              [LEDGER_TRANSFER_COMPLETED] = LEDGER_POST,
+                              [LEDGER_TRANSFER_CANCELLED] = LEDGER_RELEASE},
+    [LEDGER_TRANSFER_REJECTED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
+                                  [LEDGER_TRANSFER_COMPLETED] = LEDGER_FORBID,
+                                  [LEDGER_TRANSFER_CANCELLED] = LEDGER_IGNORE},
+    [LEDGER_TRANSFER_POSTED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
+                                [LEDGER_TRANSFER_COMPLETED] = LEDGER_IGNORE,
+                                [LEDGER_TRANSFER_CANCELLED] = LEDGER_FORBID},
+    [LEDGER_TRANSFER_RELEASED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
+                                  [LEDGER_TRANSFER_COMPLETED] = LEDGER_FORBID,
+                                  [LEDGER_TRANSFER_CANCELLED] = LEDGER_IGNORE},
+    [LEDGER_TRANSFER_STOPPED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
+                                 [LEDGER_TRANSFER_COMPLETED] = LEDGER_FORBID,
+                                 [LEDGER_TRANSFER_CANCELLED] = LEDGER_IGNORE},
+};
+
+enum ledger_deed ledger_payment_deed(enum ledger_payment_state state,
+                                     enum ledger_payment_input input)
+{
+    assert(state < LEDGER_PAYMENT_STATES && input < LEDGER_PAYMENT_INPUTS);
+    return payment_deeds[state][input];
+}
+
+enum ledger_deed ledger_transfer_deed(enum ledger_transfer_state state,
+                                      enum ledger_transfer_input input)
+{
+    assert(state < LEDGER_TRANSFER_STATES && input < LEDGER_TRANSFER_INPUTS);
+    return transfer_deeds[state][input];
+}
+
+struct ledger_entry ledger_move(const char *from, const char *to, struct money amount)
+{
+    assert(amount.amount_minor > 0 && strcmp(from, to) != 0);
+    struct ledger_entry entry = {.lines_count = 2};
+    snprintf(entry.lines[0].account_id, sizeof entry.lines[0].account_id, "%s", to);
+    snprintf(entry.lines[1].account_id, sizeof entry.lines[1].account_id, "%s", from);
+    entry.lines[0].amount = amount;
+    entry.lines[1].amount = amount;
+    entry.lines[1].amount.amount_minor = -amount.amount_minor;
+    return entry;
+}
+
+bool ledger_is_balanced(const struct ledger_entry *entry)
+{
+    for (size_t i = 0; i < entry->lines_count; i++) {
+        const char *currency = entry->lines[i].amount.currency;
+        int64_t sum_minor = 0; // a few lines of at most 10^15 each: no overflow
+        for (size_t j = 0; j < entry->lines_count; j++) {
+            if (strcmp(entry->lines[j].amount.currency, currency) == 0) {
+                sum_minor += entry->lines[j].amount.amount_minor;
+            }
+        }
+        if (sum_minor != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_customer(const struct ledger_account *account)
+{
+    return strcmp(account->kind, LEDGER_KIND_CUSTOMER) == 0;
+}
+
+enum err ledger_account_post(struct ledger_account *account, struct money amount)
+{
+    struct money balance = account->balance;
+    const enum err err = money_add(&balance, amount);
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (is_customer(account) && balance.amount_minor < account->held_minor) {
+        return ERR_CONFLICT;
+    }
+    account->balance = balance;
+    return ERR_OK;
+}
+
+enum err ledger_account_hold(struct ledger_account *account, struct money amount)
+{
+    if (strcmp(account->balance.currency, amount.currency) != 0) {
+        return ERR_INVALID;
+    }
+    // No sum, so that no amount can overflow it.
+    if (amount.amount_minor > account->balance.amount_minor - account->held_minor) {
+        return ERR_CONFLICT;
+    }
+    account->held_minor += amount.amount_minor;
+    return ERR_OK;
+}
+
+enum err ledger_account_release(struct ledger_account *account, struct money amount)
+{
+    if (strcmp(account->balance.currency, amount.currency) != 0) {
+        return ERR_INVALID;
+    }
+    if (amount.amount_minor > account->held_minor) {
+        return ERR_CONFLICT;
+    }
+    account->held_minor -= amount.amount_minor;
+    return ERR_OK;
+}
+
+const char *ledger_refuse_transfer(const struct ledger_account *from,
+                                   const struct ledger_account *to, struct money amount)
+{
+    if (from == NULL || to == NULL || !is_customer(from) || !is_customer(to)) {
+        return "unknown-account";
+    }
+    if (strcmp(from->id, to->id) == 0) {
+        return "same-account";
+    }
+    if (strcmp(from->balance.currency, amount.currency) != 0 ||
+        strcmp(to->balance.currency, amount.currency) != 0) {
+        return "currency-mismatch";
+    }
+    struct ledger_account tried = *from;
+    return ledger_account_hold(&tried, amount) == ERR_OK ? NULL : "insufficient-funds";
+}

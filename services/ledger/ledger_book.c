@@ -1,0 +1,115 @@
+#include "services/ledger/ledger_book.h"
+
+#include <stdio.h>
+
+#include "common/mem.h"
+
+static const struct {
+    const char *id;
+    const char *kind;
+    int64_t opening_minor; // out of equity; 0: none
+} openings[] = {
+    {LEDGER_EQUITY, LEDGER_KIND_EQUITY, 0},
+    {LEDGER_CASH, LEDGER_KIND_ASSET, 0},
+    {LEDGER_REVENUE, LEDGER_KIND_INCOME, 0},
+    {"alice", LEDGER_KIND_CUSTOMER, 100000},
+    {"bob", LEDGER_KIND_CUSTOMER, 100000},
+    {"carol", LEDGER_KIND_CUSTOMER, 100000},
+};
+
+static enum err post_opening(struct store *store, const char *account, int64_t opening_minor,
+                             const char *at)
+{
+    const struct money amount = {.amount_minor = opening_minor, .currency = LEDGER_CURRENCY};
+    const struct ledger_entry entry = ledger_move(LEDGER_EQUITY, account, amount);
+    char subject[CONTRACT_ID_MAX + sizeof "opening-"];
+    char id[UUID_SIZE];
+    snprintf(subject, sizeof subject, "opening-%s", account);
+    return ledger_store_post(store, subject, "opening", at, &entry, id);
+}
+
+enum err ledger_book_open(struct store *store, const char *at)
+{
+    for (size_t i = 0; i < ARRAY_LEN(openings); i++) {
+        const char *account = openings[i].id;
+        enum err err = ledger_store_open_account(store, account, openings[i].kind, LEDGER_CURRENCY);
+        if (err == ERR_EXISTS) {
+            continue; // opened by an earlier start, money and all
+        }
+        if (err == ERR_OK && openings[i].opening_minor > 0) {
+            err = post_opening(store, account, openings[i].opening_minor, at);
+        }
+        if (err != ERR_OK) {
+            return err;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err ledger_book_post(struct store *store, const char *kind, const char *subject,
+                          const char *at, struct ledger_case *in)
+{
+    const struct ledger_entry entry = ledger_move(in->from_account, in->to_account, in->amount);
+    return ledger_store_post(store, subject, kind, at, &entry, in->entry_id);
+}
+
+enum err ledger_book_pay(struct store *store, const char *subject, const char *at,
+                         struct money amount, struct ledger_case *out)
+{
+    *out = (struct ledger_case){.state = LEDGER_PAYMENT_POSTED,
+                                .from_account = LEDGER_REVENUE,
+                                .to_account = LEDGER_CASH,
+                                .amount = amount};
+    const enum err err = ledger_book_post(store, LEDGER_PAYMENT, subject, at, out);
+    return err == ERR_OK ? ledger_store_save_case(store, LEDGER_PAYMENT, subject, out) : err;
+}
+
+enum err ledger_book_unpay(struct store *store, const char *subject, const char *at,
+                           struct ledger_case *payment)
+{
+    const struct ledger_entry back =
+        ledger_move(payment->to_account, payment->from_account, payment->amount);
+    const enum err err =
+        ledger_store_post(store, subject, "reversal", at, &back, payment->entry_id);
+    payment->state = LEDGER_PAYMENT_REVERSED;
+    return err == ERR_OK ? ledger_store_save_case(store, LEDGER_PAYMENT, subject, payment) : err;
+}
+
+static enum err find_or_null(struct store *store, const char *id, struct ledger_account *space,
+                             struct ledger_account **out)
+{
+    const enum err err = ledger_store_find_account(store, id, space);
+    *out = err == ERR_OK ? space : NULL;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err ledger_book_hold(struct store *store, const struct ledger_case *transfer,
+                          const char **reason)
+{
+    struct ledger_account spaces[2];
+    struct ledger_account *from = NULL;
+    struct ledger_account *to = NULL;
+    enum err err = find_or_null(store, transfer->from_account, &spaces[0], &from);
+    if (err == ERR_OK) {
+        err = find_or_null(store, transfer->to_account, &spaces[1], &to);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    *reason = ledger_refuse_transfer(from, to, transfer->amount);
+    if (*reason != NULL || from == NULL) {
+        return ERR_OK;
+    }
+    err = ledger_account_hold(from, transfer->amount);
+    return err == ERR_OK ? ledger_store_update_account(store, from) : err;
+}
+
+enum err ledger_book_release(struct store *store, const struct ledger_case *transfer)
+{
+    struct ledger_account account;
+    enum err err = ledger_store_find_account(store, transfer->from_account, &account);
+    if (err == ERR_OK) {
+        err = ledger_account_release(&account, transfer->amount);
+    }
+    return err == ERR_OK ? ledger_store_update_account(store, &account) : err;
+}

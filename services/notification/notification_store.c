@@ -1,0 +1,121 @@
+#include "services/notification/notification_store.h"
+
+#include <stdio.h>
+
+const char notification_store_schema[] = "CREATE TABLE IF NOT EXISTS notifications ("
+                                         "  number INTEGER PRIMARY KEY,"
+                                         "  id TEXT NOT NULL,"
+                                         "  subject TEXT NOT NULL,"
+                                         "  template TEXT NOT NULL,"
+                                         "  recipient TEXT NOT NULL,"
+                                         "  text TEXT NOT NULL,"
+                                         "  sent_at TEXT NOT NULL,"
+                                         "  is_end INTEGER NOT NULL,"
+                                         "  UNIQUE (subject, template)"
+                                         ");";
+
+#define COLUMNS "number, id, subject, template, recipient, text, sent_at"
+
+static const char find_sql[] =
+    "SELECT " COLUMNS " FROM notifications WHERE subject = ? AND template = ?";
+
+static const char has_end_sql[] = "SELECT 1 FROM notifications WHERE subject = ? AND is_end = 1";
+
+static const char insert_sql[] =
+    "INSERT INTO notifications (id, subject, template, recipient, text, sent_at, is_end)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)";
+
+static const char list_all_sql[] =
+    "SELECT " COLUMNS " FROM notifications WHERE number > ? ORDER BY number LIMIT ?";
+
+static const char list_subject_sql[] =
+    "SELECT " COLUMNS " FROM notifications WHERE number > ? AND subject = ?"
+    " ORDER BY number LIMIT ?";
+
+static struct notification notification_of(struct store_row *row)
+{
+    struct notification read = {0};
+    snprintf(read.id, sizeof read.id, "%s", store_text(row, 1));
+    snprintf(read.subject, sizeof read.subject, "%s", store_text(row, 2));
+    snprintf(read.template_name, sizeof read.template_name, "%s", store_text(row, 3));
+    snprintf(read.recipient, sizeof read.recipient, "%s", store_text(row, 4));
+    snprintf(read.text, sizeof read.text, "%s", store_text(row, 5));
+    snprintf(read.sent_at, sizeof read.sent_at, "%s", store_text(row, 6));
+    return read;
+}
+
+enum err notification_store_find(struct store *store, const char *subject,
+                                 const char *template_name, struct notification *out)
+{
+    struct store_row *row = store_query(store, find_sql);
+    store_bind_text(row, subject);
+    store_bind_text(row, template_name);
+    const enum err err = store_next(row);
+    if (err == ERR_OK) {
+        *out = notification_of(row);
+        store_done(row);
+    }
+    return err;
+}
+
+enum err notification_store_has_end(struct store *store, const char *subject, bool *out)
+{
+    struct store_row *row = store_query(store, has_end_sql);
+    store_bind_text(row, subject);
+    const enum err err = store_next(row);
+    *out = err == ERR_OK;
+    if (err == ERR_OK) {
+        store_done(row);
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err notification_store_insert(struct store *store, const struct notification *notification,
+                                   bool is_end)
+{
+    struct store_row *row = store_query(store, insert_sql);
+    store_bind_text(row, notification->id);
+    store_bind_text(row, notification->subject);
+    store_bind_text(row, notification->template_name);
+    store_bind_text(row, notification->recipient);
+    store_bind_text(row, notification->text);
+    store_bind_text(row, notification->sent_at);
+    store_bind_int(row, is_end);
+    return store_run(row);
+}
+
+enum err notification_store_list(struct store *store, const char *subject, int64_t *after,
+                                 int64_t limit, cJSON **out, bool *more)
+{
+    struct store_row *row = store_query(store, subject == NULL ? list_all_sql : list_subject_sql);
+    store_bind_int(row, *after);
+    if (subject != NULL) {
+        store_bind_text(row, subject);
+    }
+    store_bind_int(row, limit + 1); // one more tells whether there is a next page
+    *out = cJSON_CreateArray();
+    *more = false;
+    enum err err = ERR_OK;
+    for (int64_t count = 0; (err = store_next(row)) == ERR_OK; count++) {
+        if (count == limit) {
+            *more = true;
+            continue;
+        }
+        const struct notification read = notification_of(row);
+        cJSON_AddItemToArray(*out, notification_to_json(&read));
+        *after = store_int(row, 0);
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+cJSON *notification_to_json(const struct notification *notification)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "notification_id", notification->id);
+    cJSON_AddStringToObject(json, "subject", notification->subject);
+    cJSON_AddStringToObject(json, "template", notification->template_name);
+    cJSON_AddStringToObject(json, "recipient", notification->recipient);
+    cJSON_AddStringToObject(json, "text", notification->text);
+    cJSON_AddStringToObject(json, "sent_at", notification->sent_at);
+    return json;
+}

@@ -1,0 +1,191 @@
+#include "services/transfer/transfer_handlers.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/uuid.h"
+#include "services/transfer/transfer.h"
+#include "services/transfer/transfer_store.h"
+#include "services/upcast.h"
+
+// What every event of ours says; completed and cancelled add to it or take from it.
+static cJSON *transfer_to_data(const struct transfer *transfer)
+{
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddStringToObject(data, "transfer_id", transfer->id);
+    cJSON_AddStringToObject(data, "from_account", transfer->from_account);
+    cJSON_AddStringToObject(data, "to_account", transfer->to_account);
+    cJSON_AddItemToObject(data, "amount", money_to_json(transfer->amount));
+    return data;
+}
+
+// announce emits topic, adds the step to the story and logs it. data becomes the
+// service's.
+static enum err announce(struct service *service, const struct transfer *transfer,
+                         const char *topic, cJSON *data)
+{
+    char event_id[UUID_SIZE];
+    const char *status = transfer_status(transfer->state);
+    enum err err =
+        service_emit(service, topic, upcast_version(topic), transfer->id, data, event_id);
+    if (err == ERR_OK) {
+        err = transfer_store_add_step(
+            service_store(service), transfer->id, status, service_now(service), event_id);
+    }
+    if (err == ERR_OK) {
+        service_status_changed(
+            service, transfer->id, status, transfer->reason[0] == '\0' ? NULL : transfer->reason);
+    }
+    return err;
+}
+
+static enum err announce_end(struct service *service, const struct transfer *transfer)
+{
+    if (transfer->state == TRANSFER_COMPLETED) {
+        return announce(service, transfer, "transfer-completed", transfer_to_data(transfer));
+    }
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddStringToObject(data, "transfer_id", transfer->id);
+    cJSON_AddStringToObject(data, "from_account", transfer->from_account);
+    cJSON_AddStringToObject(data, "reason", transfer->reason);
+    return announce(service, transfer, "transfer-cancelled", data);
+}
+
+static enum err take_answer(struct service *service, const struct event *event,
+                            enum transfer_answer answer)
+{
+    cJSON *converted = NULL;
+    struct json_problem problem = {0};
+    struct transfer transfer;
+    const cJSON *data = upcast_data(event, &converted, &problem);
+    if (data == NULL) {
+        return service_fail(service, ERR_INVALID, "%s: %s", problem.field, problem.reason);
+    }
+    enum err err = ERR_OK;
+    if (!contract_subject_is(event, data, "transfer_id")) {
+        goto out; // fraud's answer about an order
+    }
+    err = transfer_store_find(service_store(service), event->subject, &transfer);
+    if (err != ERR_OK || !transfer_move(&transfer.state, answer)) {
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+        goto out;
+    }
+    if (transfer.state == TRANSFER_CANCELLED) {
+        const char *reason = json_text_of(data, "reason");
+        snprintf(transfer.reason,
+                 sizeof transfer.reason,
+                 "%s",
+                 reason == NULL || reason[0] == '\0' ? "refused" : reason);
+    }
+    err = transfer_store_update(service_store(service), &transfer);
+    if (err == ERR_OK &&
+        (transfer.state == TRANSFER_COMPLETED || transfer.state == TRANSFER_CANCELLED)) {
+        err = announce_end(service, &transfer);
+    }
+
+out:
+    cJSON_Delete(converted);
+    return err;
+}
+
+enum err transfer_on_fraud_cleared(struct service *service, const struct event *event)
+{
+    return take_answer(service, event, TRANSFER_FRAUD_CLEARED);
+}
+
+enum err transfer_on_fraud_flagged(struct service *service, const struct event *event)
+{
+    return take_answer(service, event, TRANSFER_FRAUD_FLAGGED);
+}
+
+enum err transfer_on_funds_held(struct service *service, const struct event *event)
+{
+    return take_answer(service, event, TRANSFER_FUNDS_HELD);
+}
+
+enum err transfer_on_funds_rejected(struct service *service, const struct event *event)
+{
+    return take_answer(service, event, TRANSFER_FUNDS_REJECTED);
+}
+
+static enum err reply_accepted(struct request *request, const struct transfer *transfer)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "transfer_id", transfer->id);
+    cJSON_AddStringToObject(json, "status", transfer_status(transfer->state));
+    cJSON_AddStringToObject(json, "mode", "async");
+    cJSON_AddItemToObject(json, "amount", money_to_json(transfer->amount));
+    char *location = mem_format("/transfers/%s", transfer->id);
+    const enum err err = request_reply_created(request, 202, location, json);
+    free(location);
+    return err;
+}
+
+enum err transfer_post(struct service *service, struct request *request)
+{
+    struct json_problem problem;
+    struct transfer_order order;
+    const char *mode = request_query(request, "mode");
+    if (mode != NULL && strcmp(mode, "async") != 0) {
+        json_problem_set(&problem, "mode", "must be async: transfers have no other way");
+        return request_reply_invalid(request, &problem);
+    }
+    if (transfer_read_order(request_json(request), &order, &problem) != ERR_OK) {
+        return request_reply_invalid(request, &problem);
+    }
+    struct transfer transfer = {.amount = order.amount, .state = TRANSFER_CREATED};
+    uuid_new(transfer.id);
+    snprintf(transfer.from_account, sizeof transfer.from_account, "%s", order.from_account);
+    snprintf(transfer.to_account, sizeof transfer.to_account, "%s", order.to_account);
+    request_correlate(request, transfer.id);
+
+    enum err err = transfer_store_insert(service_store(service), &transfer);
+    if (err == ERR_OK) {
+        err = announce(service, &transfer, "transfer-created", transfer_to_data(&transfer));
+    }
+    return err == ERR_OK ? reply_accepted(request, &transfer) : err;
+}
+
+static cJSON *transfer_to_json(const struct transfer *transfer, cJSON *history)
+{
+    cJSON *json = transfer_to_data(transfer);
+    cJSON_AddStringToObject(json, "status", transfer_status(transfer->state));
+    if (transfer->reason[0] == '\0') {
+        cJSON_AddNullToObject(json, "reason");
+    } else {
+        cJSON_AddStringToObject(json, "reason", transfer->reason);
+    }
+    cJSON_AddStringToObject(json, "mode", "async");
+    cJSON *waiting_for = cJSON_AddArrayToObject(json, "waiting_for");
+    if (transfer_waits_for_fraud(transfer->state)) {
+        cJSON_AddItemToArray(waiting_for, cJSON_CreateString("fraud"));
+    }
+    if (transfer_waits_for_ledger(transfer->state)) {
+        cJSON_AddItemToArray(waiting_for, cJSON_CreateString("ledger"));
+    }
+    cJSON_AddItemToObject(json, "history", history);
+    return json;
+}
+
+enum err transfer_get(struct service *service, struct request *request)
+{
+    const char *id = request_parameter(request, "id");
+    struct transfer transfer;
+    cJSON *history = NULL;
+    enum err err = uuid_is_valid(id) ? transfer_store_find(service_store(service), id, &transfer)
+                                     : ERR_NOT_FOUND;
+    if (err == ERR_NOT_FOUND) {
+        return request_reply_problem(
+            request, 404, "not-found", NULL, "there is no transfer %s", id);
+    }
+    if (err == ERR_OK) {
+        request_correlate(request, id);
+        err = transfer_store_history(service_store(service), id, &history);
+    }
+    if (err != ERR_OK) {
+        return err;
+    }
+    return request_reply(request, 200, transfer_to_json(&transfer, history));
+}
