@@ -1,0 +1,490 @@
+#include "cli/story.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+struct story {
+    char *subject;            // owned
+    struct story_node *nodes; // owned array
+    size_t count;
+    size_t capacity;
+    cJSON **lines; // owned array of owned lines
+    size_t lines_count;
+    size_t lines_capacity;
+    cJSON **published; // borrowed: "event published" lines, which only carry offsets
+    size_t published_count;
+    size_t published_capacity;
+    bool unknown; // the broker could not be asked what is missing
+};
+
+static const struct {
+    const char *msg;
+    enum story_kind kind;
+} sentences[] = {
+    {LOG_REQUEST_ANSWERED, STORY_REQUEST},
+    {LOG_CALL_ANSWERED, STORY_CALL},
+    {LOG_EVENT_STORED, STORY_EVENT},
+    {LOG_EVENT_HANDLED, STORY_HANDLED},
+    {LOG_EVENT_FAILED, STORY_FAILED},
+    {LOG_EVENT_DEAD_LETTERED, STORY_DEAD_LETTERED},
+    {LOG_STATUS_CHANGED, STORY_STATUS},
+};
+
+static const char *text_of(const cJSON *line, const char *member)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, member);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static int64_t number_of(const cJSON *line, const char *member, int64_t fallback)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(line, member);
+    return cJSON_IsNumber(item) ? (int64_t)item->valuedouble : fallback;
+}
+
+struct story *story_new(const char *subject)
+{
+    struct story *self = mem_calloc(1, sizeof *self);
+    self->subject = mem_strdup(subject);
+    return self;
+}
+
+void story_destroy(struct story **self_p)
+{
+    struct story *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < self->lines_count; i++) {
+        cJSON_Delete(self->lines[i]);
+    }
+    free(self->lines);
+    free(self->published);
+    free(self->nodes);
+    free(self->subject);
+    free(self);
+    *self_p = NULL;
+}
+
+static void *grow(void *array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity) {
+        return array;
+    }
+    *capacity = *capacity == 0 ? 64 : *capacity * 2;
+    return mem_realloc(array, *capacity * size);
+}
+
+static struct story_node *add_node(struct story *self, enum story_kind kind)
+{
+    self->nodes = grow(self->nodes, self->count, &self->capacity, sizeof *self->nodes);
+    struct story_node *node = &self->nodes[self->count++];
+    *node =
+        (struct story_node){.kind = kind, .duration_us = -1, .offset = -1, .parent = STORY_ROOT};
+    return node;
+}
+
+static void add_known(struct story *self, enum story_kind kind, const cJSON *line)
+{
+    struct story_node *node = add_node(self, kind);
+    node->line = line;
+    node->duration_us = number_of(line, "duration_us", -1);
+    node->at_us = clock_parse_rfc3339(text_of(line, "ts"));
+    snprintf(node->service, sizeof node->service, "%s", text_of(line, "service"));
+    if ((kind == STORY_REQUEST || kind == STORY_CALL) && node->duration_us > 0) {
+        node->at_us -= node->duration_us; // they are logged at their end
+    }
+}
+
+bool story_add_line(struct story *self, struct bytes text)
+{
+    const char *start = memchr(text.data, '{', text.size);
+    if (start == NULL) {
+        return false;
+    }
+    const size_t size = text.size - (size_t)(start - (const char *)text.data);
+    cJSON *line = cJSON_ParseWithLength(start, size);
+    if (line == NULL || strcmp(text_of(line, "correlation_id"), self->subject) != 0) {
+        cJSON_Delete(line);
+        return false;
+    }
+    self->lines =
+        grow((void *)self->lines, self->lines_count, &self->lines_capacity, sizeof(cJSON *));
+    self->lines[self->lines_count++] = line;
+    const char *msg = text_of(line, "msg");
+    if (strcmp(msg, LOG_EVENT_PUBLISHED) == 0) {
+        self->published = grow((void *)self->published,
+                               self->published_count,
+                               &self->published_capacity,
+                               sizeof(cJSON *));
+        self->published[self->published_count++] = line;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(sentences); i++) {
+        if (strcmp(msg, sentences[i].msg) == 0) {
+            add_known(self, sentences[i].kind, line);
+        }
+    }
+    return true;
+}
+
+// --- the tree
+
+static int compare_times(const void *a, const void *b)
+{
+    const struct story_node *left = a;
+    const struct story_node *right = b;
+    if (left->at_us != right->at_us) {
+        return left->at_us < right->at_us ? -1 : 1;
+    }
+    return (left->kind > right->kind) - (left->kind < right->kind);
+}
+
+// Finds the first node of a kind whose line has a member with this text; service
+// NULL: of any service.
+static int find(const struct story *self, enum story_kind kind, const char *member,
+                const char *text, const char *service)
+{
+    if (text[0] == '\0') {
+        return STORY_ROOT;
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        const struct story_node *node = &self->nodes[i];
+        if (node->kind == kind && node->line != NULL &&
+            strcmp(text_of(node->line, member), text) == 0 &&
+            (service == NULL || strcmp(node->service, service) == 0)) {
+            return (int)i;
+        }
+    }
+    return STORY_ROOT;
+}
+
+// The handler or request of a service that had this cause.
+static int find_cause(const struct story *self, const char *cause, const char *service)
+{
+    int parent = find(self, STORY_REQUEST, "request_id", cause, service);
+    // An event that was handled twice (the log line of the first time may stand
+    // anywhere): the time that did something is the one with result "done".
+    for (size_t i = 0; parent == STORY_ROOT && i < self->count; i++) {
+        const struct story_node *node = &self->nodes[i];
+        if (node->kind == STORY_HANDLED && strcmp(node->service, service) == 0 &&
+            strcmp(text_of(node->line, "event_id"), cause) == 0 &&
+            strcmp(text_of(node->line, "result"), "duplicate") != 0) {
+            parent = (int)i;
+        }
+    }
+    return parent != STORY_ROOT ? parent : find(self, STORY_EVENT, "event_id", cause, NULL);
+}
+
+static int parent_of(const struct story *self, const struct story_node *node)
+{
+    const char *span = text_of(node->line, "parent_span_id");
+    switch (node->kind) {
+    case STORY_REQUEST:
+        return find(self, STORY_CALL, "span_id", span, NULL);
+    case STORY_CALL:
+        return find(self, STORY_REQUEST, "span_id", span, node->service);
+    case STORY_EVENT:
+        return find_cause(self, text_of(node->line, "causation_id"), node->service);
+    case STORY_STATUS:
+        return find_cause(self, text_of(node->line, "event_id"), node->service);
+    case STORY_HANDLED:
+    case STORY_FAILED:
+    case STORY_DEAD_LETTERED:
+        return find(self, STORY_EVENT, "event_id", text_of(node->line, "event_id"), NULL);
+    case STORY_MISSING:
+        break;
+    }
+    return STORY_ROOT;
+}
+
+// The line that told of an event's commit can be lost with the process that was
+// about to write it: the event is known from who handled it, then.
+static void add_untold_events(struct story *self)
+{
+    const size_t count = self->count;
+    for (size_t i = 0; i < count; i++) {
+        const struct story_node node = self->nodes[i];
+        const bool tells = node.kind == STORY_HANDLED || node.kind == STORY_FAILED ||
+                           node.kind == STORY_DEAD_LETTERED;
+        if (tells && find(self, STORY_EVENT, "event_id", text_of(node.line, "event_id"), NULL) ==
+                         STORY_ROOT) {
+            struct story_node *event = add_node(self, STORY_EVENT);
+            event->line = node.line;
+            event->at_us = node.at_us;
+        }
+    }
+}
+
+void story_link(struct story *self)
+{
+    add_untold_events(self);
+    if (self->count > 0) {
+        qsort(self->nodes, self->count, sizeof *self->nodes, compare_times);
+    }
+    for (size_t i = 0; i < self->count; i++) {
+        struct story_node *node = &self->nodes[i];
+        node->parent = parent_of(self, node);
+        for (size_t k = 0; node->kind == STORY_EVENT && k < self->published_count; k++) {
+            if (strcmp(text_of(self->published[k], "event_id"), text_of(node->line, "event_id")) ==
+                0) {
+                node->offset = number_of(self->published[k], "offset", -1);
+            }
+        }
+    }
+    // Damaged logs could tell of a circle; cut it, so that whoever walks up ends.
+    for (size_t i = 0; i < self->count; i++) {
+        size_t steps = 0;
+        for (int at = (int)i; at != STORY_ROOT && steps <= self->count; steps++) {
+            at = self->nodes[at].parent;
+        }
+        if (steps > self->count) {
+            self->nodes[i].parent = STORY_ROOT;
+        }
+    }
+}
+
+// --- what is missing
+
+// "payment-2" handles for the group "payment".
+static bool is_of_group(const char *service, const char *group)
+{
+    const size_t size = strlen(group);
+    if (strncmp(service, group, size) != 0) {
+        return false;
+    }
+    return service[size] == '\0' ||
+           (service[size] == '-' && isdigit((unsigned char)service[size + 1]));
+}
+
+static bool has_settled(const struct story *self, const char *event_id, const char *group)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const struct story_node *node = &self->nodes[i];
+        if (node->line == NULL || strcmp(text_of(node->line, "event_id"), event_id) != 0) {
+            continue;
+        }
+        if ((node->kind == STORY_HANDLED && is_of_group(node->service, group)) ||
+            (node->kind == STORY_DEAD_LETTERED &&
+             strcmp(text_of(node->line, "group"), group) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool subscribes(const cJSON *group, const char *topic)
+{
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(group, "topics"))
+    {
+        if (cJSON_IsString(item) && strcmp(item->valuestring, topic) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void format_ms(char *out, size_t size, int64_t ms)
+{
+    if (ms < 1000) {
+        snprintf(out, size, "%d ms", (int)ms);
+    } else {
+        snprintf(out, size, "%.1f s", (double)ms / 1000);
+    }
+}
+
+static const cJSON *find_failing(const cJSON *group, const char *member, const char *text)
+{
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(group, "failing"))
+    {
+        if (strcmp(text_of(item, member), text) == 0) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+static void explain_failing(char out[STORY_REASON_SIZE], const char *group, const cJSON *failing,
+                            bool itself)
+{
+    char due[32];
+    format_ms(due, sizeof due, number_of(failing, "due_in_ms", 0));
+    snprintf(out,
+             STORY_REASON_SIZE,
+             "waiting for %s: %s%s failed %d time%s (%s), next try in %s",
+             group,
+             itself ? "it" : text_of(failing, "topic"),
+             itself ? "" : " before it",
+             (int)number_of(failing, "failures", 0),
+             number_of(failing, "failures", 0) == 1 ? "" : "s",
+             text_of(failing, "error"),
+             due);
+}
+
+static void explain_group(const struct story *self, char out[STORY_REASON_SIZE], const cJSON *group,
+                          const char *event_id)
+{
+    const char *name = text_of(group, "name");
+    const cJSON *failing = find_failing(group, "event_id", event_id);
+    if (failing != NULL) {
+        explain_failing(out, name, failing, true);
+        return;
+    }
+    failing = find_failing(group, "key", self->subject);
+    if (failing != NULL) {
+        explain_failing(out, name, failing, false);
+        return;
+    }
+    const int64_t lag = number_of(group, "lag_events", 0);
+    const cJSON *members = cJSON_GetObjectItemCaseSensitive(group, "members");
+    if (cJSON_GetArraySize(members) > 0) {
+        snprintf(out, STORY_REASON_SIZE, "waiting for %s: it is %d event%s behind", name, (int)lag, lag == 1 ? "" : "s");
+        return;
+    }
+    char since[32] = "some time";
+    const int64_t since_us = clock_parse_rfc3339(text_of(group, "no_member_since"));
+    if (since_us >= 0) {
+        format_ms(since, sizeof since, (clock_wall_us() - since_us) / 1000);
+    }
+    snprintf(out,
+             STORY_REASON_SIZE,
+             "waiting for %s: no member for %s, %d event%s behind",
+             name,
+             since,
+             (int)lag,
+             lag == 1 ? "" : "s");
+}
+
+static void add_missing(struct story *self, size_t event, const char *service, const char *reason)
+{
+    struct story_node *node = add_node(self, STORY_MISSING);
+    node->parent = (int)event;
+    snprintf(node->service, sizeof node->service, "%s", service);
+    snprintf(node->reason, sizeof node->reason, "%s", reason);
+}
+
+static void explain_event(struct story *self, size_t event, const cJSON *groups)
+{
+    // Copies: adding a node moves the array.
+    const cJSON *line = self->nodes[event].line;
+    const int64_t offset = self->nodes[event].offset;
+    const cJSON *group = NULL;
+    cJSON_ArrayForEach(group, groups)
+    {
+        const char *name = text_of(group, "name");
+        const bool done = offset >= 0 && offset < number_of(group, "floor", 0);
+        if (!done && subscribes(group, text_of(line, "topic")) &&
+            !has_settled(self, text_of(line, "event_id"), name)) {
+            char reason[STORY_REASON_SIZE];
+            explain_group(self, reason, group, text_of(line, "event_id"));
+            add_missing(self, event, name, reason);
+        }
+    }
+}
+
+void story_explain(struct story *self, const cJSON *broker_status, const char *problem)
+{
+    self->unknown = broker_status == NULL;
+    const cJSON *groups = cJSON_GetObjectItemCaseSensitive(broker_status, "groups");
+    const size_t count = self->count;
+    for (size_t i = 0; i < count; i++) {
+        if (self->nodes[i].kind != STORY_EVENT) {
+            continue;
+        }
+        if (broker_status != NULL) {
+            explain_event(self, i, groups);
+        } else if (self->nodes[i].offset < 0) {
+            char service[STORY_SERVICE_SIZE];
+            memcpy(service, self->nodes[i].service, sizeof service);
+            char reason[STORY_REASON_SIZE];
+            snprintf(reason, sizeof reason, "waiting in the outbox of %s: %s", service, problem);
+            add_missing(self, i, service, reason);
+        }
+    }
+}
+
+// --- reading it
+
+size_t story_count(const struct story *self)
+{
+    return self->count;
+}
+
+const struct story_node *story_node_at(const struct story *self, size_t index)
+{
+    assert(index < self->count);
+    return &self->nodes[index];
+}
+
+const char *story_text(const struct story_node *node, const char *member)
+{
+    return text_of(node->line, member);
+}
+
+int64_t story_number(const struct story_node *node, const char *member)
+{
+    return number_of(node->line, member, 0);
+}
+
+static const struct story_node *last_status(const struct story *self)
+{
+    const struct story_node *last = NULL;
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->nodes[i].kind == STORY_STATUS) {
+            last = &self->nodes[i];
+        }
+    }
+    return last;
+}
+
+const char *story_status(const struct story *self)
+{
+    const struct story_node *last = last_status(self);
+    return last == NULL ? "" : text_of(last->line, "status");
+}
+
+const char *story_reason(const struct story *self)
+{
+    const struct story_node *last = last_status(self);
+    return last == NULL ? "" : text_of(last->line, "reason");
+}
+
+bool story_is_finished(const struct story *self)
+{
+    static const char *const ends[] = {"confirmed", "cancelled", "completed"};
+    for (size_t i = 0; i < self->count; i++) {
+        if (self->nodes[i].kind == STORY_MISSING) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        if (strcmp(story_status(self), ends[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *story_subject(const struct story *self)
+{
+    return self->subject;
+}
+
+int64_t story_start_us(const struct story *self)
+{
+    return self->count == 0 ? 0 : self->nodes[0].at_us;
+}
+
+int64_t story_end_us(const struct story *self)
+{
+    const struct story_node *last = last_status(self);
+    return last == NULL ? story_start_us(self) : last->at_us;
+}
