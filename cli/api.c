@@ -55,7 +55,7 @@ const char *api_bus_url(const struct api *self)
     return self->bus_url;
 }
 
-static int port_of(const struct api *self, const char *service)
+int api_port(const struct api *self, const char *service)
 {
     const size_t index = house_index(service);
     assert(index < HOUSE_SERVICES_COUNT);
@@ -103,7 +103,7 @@ static void say_no_answer(const struct api *self, const struct api_request *requ
 enum err api_call(struct api *self, const struct api_request *request, struct api_answer *out)
 {
     *out = (struct api_answer){0};
-    const int port = port_of(self, request->service);
+    const int port = api_port(self, request->service);
     char *url = mem_format("http://127.0.0.1:%d%s", port, request->path);
     char *body = request->body == NULL ? NULL : cJSON_PrintUnformatted(request->body);
     struct http_response response = {0};

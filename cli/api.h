@@ -22,6 +22,9 @@ void api_destroy(struct api **self_p);
 // api_bus_url is the broker's "tcp://127.0.0.1:5550"; borrowed.
 const char *api_bus_url(const struct api *self);
 
+// api_port is where a service answers HTTP on 127.0.0.1.
+int api_port(const struct api *self, const char *service);
+
 struct api_request {
     const char *service; // "order"
     const char *method;

@@ -5,11 +5,10 @@
 #include <time.h>
 
 #include "cli/commands.h"
-#include "cli/compose.h"
+#include "cli/house.h"
 #include "cli/log_merge.h"
+#include "cli/log_sources.h"
 #include "cli/log_view.h"
-#include "cli/stack.h"
-#include "cli/target.h"
 #include "cli/term.h"
 #include "common/json.h"
 #include "common/mem.h"
@@ -146,96 +145,17 @@ static void show(struct logs *self, struct log_merge *merge)
     }
 }
 
-// Is the process called name among the arguments? Without arguments all are.
-static bool is_asked_for(const struct options *options, size_t service, int replica)
-{
-    const size_t count = options_arguments_count(options);
-    for (size_t i = 0; i < count; i++) {
-        size_t asked_service = 0;
-        int asked_replica = 0;
-        if (house_parse_process(options_argument(options, i), &asked_service, &asked_replica) &&
-            asked_service == service && (asked_replica == 0 || asked_replica == replica)) {
-            return true;
-        }
-    }
-    return count == 0;
-}
-
-// The files are found by what lies in the folder: they outlive stack.json.
-static size_t add_files(const struct logs *self, struct log_merge *merge, const char *dir)
-{
-    size_t added = 0;
-    // A quiet log must be read from its start when only loud lines count.
-    const int64_t lines_max = self->level_min > 0 ? -1 : self->lines_max;
-    for (size_t service = 0; service < HOUSE_SERVICES_COUNT; service++) {
-        for (int replica = 1; replica <= HOUSE_REPLICAS_MAX; replica++) {
-            char name[HOUSE_NAME_SIZE];
-            house_process_name(name, house_service(service), replica);
-            char *path = mem_format("%s/logs/%s.log", dir, name);
-            if (is_asked_for(self->options, service, replica) &&
-                log_merge_add_file(merge, name, path, lines_max, 0) == ERR_OK) {
-                added++;
-            }
-            free(path);
-        }
-    }
-    return added;
-}
-
-static size_t add_containers(const struct logs *self, struct log_merge *merge,
-                             const struct part *parts, size_t parts_count)
-{
-    size_t added = 0;
-    const bool all = self->lines_max < 0 || self->level_min > 0;
-    char *lines = all ? mem_strdup("all") : mem_format("%lld", (long long)self->lines_max);
-    for (size_t i = 0; i < parts_count; i++) {
-        const char *argv[8] = {"docker", "logs", "--tail", lines};
-        size_t argc = 4;
-        if (options_flag(self->options, "follow") && parts[i].state != PROCESS_DEAD) {
-            argv[argc++] = "--follow";
-        }
-        argv[argc] = parts[i].container;
-        if (is_asked_for(self->options, parts[i].service, parts[i].replica) &&
-            log_merge_add_command(merge, parts[i].name, argv) == ERR_OK) {
-            added++;
-        }
-    }
-    free(lines);
-    return added;
-}
-
-// Adds the logs of the stack that runs, or those that a stack left in dir.
-static size_t add_logs(const struct logs *self, struct log_merge *merge, const char *dir)
-{
-    struct stack *stack = NULL;
-    struct part *parts = NULL;
-    size_t parts_count = 0;
-    size_t added = 0;
-    char *problem = NULL;
-    stack_load(&stack, dir, &problem);
-    const bool native_lives = stack != NULL && stack_living_count(stack) > 0;
-    if (!native_lives && compose_list(&parts, &parts_count) == ERR_OK) {
-        added = add_containers(self, merge, parts, parts_count);
-    }
-    if (added == 0) {
-        added = add_files(self, merge, dir);
-    }
-    free(problem);
-    free(parts);
-    stack_destroy(&stack);
-    return added;
-}
-
 static enum cli_exit logs_run(const struct options *options)
 {
     const char *dir = cli_dir(options);
-    for (size_t i = 0; i < options_arguments_count(options); i++) {
+    const char *names[NAMES_MAX];
+    const size_t names_count = options_arguments_count(options);
+    for (size_t i = 0; i < names_count; i++) {
         size_t service = 0;
         int replica = 0;
-        if (!house_parse_process(options_argument(options, i), &service, &replica)) {
-            cli_problem("there is no service '%s'. There are: %s",
-                        options_argument(options, i),
-                        house_names());
+        names[i] = options_argument(options, i);
+        if (!house_parse_process(names[i], &service, &replica)) {
+            cli_problem("there is no service '%s'. There are: %s", names[i], house_names());
             return CLI_UNKNOWN;
         }
     }
@@ -250,7 +170,12 @@ static enum cli_exit logs_run(const struct options *options)
     };
     struct log_merge *merge = log_merge_new(follow);
     enum cli_exit result = CLI_YES;
-    if (add_logs(&logs, merge, dir) == 0) {
+    // A quiet log must be read from its start when only loud lines count.
+    const struct log_sources sources = {.names = names,
+                                        .names_count = names_count,
+                                        .lines_max = logs.level_min > 0 ? -1 : logs.lines_max,
+                                        .follow = follow};
+    if (log_sources_add(merge, &sources, dir) == 0) {
         cli_problem("there are no such logs in %s/logs. Start a stack: %s up", dir, cli_name());
         result = CLI_NO;
     } else {

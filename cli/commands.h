@@ -13,6 +13,9 @@ extern const struct command cmd_resume;       // cmd_signal.c
 extern const struct command cmd_start;        // cmd_start.c
 extern const struct command cmd_order;        // cmd_order.c
 extern const struct command cmd_transfer;     // cmd_transfer.c
+extern const struct command cmd_load;         // cmd_load.c
+extern const struct command cmd_trace;        // cmd_trace.c
+extern const struct command cmd_tail;         // cmd_tail.c
 extern const struct command cmd_logs;         // cmd_logs.c
 extern const struct command cmd_groups;       // cmd_groups.c
 extern const struct command cmd_dead_letters; // cmd_dead_letters.c

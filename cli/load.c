@@ -339,7 +339,6 @@ void load_run(const struct load_options *options, struct load_result *out)
     struct load self = {.options = options,
                         .shots = mem_calloc(options->orders_count, sizeof(struct shot)),
                         .ends = end_table_new()};
-    http_client_setup();
     const bool reads = !options->sync && find_start(&self);
     out->ends_unknown = !options->sync && !reads;
     self.start_us = clock_wall_us();
