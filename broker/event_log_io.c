@@ -42,7 +42,7 @@ static uint32_t system_random(void *context)
     (void)context;
     uint32_t value = 0;
     if (getrandom(&value, sizeof value, 0) != (ssize_t)sizeof value) {
-        fputs("event log: the system has no randomness\n", stderr);
+        (void)fputs("event log: the system has no randomness\n", stderr);
         abort();
     }
     return value;
@@ -134,12 +134,13 @@ _Noreturn void event_log_io_die(const char *action, const char *directory, const
 {
     char text[128] = "unknown error";
     (void)strerror_r(error, text, sizeof text);
-    fprintf(stderr,
-            "event log: cannot %s %s/%s: %s. What the disk holds is unknown now, so the process "
-            "ends; the next start reads it again.\n",
-            action,
-            directory,
-            name,
-            text);
+    (void)fprintf(
+        stderr,
+        "event log: cannot %s %s/%s: %s. What the disk holds is unknown now, so the process "
+        "ends; the next start reads it again.\n",
+        action,
+        directory,
+        name,
+        text);
     abort();
 }

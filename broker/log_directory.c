@@ -148,18 +148,21 @@ int log_directory_list(const struct log_directory *self, uint64_t **bases, size_
         return error;
     }
     size_t capacity = 0;
-    errno = 0;
-    for (const struct dirent *entry = readdir(directory); entry != NULL;
-         entry = readdir(directory)) {
-        uint64_t base = 0;
-        if (name_parse(entry->d_name, &base)) {
-            if (*count == capacity) {
-                capacity = capacity == 0 ? 16 : capacity * 2;
-                *bases = mem_realloc(*bases, capacity * sizeof **bases);
-            }
-            (*bases)[(*count)++] = base;
+    for (;;) {
+        errno = 0; // the end of the list is NULL as well, but sets no errno
+        const struct dirent *entry = readdir(directory);
+        if (entry == NULL) {
+            break;
         }
-        errno = 0; // readdir's NULL is an error only when it sets errno
+        uint64_t base = 0;
+        if (!name_parse(entry->d_name, &base)) {
+            continue;
+        }
+        if (*count == capacity) {
+            capacity = capacity == 0 ? 16 : capacity * 2;
+            *bases = mem_realloc(*bases, capacity * sizeof **bases);
+        }
+        (*bases)[(*count)++] = base;
     }
     const int error = errno;
     closedir(directory);
@@ -171,7 +174,8 @@ int log_directory_list(const struct log_directory *self, uint64_t **bases, size_
 
 void log_directory_name(char name[LOG_DIRECTORY_NAME_SIZE], uint64_t base)
 {
-    snprintf(name, LOG_DIRECTORY_NAME_SIZE, "%0*" PRIu64 "%s", NAME_DIGITS, base, name_suffix);
+    (void)snprintf(
+        name, LOG_DIRECTORY_NAME_SIZE, "%0*" PRIu64 "%s", NAME_DIGITS, base, name_suffix);
 }
 
 int log_directory_open_file(const struct log_directory *self, uint64_t base, int flags)

@@ -200,7 +200,7 @@ enum err segment_write(struct segment *self, struct bytes data, const struct bat
     const uint64_t end = self->tail + data.size;
     if (end > self->file_bytes) {
         self->file_bytes = end;
-        const uint64_t wanted = end + SEGMENT_FILL;
+        const uint64_t wanted = data.size < SEGMENT_FILL_BATCH_MAX ? end + SEGMENT_FILL : end;
         error = fill(self, wanted < file_bytes_max ? wanted : file_bytes_max);
         if (error != 0 && !event_log_io_is_full(error)) {
             die(self, "write", error);

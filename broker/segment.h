@@ -8,9 +8,10 @@
 //   24  batches, then zeros
 //
 // Zeros are written SEGMENT_FILL bytes ahead of the batches: a sync that only
-// overwrites blocks which the disk has already is about twice as fast as one that
+// overwrites blocks which the disk has already is up to twice as fast as one that
 // must also allocate them. All 64 MiB at once would stall the loop for 0.2 to 0.4 s
-// with each new file; 1 MiB costs about 2 ms, once every thousands of small syncs.
+// with each new file; 1 MiB costs 2 to 4 ms, once in thousands of small syncs. Behind
+// a large batch there are none: that would write every byte twice and win nothing.
 #ifndef FAULTLINE_SEGMENT_H
 #define FAULTLINE_SEGMENT_H
 
@@ -25,6 +26,7 @@
 enum {
     SEGMENT_HEADER_SIZE = 24,
     SEGMENT_FILL = 1024 * 1024,
+    SEGMENT_FILL_BATCH_MAX = 128 * 1024, // from this size on a batch is large
     SEGMENT_INDEX_GAP = 64 * 1024, // bytes of batches between two entries of the index
 };
 

@@ -28,7 +28,7 @@ enum err event_log_problem_set(struct event_log_recovery *recovery, enum err err
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(recovery->problem, sizeof recovery->problem, format, args);
+    (void)vsnprintf(recovery->problem, sizeof recovery->problem, format, args);
     va_end(args);
     return err;
 }
