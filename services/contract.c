@@ -76,6 +76,17 @@ const char *contract_problem_code(const cJSON *json, const char *fallback)
     return colon == NULL || colon[1] == '\0' ? fallback : colon + 1;
 }
 
+size_t contract_name_index(const char *const *names, size_t count, const char *text)
+{
+    size_t index = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], text) == 0) {
+            index = i;
+        }
+    }
+    return index;
+}
+
 static bool has_sku(const struct items *items, const char *sku)
 {
     for (size_t i = 0; i < items->count; i++) {
@@ -151,4 +162,26 @@ cJSON *contract_items_to_json(const struct items *items)
         cJSON_AddItemToArray(array, item);
     }
     return array;
+}
+
+char *contract_items_to_text(const struct items *items)
+{
+    cJSON *json = contract_items_to_json(items);
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return text;
+}
+
+enum err contract_items_from_text(const char *text, struct items *out)
+{
+    out->count = 0;
+    cJSON *array = cJSON_Parse(text);
+    bool is_good = cJSON_IsArray(array);
+    for (const cJSON *item = is_good ? array->child : NULL; item != NULL; item = item->next) {
+        struct json_problem problem;
+        is_good = is_good && out->count < CONTRACT_ITEMS_MAX &&
+                  read_item(item, "items", true, out, &problem) == ERR_OK;
+    }
+    cJSON_Delete(array);
+    return is_good ? ERR_OK : ERR_CORRUPT;
 }

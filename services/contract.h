@@ -38,6 +38,10 @@ bool contract_subject_is(const struct event *event, const cJSON *data, const cha
 // ("card-declined"), borrowed from json, or fallback when there is none.
 const char *contract_problem_code(const cJSON *json, const char *fallback);
 
+// contract_name_index finds text in count names, which have no NULL; 0 when it is not
+// there: the first status of a state machine is "none".
+size_t contract_name_index(const char *const *names, size_t count, const char *text);
+
 // --- the lines of an order
 
 struct item {
@@ -58,5 +62,10 @@ enum err contract_get_items(const cJSON *object, const char *path, const char *n
 
 // contract_items_to_json returns such an array; the caller owns it.
 cJSON *contract_items_to_json(const struct items *items);
+
+// contract_items_to_text is what a store keeps of them, and the caller frees;
+// contract_items_from_text reads it back. ERR_CORRUPT: it is no such text.
+char *contract_items_to_text(const struct items *items);
+enum err contract_items_from_text(const char *text, struct items *out);
 
 #endif

@@ -1,0 +1,309 @@
+#include "services/inventory/inventory_handlers.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "services/contract.h"
+#include "services/inventory/inventory.h"
+#include "services/inventory/inventory_store.h"
+#include "services/page.h"
+#include "services/upcast.h"
+
+enum err inventory_start(struct service *service)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < opening_stocks_count && err == ERR_OK; i++) {
+        const struct stock stock = stock_new(opening_stocks[i].quantity);
+        err = inventory_store_seed(service_store(service), opening_stocks[i].sku, &stock);
+    }
+    return err;
+}
+
+// --- the change that both paths make
+
+// What an input came to.
+struct outcome {
+    enum reservation_status before;
+    enum reservation_verdict verdict;
+    struct items items;  // the lines it is about
+    const char *refusal; // why those lines cannot be had; NULL: they can
+    size_t refused_line;
+};
+
+// Moves the goods of all lines or of none.
+static enum err move_goods(struct service *service, enum stock_move move, struct outcome *outcome)
+{
+    struct store *store = service_store(service);
+    const struct items *items = &outcome->items;
+    struct stock stocks[CONTRACT_ITEMS_MAX];
+    for (size_t i = 0; i < items->count; i++) {
+        outcome->refused_line = i;
+        const enum err err = inventory_store_stock(store, items->list[i].sku, &stocks[i]);
+        if (err == ERR_NOT_FOUND) {
+            outcome->refusal = "unknown-sku";
+            return ERR_OK;
+        }
+        if (err != ERR_OK) {
+            return err;
+        }
+        if (stock_move(&stocks[i], move, items->list[i].quantity) != ERR_OK) {
+            outcome->refusal = "out-of-stock";
+            return ERR_OK;
+        }
+    }
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < items->count && err == ERR_OK; i++) {
+        assert(stock_is_sound(&stocks[i]));
+        err = inventory_store_set_stock(store, items->list[i].sku, &stocks[i]);
+    }
+    return err;
+}
+
+// Does what input means for an order's reservation. items: the lines of a new one,
+// or NULL for those it has.
+static enum err apply(struct service *service, const char *order_id, enum reservation_input input,
+                      const struct items *items, struct outcome *out)
+{
+    struct store *store = service_store(service);
+    *out = (struct outcome){0};
+    enum err err = inventory_store_reservation(store, order_id, &out->before, &out->items);
+    if (err != ERR_OK) {
+        return err;
+    }
+    const struct reservation_step step = reservation_step(out->before, input);
+    out->verdict = step.verdict;
+    if (step.verdict != RESERVATION_MOVES) {
+        return ERR_OK;
+    }
+    if (items != NULL) {
+        out->items = *items;
+    }
+    if (step.goods != STOCK_STAYS) {
+        err = move_goods(service, step.goods, out);
+        if (err != ERR_OK || out->refusal != NULL) {
+            return err;
+        }
+    }
+    return inventory_store_set_reservation(
+        store, order_id, step.next, &out->items, service_now(service));
+}
+
+// --- events
+
+static enum err emit(struct service *service, const char *topic, const char *order_id,
+                     const struct outcome *outcome)
+{
+    cJSON *data = cJSON_CreateObject();
+    cJSON_AddStringToObject(data, "order_id", order_id);
+    if (outcome->refusal == NULL) {
+        cJSON_AddItemToObject(data, "items", contract_items_to_json(&outcome->items));
+    } else {
+        const struct item *item = &outcome->items.list[outcome->refused_line];
+        cJSON_AddStringToObject(data, "sku", item->sku);
+        cJSON_AddStringToObject(data, "reason", outcome->refusal);
+    }
+    return service_emit(service, topic, upcast_version(topic), order_id, data, NULL);
+}
+
+static enum err reserve(struct service *service, const char *order_id, const struct items *items)
+{
+    struct outcome outcome;
+    enum err err = apply(service, order_id, RESERVATION_RESERVE, items, &outcome);
+    if (err != ERR_OK || outcome.verdict != RESERVATION_MOVES) {
+        return err; // seen before, or the cancellation came first
+    }
+    if (outcome.refusal == NULL) {
+        return emit(service, "inventory-reserved", order_id, &outcome);
+    }
+    struct outcome rejection;
+    err = apply(service, order_id, RESERVATION_REJECT, items, &rejection);
+    return err == ERR_OK ? emit(service, "inventory-rejected", order_id, &outcome) : err;
+}
+
+enum err inventory_on_order_created(struct service *service, const struct event *event)
+{
+    struct json_problem problem;
+    struct items items;
+    cJSON *converted = NULL;
+    const cJSON *data = upcast_data(event, &converted, &problem);
+    enum err err = ERR_INVALID;
+    if (data == NULL || contract_get_items(data, "", "items", false, &items, &problem) != ERR_OK) {
+        service_fail(service, err, "%s %s", problem.field, problem.reason);
+    } else if (!contract_subject_is(event, data, "order_id")) {
+        service_fail(service, err, "order_id is not the subject");
+    } else {
+        err = reserve(service, event->subject, &items);
+    }
+    cJSON_Delete(converted);
+    return err;
+}
+
+// The end of an order, good or bad.
+static enum err conclude(struct service *service, const struct event *event,
+                         enum reservation_input input, struct outcome *out)
+{
+    struct json_problem problem;
+    cJSON *converted = NULL;
+    if (upcast_data(event, &converted, &problem) == NULL) {
+        return service_fail(service, ERR_INVALID, "%s", problem.reason);
+    }
+    cJSON_Delete(converted);
+    const enum err err = apply(service, event->subject, input, NULL, out);
+    if (err == ERR_OK && (out->verdict == RESERVATION_FORBIDDEN || out->refusal != NULL)) {
+        // Without a reservation its order-created may still come: a retry may help.
+        return service_fail(service,
+                            out->before == RESERVATION_NONE ? ERR_NOT_FOUND : ERR_INVALID,
+                            "%s contradicts the reservation, which is %s",
+                            event->type,
+                            reservation_status_name(out->before));
+    }
+    return err;
+}
+
+enum err inventory_on_order_confirmed(struct service *service, const struct event *event)
+{
+    struct outcome outcome;
+    return conclude(service, event, RESERVATION_CONFIRM, &outcome);
+}
+
+enum err inventory_on_order_cancelled(struct service *service, const struct event *event)
+{
+    struct outcome outcome;
+    const enum err err = conclude(service, event, RESERVATION_CANCEL, &outcome);
+    if (err != ERR_OK || outcome.before != RESERVATION_RESERVED) {
+        return err;
+    }
+    return emit(service, "inventory-released", event->subject, &outcome);
+}
+
+// --- requests
+
+enum err inventory_list(struct service *service, struct request *request)
+{
+    int64_t limit = 0;
+    const char *after = NULL;
+    if (request_page(request, &limit, &after) != ERR_OK) {
+        return ERR_OK; // it has answered
+    }
+    cJSON *list = cJSON_CreateArray();
+    const enum err err = inventory_store_list(service_store(service), limit + 1, after, list);
+    if (err != ERR_OK) {
+        cJSON_Delete(list);
+        return err;
+    }
+    return page_reply(request, "stock", list, limit, "sku");
+}
+
+// Reads the stock of the request's {sku}. ERR_NOT_FOUND: it has answered 404.
+static enum err find_stock(struct service *service, struct request *request, struct stock *out)
+{
+    const char *sku = request_parameter(request, "sku");
+    const enum err err = inventory_store_stock(service_store(service), sku, out);
+    if (err == ERR_NOT_FOUND) {
+        request_reply_problem(request, 404, "not-found", NULL, "there is no product %.64s", sku);
+    }
+    return err;
+}
+
+static enum err reply_stock(struct request *request, const struct stock *stock)
+{
+    return request_reply(
+        request, 200, inventory_stock_to_json(request_parameter(request, "sku"), stock));
+}
+
+enum err inventory_show(struct service *service, struct request *request)
+{
+    struct stock stock;
+    const enum err err = find_stock(service, request, &stock);
+    if (err != ERR_OK) {
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    return reply_stock(request, &stock);
+}
+
+enum err inventory_restock(struct service *service, struct request *request)
+{
+    static const char *const members[] = {"quantity", NULL};
+    const cJSON *body = request_json(request);
+    struct json_problem problem;
+    int64_t quantity = 0;
+    if (json_only_members(body, "", members, &problem) != ERR_OK ||
+        json_get_int(body, "", "quantity", 1, RESTOCK_MAX, &quantity, &problem) != ERR_OK) {
+        return request_reply_invalid(request, &problem);
+    }
+    struct stock stock;
+    enum err err = find_stock(service, request, &stock);
+    if (err != ERR_OK) {
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    if (stock_restock(&stock, quantity) != ERR_OK) {
+        return request_reply_problem(
+            request, 422, "stock-overflow", "quantity", "the stock would be too large to count");
+    }
+    const char *sku = request_parameter(request, "sku");
+    err = inventory_store_set_stock(service_store(service), sku, &stock);
+    return err == ERR_OK ? reply_stock(request, &stock) : err;
+}
+
+// Answers with the reservation, or with why there is none.
+static enum err reply_outcome(struct request *request, const char *order_id, int status,
+                              const char *status_name, const struct outcome *outcome)
+{
+    if (outcome->verdict == RESERVATION_FORBIDDEN) {
+        return request_reply_problem(request,
+                                     409,
+                                     "reservation-closed",
+                                     "order_id",
+                                     "the reservation of this order is %s already",
+                                     reservation_status_name(outcome->before));
+    }
+    if (outcome->refusal != NULL) {
+        const char *sku = outcome->items.list[outcome->refused_line].sku;
+        const bool is_unknown = outcome->refusal[0] == 'u';
+        char field[JSON_PATH_SIZE];
+        snprintf(field, sizeof field, "items[%zu].sku", outcome->refused_line);
+        return request_reply_problem(request,
+                                     is_unknown ? 422 : 409,
+                                     outcome->refusal,
+                                     field,
+                                     is_unknown ? "there is no product %s"
+                                                : "there is not enough of %s",
+                                     sku);
+    }
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "order_id", order_id);
+    cJSON_AddStringToObject(json, "status", status_name);
+    cJSON_AddItemToObject(json, "items", contract_items_to_json(&outcome->items));
+    return request_reply(request, status, json);
+}
+
+enum err inventory_take(struct service *service, struct request *request)
+{
+    static const char *const members[] = {"order_id", "items", NULL};
+    const cJSON *body = request_json(request);
+    struct json_problem problem;
+    const char *order_id = NULL;
+    struct items items;
+    if (json_only_members(body, "", members, &problem) != ERR_OK ||
+        contract_get_uuid(body, "", "order_id", &order_id, &problem) != ERR_OK ||
+        contract_get_items(body, "", "items", true, &items, &problem) != ERR_OK) {
+        return request_reply_invalid(request, &problem);
+    }
+    request_correlate(request, order_id);
+    struct outcome outcome;
+    const enum err err = apply(service, order_id, RESERVATION_TAKE, &items, &outcome);
+    return err == ERR_OK ? reply_outcome(request, order_id, 201, "sold", &outcome) : err;
+}
+
+enum err inventory_put_back(struct service *service, struct request *request)
+{
+    const char *order_id = request_parameter(request, "order_id");
+    if (!uuid_is_valid(order_id)) {
+        return request_reply_problem(
+            request, 422, "invalid-field", "order_id", "must be a UUID in lower case");
+    }
+    request_correlate(request, order_id);
+    struct outcome outcome;
+    const enum err err = apply(service, order_id, RESERVATION_PUT_BACK, NULL, &outcome);
+    return err == ERR_OK ? reply_outcome(request, order_id, 200, "released", &outcome) : err;
+}

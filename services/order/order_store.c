@@ -1,0 +1,238 @@
+#include "services/order/order_store.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+
+// An order's story has two steps at most, so they are columns, not rows. The
+// answers are numbers of enum order_answer. The indexes hold what is rare: an order
+// is pending for milliseconds, and few are cancelled.
+const char order_schema[] =
+    "CREATE TABLE IF NOT EXISTS orders ("
+    " order_id TEXT PRIMARY KEY,"
+    " customer_id TEXT NOT NULL,"
+    " status TEXT NOT NULL,"
+    " reason TEXT,"
+    " mode TEXT NOT NULL,"
+    " member TEXT NOT NULL,"
+    " amount_minor INTEGER NOT NULL,"
+    " currency TEXT NOT NULL,"
+    " items TEXT NOT NULL,"
+    " fraud INTEGER NOT NULL DEFAULT 0,"
+    " inventory INTEGER NOT NULL DEFAULT 0,"
+    " payment INTEGER NOT NULL DEFAULT 0,"
+    " created_at TEXT NOT NULL,"
+    " created_event TEXT,"
+    " ended_at TEXT,"
+    " ended_event TEXT"
+    ") WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS orders_pending ON orders (order_id) WHERE status = 'pending';"
+    "CREATE INDEX IF NOT EXISTS orders_cancelled ON orders (order_id) WHERE status = 'cancelled';";
+
+static const char insert_sql[] =
+    "INSERT INTO orders (order_id, customer_id, status, mode, member, amount_minor, currency,"
+    " items, created_at, created_event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+#define ORDER_COLUMNS                                                                              \
+    "order_id, customer_id, status, mode, amount_minor, currency, fraud, inventory, payment"
+static const char read_sql[] = "SELECT " ORDER_COLUMNS " FROM orders WHERE order_id = ?";
+static const char interrupted_sql[] =
+    "SELECT " ORDER_COLUMNS
+    " FROM orders WHERE status = 'pending' AND mode = 'sync' AND member = ? LIMIT 1";
+static const char note_sql[] =
+    "UPDATE orders SET fraud = ?, inventory = ?, payment = ? WHERE order_id = ?";
+static const char end_sql[] =
+    "UPDATE orders SET fraud = ?, inventory = ?, payment = ?,"
+    " status = ?, reason = ?, ended_at = ?, ended_event = ? WHERE order_id = ?";
+#define SHOWN_COLUMNS ORDER_COLUMNS ", reason, created_at"
+static const char show_sql[] =
+    "SELECT " SHOWN_COLUMNS
+    ", items, created_event, ended_at, ended_event FROM orders WHERE order_id = ?";
+
+// The status is in the text, not a parameter: only so are the indexes used.
+static const char *const list_sql[ORDER_STATUSES] = {
+    [ORDER_NONE] =
+        "SELECT " SHOWN_COLUMNS " FROM orders WHERE order_id < ? ORDER BY order_id DESC LIMIT ?",
+    [ORDER_PENDING] = "SELECT " SHOWN_COLUMNS " FROM orders WHERE status = 'pending'"
+                      " AND order_id < ? ORDER BY order_id DESC LIMIT ?",
+    [ORDER_CONFIRMED] = "SELECT " SHOWN_COLUMNS " FROM orders WHERE status = 'confirmed'"
+                        " AND order_id < ? ORDER BY order_id DESC LIMIT ?",
+    [ORDER_CANCELLED] = "SELECT " SHOWN_COLUMNS " FROM orders WHERE status = 'cancelled'"
+                        " AND order_id < ? ORDER BY order_id DESC LIMIT ?",
+};
+
+enum err order_store_insert(struct store *store, const struct order *order, const cJSON *items,
+                            const char *member, const char *now, const char *event_id)
+{
+    char *items_text = cJSON_PrintUnformatted(items);
+    struct store_row *row = store_query(store, insert_sql);
+    store_bind_text(row, order->order_id);
+    store_bind_text(row, order->customer_id);
+    store_bind_text(row, order_status_name(order->state.status));
+    store_bind_text(row, order->is_sync ? "sync" : "async");
+    store_bind_text(row, member);
+    store_bind_int(row, order->total.amount_minor);
+    store_bind_text(row, order->total.currency);
+    store_bind_text(row, items_text);
+    store_bind_text(row, now);
+    store_bind_text(row, event_id);
+    free(items_text);
+    return store_run(row);
+}
+
+// Reads ORDER_COLUMNS.
+static void read_order(struct store_row *row, struct order *out)
+{
+    *out = (struct order){0};
+    snprintf(out->order_id, sizeof out->order_id, "%.36s", store_text(row, 0));
+    snprintf(out->customer_id, sizeof out->customer_id, "%.64s", store_text(row, 1));
+    out->state.status = order_status_of(store_text(row, 2));
+    out->is_sync = strcmp(store_text(row, 3), "sync") == 0;
+    out->total.amount_minor = store_int(row, 4);
+    snprintf(out->total.currency, sizeof out->total.currency, "%.3s", store_text(row, 5));
+    for (int i = 0; i < ORDER_CHECKS; i++) {
+        out->state.answers[i] = (enum order_answer)store_int(row, 6 + i);
+    }
+}
+
+static enum err read_one(struct store_row *row, struct order *out)
+{
+    const enum err err = store_next(row);
+    if (err == ERR_OK) {
+        read_order(row, out);
+        store_done(row);
+    }
+    return err;
+}
+
+enum err order_store_read(struct store *store, const char *order_id, struct order *out)
+{
+    struct store_row *row = store_query(store, read_sql);
+    store_bind_text(row, order_id);
+    return read_one(row, out);
+}
+
+enum err order_store_next_interrupted(struct store *store, const char *member, struct order *out)
+{
+    struct store_row *row = store_query(store, interrupted_sql);
+    store_bind_text(row, member);
+    return read_one(row, out);
+}
+
+static void bind_answers(struct store_row *row, const struct order *order)
+{
+    for (size_t i = 0; i < ORDER_CHECKS; i++) {
+        store_bind_int(row, order->state.answers[i]);
+    }
+}
+
+enum err order_store_note(struct store *store, const struct order *order)
+{
+    struct store_row *row = store_query(store, note_sql);
+    bind_answers(row, order);
+    store_bind_text(row, order->order_id);
+    return store_run(row);
+}
+
+enum err order_store_end(struct store *store, const struct order *order, const char *reason,
+                         const char *now, const char *event_id)
+{
+    assert(order_can_move(ORDER_PENDING, order->state.status));
+    struct store_row *row = store_query(store, end_sql);
+    bind_answers(row, order);
+    store_bind_text(row, order_status_name(order->state.status));
+    store_bind_text(row, reason);
+    store_bind_text(row, now);
+    store_bind_text(row, event_id);
+    store_bind_text(row, order->order_id);
+    return store_run(row);
+}
+
+static cJSON *text_or_null(const char *text)
+{
+    return text == NULL ? cJSON_CreateNull() : cJSON_CreateString(text);
+}
+
+// What a list shows of an order: SHOWN_COLUMNS.
+static cJSON *shown(struct store_row *row, struct order *order)
+{
+    read_order(row, order);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "order_id", order->order_id);
+    cJSON_AddStringToObject(json, "customer_id", order->customer_id);
+    cJSON_AddStringToObject(json, "status", order_status_name(order->state.status));
+    cJSON_AddItemToObject(json, "reason", text_or_null(store_text(row, 9)));
+    cJSON_AddStringToObject(json, "mode", order->is_sync ? "sync" : "async");
+    cJSON_AddItemToObject(json, "total", money_to_json(order->total));
+    cJSON_AddStringToObject(json, "created_at", store_text(row, 10));
+    return json;
+}
+
+static void add_step(cJSON *history, const char *status, const char *at, const char *event_id)
+{
+    cJSON *step = cJSON_CreateObject();
+    cJSON_AddStringToObject(step, "status", status);
+    cJSON_AddStringToObject(step, "at", at);
+    cJSON_AddItemToObject(step, "event_id", text_or_null(event_id));
+    cJSON_AddItemToArray(history, step);
+}
+
+static void add_answers(cJSON *json, const struct order *order)
+{
+    static const char *const names[] = {NULL, "good", "bad"};
+    cJSON *answers = cJSON_AddObjectToObject(json, "answers");
+    cJSON *waiting_for = cJSON_AddArrayToObject(json, "waiting_for");
+    for (int i = 0; i < ORDER_CHECKS; i++) {
+        const char *check = order_check_name((enum order_check)i);
+        const enum order_answer answer = order->state.answers[i];
+        cJSON_AddItemToObject(answers, check, text_or_null(names[answer]));
+        if (order->state.status == ORDER_PENDING && answer == ANSWER_NONE) {
+            cJSON_AddItemToArray(waiting_for, cJSON_CreateString(check));
+        }
+    }
+}
+
+enum err order_store_show(struct store *store, const char *order_id, cJSON **out)
+{
+    *out = NULL;
+    struct store_row *row = store_query(store, show_sql);
+    store_bind_text(row, order_id);
+    const enum err err = store_next(row);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct order order;
+    cJSON *json = shown(row, &order);
+    cJSON_AddItemToObject(json, "items", cJSON_Parse(store_text(row, 11)));
+    if (!order.is_sync) {
+        add_answers(json, &order);
+    }
+    cJSON *history = cJSON_AddArrayToObject(json, "history");
+    add_step(history, "pending", store_text(row, 10), store_text(row, 12));
+    if (!store_is_null(row, 13)) {
+        add_step(history,
+                 order_status_name(order.state.status),
+                 store_text(row, 13),
+                 store_text(row, 14));
+    }
+    store_done(row);
+    *out = json;
+    return ERR_OK;
+}
+
+enum err order_store_list(struct store *store, enum order_status status, int64_t count,
+                          const char *after, cJSON *list)
+{
+    // "~" is behind every UUID.
+    struct store_row *row = store_query(store, list_sql[status]);
+    store_bind_text(row, after[0] == '\0' ? "~" : after);
+    store_bind_int(row, count);
+    enum err err = store_next(row);
+    for (; err == ERR_OK; err = store_next(row)) {
+        struct order order;
+        cJSON_AddItemToArray(list, shown(row, &order));
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
