@@ -1,0 +1,94 @@
+// Starting programs, and the ports that they will want.
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/port.h"
+#include "cli/spawn.h"
+#include "common/mem.h"
+
+Test(spawn, a_command_gives_its_output_and_its_exit_code)
+{
+    const char *const argv[] = {"sh", "-c", "echo out; echo err >&2; exit 3", NULL};
+    struct buf output = {0};
+    int exit_code = 0;
+    cr_assert_eq(spawn_read(argv, &output, &exit_code), ERR_OK);
+    cr_expect(bytes_equal_text(buf_view(&output), "out\n"));
+    cr_expect_eq(exit_code, 3);
+    buf_release(&output);
+}
+
+Test(spawn, a_program_that_is_not_there_is_told_at_once)
+{
+    const char *const argv[] = {"faultline-nonexistent", NULL};
+    struct buf output = {0};
+    int exit_code = 0;
+    cr_expect_eq(spawn_read(argv, &output, &exit_code), ERR_NOT_FOUND);
+    buf_release(&output);
+}
+
+Test(spawn, a_detached_process_has_its_own_session_environment_and_log)
+{
+    char dir[] = "/tmp/faultline-test-XXXXXX";
+    cr_assert_not_null(mkdtemp(dir));
+    char *program = mem_format("%s/program", dir);
+    char *log = mem_format("%s/log", dir);
+    FILE *file = fopen(program, "w");
+    fputs("#!/bin/sh\nread x || echo \"$WORD $PWD\"; cut -d' ' -f6 /proc/$$/stat; echo err >&2\n",
+          file);
+    fclose(file);
+    const char *const envp[] = {"WORD=hello", "PATH=/usr/bin:/bin", NULL};
+    pid_t pid = 0;
+    char *problem = NULL;
+
+    cr_expect_eq(spawn_detached(program, envp, dir, log, &pid, &problem), ERR_IO);
+    cr_expect_not_null(problem, "it is not executable yet");
+    free(problem);
+
+    cr_assert_eq(chmod(program, 0755), 0);
+    cr_assert_eq(spawn_detached(program, envp, dir, log, &pid, &problem), ERR_OK, "%s", problem);
+    waitpid(pid, NULL, 0);
+
+    char text[256] = "";
+    char expected[256];
+    file = fopen(log, "r");
+    const size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    snprintf(expected, sizeof expected, "hello %s\n%ld\nerr\n", dir, (long)pid);
+    cr_expect_gt(size, 0);
+    cr_expect_str_eq(text, expected);
+
+    unlink(log);
+    unlink(program);
+    rmdir(dir);
+    free(log);
+    free(program);
+}
+
+Test(port, one_that_is_listened_on_is_taken_and_its_owner_known)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    cr_assert_eq(bind(fd, (const struct sockaddr *)&address, size), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    cr_assert_eq(listen(fd, 1), 0);
+    const int port = ntohs(address.sin_port);
+
+    char *owner = port_owner(port);
+    char *expected = mem_format("pid %ld (test_spawn)", (long)getpid());
+    cr_expect_not(port_is_free(port));
+    cr_expect_str_eq(owner == NULL ? "" : owner, expected);
+    close(fd);
+    cr_expect(port_is_free(port));
+
+    free(expected);
+    free(owner);
+}
