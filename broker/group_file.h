@@ -50,7 +50,8 @@ struct group_file_group {
 };
 
 // What the file holds. Zero is the state of a broker that has not run before.
-// For group_file_save every pointer may be borrowed; group_file_load fills it with
+// For group_file_save every pointer may be borrowed, names must be valid ones and
+// dead letters below log_end; group_file_load fills it with
 // memory of its own, which group_file_state_release frees. A caller that takes
 // something over (a group, a list) sets it to NULL and its count to 0.
 struct group_file_state {
@@ -70,8 +71,9 @@ enum err group_file_load(const char *directory, int64_t now_ms, struct group_fil
 
 // group_file_save replaces the file: it writes directory/groups.tmp, syncs it, renames
 // it, syncs the folder, then calls group_saved on each group. ERR_FULL: no space;
-// ERR_IO: the system said no. Then problem is a sentence, the old file is still
-// there and whole, and the groups stay dirty: try again later.
+// ERR_IO: the system said no. Then problem is a sentence, a whole file is still
+// there (the old one; the new one if only the folder could not be synced), and the
+// groups stay dirty: try again later.
 enum err group_file_save(const char *directory, int64_t now_ms,
                          const struct group_file_state *state,
                          char problem[GROUP_FILE_PROBLEM_SIZE]);
