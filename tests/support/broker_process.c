@@ -1,0 +1,285 @@
+#include "tests/support/broker_process.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/mem.h"
+
+enum {
+    ENV_FIXED = 6, // what this file sets itself, and the NULL
+};
+
+struct broker_process {
+    char *binary;    // owned
+    char *directory; // owned; removed at the end
+    char *url;       // owned
+    char *output;    // owned; the file that takes what it writes
+    uint16_t http_port;
+    pid_t pid;                                     // 0: not running
+    char *env[BROKER_PROCESS_ENV_MAX + ENV_FIXED]; // owned, ended by NULL
+};
+
+static void die(const char *what)
+{
+    fprintf(stderr, "broker_process: %s (%s)\n", what, strerror(errno));
+    abort();
+}
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+}
+
+uint16_t free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        die("no free port");
+    }
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+// --- HTTP, as small as it gets
+
+static int http_connect(uint16_t port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+char *broker_process_get(const struct broker_process *self, const char *path, int *status)
+{
+    char *body = NULL;
+    struct buf answer = {0};
+    struct buf request = {0};
+    const int fd = http_connect(self->http_port);
+    if (fd < 0) {
+        return NULL;
+    }
+    buf_printf(&request, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path);
+    if (send(fd, request.data, request.size, MSG_NOSIGNAL) == (ssize_t)request.size) {
+        ssize_t got = 0;
+        while ((got = read(fd, buf_reserve(&answer, 4096), 4096)) > 0) {
+            answer.size += (size_t)got;
+        }
+        buf_put_u8(&answer, 0);
+        char *text = (char *)answer.data;
+        char *blank = strstr(text, "\r\n\r\n");
+        int code = 0;
+        if (blank != NULL && sscanf(text, "HTTP/1.1 %d", &code) == 1) {
+            body = mem_strdup(blank + 4);
+        }
+        if (status != NULL) {
+            *status = code;
+        }
+    }
+    close(fd);
+    buf_release(&request);
+    buf_release(&answer);
+    return body;
+}
+
+// --- the process
+
+static void spawn(struct broker_process *self)
+{
+    self->pid = fork();
+    if (self->pid < 0) {
+        die("fork");
+    }
+    if (self->pid == 0) {
+        const int fd = open(self->output, O_WRONLY | O_CREAT | O_APPEND, 0600);
+        if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
+            _exit(126);
+        }
+        char *argv[] = {self->binary, NULL};
+        execve(self->binary, argv, self->env);
+        _exit(127);
+    }
+}
+
+static char *read_output(const struct broker_process *self)
+{
+    struct buf text = {0};
+    const int fd = open(self->output, O_RDONLY | O_CLOEXEC);
+    ssize_t got = 0;
+    while (fd >= 0 && (got = read(fd, buf_reserve(&text, 4096), 4096)) > 0) {
+        text.size += (size_t)got;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    buf_put_u8(&text, 0);
+    return (char *)text.data;
+}
+
+// Returns true and the status once the process has ended.
+static int has_ended(struct broker_process *self, int *status)
+{
+    int raw = 0;
+    if (waitpid(self->pid, &raw, WNOHANG) != self->pid) {
+        return 0;
+    }
+    self->pid = 0;
+    *status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+    return 1;
+}
+
+int broker_process_try(struct broker_process *self, char **output)
+{
+    const int64_t deadline_ms = clock_mono_ms() + BROKER_PROCESS_READY_MS;
+    unlink(self->output);
+    spawn(self);
+    int status = 0;
+    while (!has_ended(self, &status)) {
+        int code = 0;
+        free(broker_process_get(self, "/readyz", &code));
+        if (code == 200) {
+            break;
+        }
+        if (clock_mono_ms() > deadline_ms) {
+            broker_process_kill(self);
+            status = -1;
+            break;
+        }
+        nap();
+    }
+    if (output != NULL) {
+        *output = read_output(self);
+    }
+    return status;
+}
+
+void broker_process_start(struct broker_process *self)
+{
+    char *output = NULL;
+    const int status = broker_process_try(self, &output);
+    if (status != 0 || self->pid == 0) {
+        fprintf(stderr, "%s\n", output);
+        die("the broker did not start");
+    }
+    free(output);
+}
+
+struct broker_process *broker_process_new(const char *const *env)
+{
+    struct broker_process *self = mem_calloc(1, sizeof *self);
+    const char *bin = getenv("FAULTLINE_BIN");
+    char directory[] = "/tmp/faultline-test-XXXXXX";
+    if (mkdtemp(directory) == NULL) {
+        die("mkdtemp");
+    }
+    self->binary = mem_format("%s/faultline-broker", bin == NULL ? "build/dev/bin" : bin);
+    self->directory = mem_strdup(directory);
+    self->output = mem_format("%s/output", directory);
+    self->url = mem_format("tcp://127.0.0.1:%d", free_port());
+    self->http_port = free_port();
+    size_t count = 0;
+    self->env[count++] = mem_format("DATA_DIR=%s", directory);
+    self->env[count++] = mem_format("BROKER_BIND=%s", self->url);
+    self->env[count++] = mem_format("HTTP_PORT=%d", self->http_port);
+    // 64 MiB for each test's log would be a lot of zeros to write.
+    self->env[count++] = mem_strdup("SEGMENT_BYTES=4194304");
+    for (size_t i = 0; env != NULL && env[i] != NULL && i < BROKER_PROCESS_ENV_MAX; i++) {
+        self->env[count++] = mem_strdup(env[i]);
+    }
+    broker_process_start(self);
+    return self;
+}
+
+static void remove_tree(const char *path)
+{
+    const pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
+        _exit(127);
+    }
+    if (pid > 0) {
+        waitpid(pid, NULL, 0);
+    }
+}
+
+void broker_process_destroy(struct broker_process **self_p)
+{
+    struct broker_process *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    broker_process_kill(self);
+    remove_tree(self->directory);
+    for (size_t i = 0; self->env[i] != NULL; i++) {
+        free(self->env[i]);
+    }
+    free(self->binary);
+    free(self->directory);
+    free(self->output);
+    free(self->url);
+    free(self);
+    *self_p = NULL;
+}
+
+const char *broker_process_url(const struct broker_process *self)
+{
+    return self->url;
+}
+
+const char *broker_process_directory(const struct broker_process *self)
+{
+    return self->directory;
+}
+
+uint16_t broker_process_http_port(const struct broker_process *self)
+{
+    return self->http_port;
+}
+
+int broker_process_pid(const struct broker_process *self)
+{
+    return (int)self->pid;
+}
+
+void broker_process_kill(struct broker_process *self)
+{
+    if (self->pid > 0) {
+        kill(self->pid, SIGKILL);
+        waitpid(self->pid, NULL, 0);
+        self->pid = 0;
+    }
+}
+
+int broker_process_stop(struct broker_process *self, int timeout_ms)
+{
+    const int64_t deadline_ms = clock_mono_ms() + timeout_ms;
+    int status = 0;
+    kill(self->pid, SIGTERM);
+    while (!has_ended(self, &status)) {
+        if (clock_mono_ms() > deadline_ms) {
+            broker_process_kill(self);
+            return -1;
+        }
+        nap();
+    }
+    return status;
+}

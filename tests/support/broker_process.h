@@ -1,0 +1,47 @@
+// broker_process - a real broker for a test: its own folder, its own ports, started,
+// killed and started again. A test that dies takes its broker along.
+#ifndef FAULTLINE_BROKER_PROCESS_H
+#define FAULTLINE_BROKER_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct broker_process; // opaque
+
+enum {
+    BROKER_PROCESS_ENV_MAX = 8,
+    BROKER_PROCESS_READY_MS = 20000,
+};
+
+// broker_process_new makes a folder under /tmp, finds two free ports, starts the
+// broker of $FAULTLINE_BIN and waits until it is ready; it aborts the test when that
+// fails. env, ended by NULL, holds settings beyond those, "HEARTBEAT_MS=100".
+struct broker_process *broker_process_new(const char *const *env);
+
+// broker_process_destroy kills it and removes its folder. *self_p becomes NULL.
+void broker_process_destroy(struct broker_process **self_p);
+
+const char *broker_process_url(const struct broker_process *self);       // "tcp://127.0.0.1:4711"
+const char *broker_process_directory(const struct broker_process *self); // DATA_DIR
+uint16_t broker_process_http_port(const struct broker_process *self);
+int broker_process_pid(const struct broker_process *self); // 0: not running
+
+// broker_process_kill ends it with SIGKILL. broker_process_stop sends SIGTERM and
+// returns the exit status, or -1 when it took over timeout_ms (then it is killed).
+void broker_process_kill(struct broker_process *self);
+int broker_process_stop(struct broker_process *self, int timeout_ms);
+
+// broker_process_start starts it again, same folder, same ports, and waits until it
+// is ready. broker_process_try starts it and returns 0 when it is ready, else its
+// exit status; output is what it wrote (the caller frees it).
+void broker_process_start(struct broker_process *self);
+int broker_process_try(struct broker_process *self, char **output);
+
+// broker_process_get asks its HTTP interface and returns the body, which the caller
+// frees; *status, unless NULL, is the answer's. NULL: no answer.
+char *broker_process_get(const struct broker_process *self, const char *path, int *status);
+
+// free_port asks the kernel for a TCP port of 127.0.0.1 that nobody uses now.
+uint16_t free_port(void);
+
+#endif

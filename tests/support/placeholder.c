@@ -1,1 +1,0 @@
-#include "common/http_client.h"
