@@ -1,4 +1,153 @@
-int main(void)
+// faultline-broker: reads the settings, opens the server, runs it.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/server.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/ready.h"
+
+enum {
+    EXIT_SETTINGS = 2, // a setting or an argument is wrong
+};
+
+// The body of a dead letter and its headers must fit a record: 240 KiB do.
+static const struct setting settings[] = {
+    {.name = "BROKER_BIND",
+     .fallback = "tcp://127.0.0.1:5550",
+     .kind = SETTING_TEXT,
+     .help = "where clients connect: tcp://host:port or ipc://path, several with commas"},
+    {.name = "HTTP_ADDRESS",
+     .fallback = "127.0.0.1",
+     .kind = SETTING_TEXT,
+     .help = "address of the HTTP interface"},
+    {.name = "HTTP_PORT",
+     .fallback = "8000",
+     .kind = SETTING_INT,
+     .max = 65535,
+     .help = "port of the HTTP interface; 0: any free one"},
+    {.name = "DATA_DIR",
+     .fallback = ".faultline/data/broker",
+     .kind = SETTING_TEXT,
+     .help = "folder of the log and of the groups' state; one broker at a time"},
+    {.name = "EVENT_BYTES_MAX",
+     .fallback = "65536",
+     .kind = SETTING_INT,
+     .min = 1024,
+     .max = 240 * 1024,
+     .unit = "bytes",
+     .help = "the largest event that is taken"},
+    {.name = "SEGMENT_BYTES",
+     .fallback = "67108864",
+     .kind = SETTING_INT,
+     .min = 1024 * 1024,
+     .max = INT64_C(1) << 40,
+     .unit = "bytes",
+     .help = "size of a file of the log, allocated at once"},
+    {.name = "DISK_BYTES_MAX",
+     .fallback = "0",
+     .kind = SETTING_INT,
+     .max = INT64_C(1) << 50,
+     .unit = "bytes",
+     .help = "what the log may take; publishers then get disk-full; 0: the whole disk"},
+    {.name = "HEARTBEAT_MS",
+     .fallback = "1000",
+     .kind = SETTING_INT,
+     .min = 50,
+     .max = 60000,
+     .unit = "ms",
+     .help = "longest interval of heartbeats; three misses end a session"},
+    {.name = "LOG_FORMAT",
+     .fallback = "json",
+     .kind = SETTING_CHOICE,
+     .choices = "json|text",
+     .help = "json: an object a line; text: for people"},
+    {.name = "LOG_LEVEL",
+     .fallback = "info",
+     .kind = SETTING_CHOICE,
+     .choices = "debug|info|warn|error",
+     .help = "the least that is logged"},
+    {.name = NULL},
+};
+
+static const struct setting *const tables[] = {settings};
+
+static int help(void)
 {
-    return 0;
+    printf("faultline-broker: the durable log, and the groups that share its events\n\n"
+           "  --ready    asks the broker that runs with these settings whether it is ready\n"
+           "  --version  prints the version\n\n"
+           "Settings come from the environment:\n\n");
+    config_print_help(tables, ARRAY_LEN(tables), stdout);
+    printf("\nHTTP interface:\n\n"
+           "  GET /healthz  /readyz  /metrics\n"
+           "  GET /status                              log, groups, lag, failing events\n"
+           "  GET /dead-letters?group=&limit=&after=\n"
+           "  GET /dead-letters/{offset}\n");
+    return EXIT_SUCCESS;
+}
+
+static int run(const struct config *config)
+{
+    const struct server_options options = {
+        .bind = config_text(config, "BROKER_BIND"),
+        .http_address = config_text(config, "HTTP_ADDRESS"),
+        .http_port = (uint16_t)config_int(config, "HTTP_PORT"),
+        .data_directory = config_text(config, "DATA_DIR"),
+        .event_bytes_max = (uint32_t)config_int(config, "EVENT_BYTES_MAX"),
+        .segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),
+        .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX"),
+        .heartbeat_ms = (uint32_t)config_int(config, "HEARTBEAT_MS"),
+    };
+    struct server *server = NULL;
+    char *problem = NULL;
+    enum err err = server_open(&server, &options, &problem);
+    if (err == ERR_OK) {
+        err = server_run(server);
+    } else {
+        log_flush();
+        fprintf(stderr, "faultline-broker: %s\n", problem);
+    }
+    server_destroy(&server);
+    log_flush();
+    free(problem);
+    return err == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        return help();
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("faultline-broker %s\n", FAULTLINE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    const bool asks = argc == 2 && strcmp(argv[1], "--ready") == 0;
+    if (argc > 1 && !asks) {
+        fprintf(stderr,
+                "faultline-broker takes no arguments but --ready, --help and --version; "
+                "settings come from the environment\n");
+        return EXIT_SETTINGS;
+    }
+    struct config *config = NULL;
+    char *problem = NULL;
+    int code = EXIT_SETTINGS;
+    if (config_load(&config, tables, ARRAY_LEN(tables), &problem) != ERR_OK) {
+        fprintf(stderr, "faultline-broker: %s\n", problem);
+    } else if (asks) {
+        code = ready_ask((uint16_t)config_int(config, "HTTP_PORT"));
+    } else if (log_open("broker",
+                        config_text(config, "LOG_FORMAT"),
+                        config_text(config, "LOG_LEVEL")) == ERR_OK) {
+        umask(S_IRWXG | S_IRWXO); // the log holds everybody's data
+        server_block_signals();
+        code = run(config);
+    }
+    config_destroy(&config);
+    free(problem);
+    return code;
 }

@@ -1,0 +1,349 @@
+#include "broker/server.h"
+
+#include <assert.h>
+#include <czmq.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "broker/broker.h"
+#include "broker/status.h"
+#include "common/clock.h"
+#include "common/http_server.h"
+
+// czmq brings <syslog.h>, whose levels are ours by name only.
+#undef LOG_DEBUG
+#undef LOG_INFO
+#include "common/log.h"
+#include "common/mem.h"
+
+enum {
+    FRAMES_MAX = 3, // routing id, control, batch
+    RECEIVE_HWM = 256,
+    SEND_HWM = 2048,
+    STOP_ROUNDS_MAX = 64,
+};
+
+struct server {
+    struct event_log *log;    // owned
+    struct metrics *metrics;  // owned
+    struct broker *broker;    // owned
+    struct http_server *http; // owned
+    zsock_t *router;          // owned
+    void *socket;             // borrowed; the router's own ZeroMQ handle
+    int signal_fd;            // -1 until open
+    uint64_t random;          // state of chance
+};
+
+// --- the world
+
+static enum err world_send(void *context, struct bytes peer, struct bytes control,
+                           struct bytes batch)
+{
+    const struct server *self = context;
+    const bool has_batch = batch.data != NULL;
+    // Mandatory routing: the first frame finds out whether the peer is there and
+    // has room; the others go the same way.
+    if (zmq_send(self->socket, peer.data, peer.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0 ||
+        zmq_send(self->socket,
+                 control.data,
+                 control.size,
+                 (has_batch ? ZMQ_SNDMORE : 0) | ZMQ_DONTWAIT) < 0 ||
+        (has_batch && zmq_send(self->socket, batch.data, batch.size, ZMQ_DONTWAIT) < 0)) {
+        return errno == EAGAIN ? ERR_FULL : ERR_UNAVAILABLE;
+    }
+    return ERR_OK;
+}
+
+static int64_t world_mono_us(void *context)
+{
+    (void)context;
+    return clock_mono_us();
+}
+
+static int64_t world_wall_us(void *context)
+{
+    (void)context;
+    return clock_wall_us();
+}
+
+// splitmix64: it spreads retries, no more.
+static uint64_t world_random(void *context)
+{
+    struct server *self = context;
+    uint64_t value = self->random += 0x9e3779b97f4a7c15ULL;
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+    return value ^ (value >> 31);
+}
+
+// --- opening
+
+static sigset_t stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return set;
+}
+
+void server_block_signals(void)
+{
+    const sigset_t set = stop_signals();
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    // czmq would take these signals for itself and stop every loop.
+    zsys_handler_set(NULL);
+}
+
+static enum err open_log(struct server *self, const struct server_options *options, char **problem)
+{
+    char *directory = mem_format("%s/log", options->data_directory);
+    const int64_t started_us = clock_mono_us();
+    struct event_log_recovery recovery = {0};
+    const enum err err = event_log_open(&self->log,
+                                        &(struct event_log_options){
+                                            .directory = directory,
+                                            .segment_bytes = options->segment_bytes,
+                                            .disk_bytes_max = options->disk_bytes_max,
+                                        },
+                                        &recovery);
+    if (err != ERR_OK) {
+        *problem = mem_strdup(recovery.problem);
+    } else {
+        log_info("log recovered",
+                 LOG_STR("directory", directory),
+                 LOG_INT("records", recovery.records),
+                 LOG_INT("next_offset", event_log_next(self->log)),
+                 LOG_INT("segments", event_log_segments(self->log)),
+                 LOG_INT("duration_us", clock_mono_us() - started_us),
+                 LOG_END);
+    }
+    if (err == ERR_OK && recovery.torn_bytes > 0) {
+        log_warn("torn tail cut off",
+                 LOG_INT("bytes", recovery.torn_bytes),
+                 LOG_INT("offset", recovery.torn_at),
+                 LOG_END);
+    }
+    free(directory);
+    return err;
+}
+
+static enum err open_broker(struct server *self, const struct server_options *options,
+                            char **problem)
+{
+    return broker_open(&self->broker,
+                       &(struct broker_options){
+                           .log = self->log,
+                           .directory = options->data_directory,
+                           .heartbeat_ms = options->heartbeat_ms,
+                           .event_bytes_max = options->event_bytes_max,
+                           .metrics = self->metrics,
+                           .world =
+                               {
+                                   .context = self,
+                                   .send = world_send,
+                                   .mono_us = world_mono_us,
+                                   .wall_us = world_wall_us,
+                                   .random = world_random,
+                               },
+                       },
+                       problem);
+}
+
+static enum err bind_endpoint(struct server *self, const char *endpoint, char **problem)
+{
+    if (zmq_bind(self->socket, endpoint) == 0) {
+        char bound[256] = "";
+        size_t size = sizeof bound;
+        zmq_getsockopt(self->socket, ZMQ_LAST_ENDPOINT, bound, &size);
+        log_info("listening", LOG_STR("endpoint", bound), LOG_END);
+        return ERR_OK;
+    }
+    if (errno == EADDRINUSE) {
+        *problem = mem_format("%s is in use: another broker runs there; stop it, or set "
+                              "BROKER_BIND to another endpoint",
+                              endpoint);
+    } else {
+        *problem = mem_format("cannot listen on %s (%s): BROKER_BIND must be like "
+                              "tcp://127.0.0.1:5550 or ipc:///run/faultline.sock",
+                              endpoint,
+                              zmq_strerror(errno));
+    }
+    return ERR_IO;
+}
+
+static enum err open_router(struct server *self, const struct server_options *options,
+                            char **problem)
+{
+    self->router = zsock_new(ZMQ_ROUTER);
+    assert(self->router != NULL);
+    zsock_set_router_mandatory(self->router, 1);
+    zsock_set_sndtimeo(self->router, 0);
+    zsock_set_rcvtimeo(self->router, 0);
+    zsock_set_rcvhwm(self->router, RECEIVE_HWM);
+    zsock_set_sndhwm(self->router, SEND_HWM);
+    zsock_set_maxmsgsize(self->router, SERVER_MESSAGE_BYTES_MAX);
+    zsock_set_linger(self->router, SERVER_LINGER_MS);
+    self->socket = zsock_resolve(self->router);
+
+    char *endpoints = mem_strdup(options->bind);
+    char *rest = NULL;
+    enum err err = ERR_OK;
+    for (char *endpoint = strtok_r(endpoints, ", ", &rest); endpoint != NULL && err == ERR_OK;
+         endpoint = strtok_r(NULL, ", ", &rest)) {
+        err = bind_endpoint(self, endpoint, problem);
+    }
+    free(endpoints);
+    return err;
+}
+
+enum err server_open(struct server **out, const struct server_options *options, char **problem)
+{
+    *out = NULL;
+    struct server *self = mem_calloc(1, sizeof *self);
+    self->signal_fd = -1;
+    self->metrics = metrics_new();
+    if (getrandom(&self->random, sizeof self->random, 0) < 0) {
+        self->random = (uint64_t)clock_wall_us();
+    }
+    enum err err = open_log(self, options, problem);
+    if (err == ERR_OK) {
+        err = open_broker(self, options, problem);
+    }
+    if (err == ERR_OK) {
+        err = open_router(self, options, problem);
+    }
+    if (err == ERR_OK) {
+        err = http_server_open(&self->http,
+                               &(struct http_server_options){
+                                   .address = options->http_address,
+                                   .port = options->http_port,
+                               },
+                               problem);
+    }
+    if (err == ERR_OK) {
+        const sigset_t set = stop_signals();
+        self->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+        assert(self->signal_fd >= 0);
+        log_info("started", LOG_INT("http_port", http_server_port(self->http)), LOG_END);
+        log_flush();
+        *out = self;
+        self = NULL;
+    }
+    server_destroy(&self);
+    return err;
+}
+
+void server_destroy(struct server **self_p)
+{
+    struct server *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    if (self->signal_fd >= 0) {
+        close(self->signal_fd);
+    }
+    http_server_destroy(&self->http);
+    zsock_destroy(&self->router);
+    broker_destroy(&self->broker);
+    event_log_destroy(&self->log);
+    metrics_destroy(&self->metrics);
+    free(self);
+    zsys_shutdown(); // waits SERVER_LINGER_MS at most for what is under way
+    *self_p = NULL;
+}
+
+// --- the loop
+
+static struct bytes view(zmq_msg_t *message)
+{
+    return (struct bytes){.data = zmq_msg_data(message), .size = zmq_msg_size(message)};
+}
+
+// Takes one message. false: none waits.
+static bool take(struct server *self)
+{
+    zmq_msg_t parts[FRAMES_MAX];
+    struct bytes frames[FRAMES_MAX];
+    size_t count = 0;
+    bool more = true;
+    while (more) {
+        zmq_msg_t extra;
+        zmq_msg_t *part = count < FRAMES_MAX ? &parts[count] : &extra;
+        zmq_msg_init(part);
+        if (zmq_msg_recv(part, self->socket, ZMQ_DONTWAIT) < 0) {
+            zmq_msg_close(part);
+            assert(count == 0); // the parts of a message come all at once
+            return false;
+        }
+        more = zmq_msg_more(part) != 0;
+        if (count < FRAMES_MAX) {
+            frames[count] = view(part);
+        } else {
+            zmq_msg_close(part);
+        }
+        count++;
+    }
+    // broker_receive refuses what has too many; it never looks at those.
+    broker_receive(self->broker, frames[0], frames + 1, count - 1);
+    for (size_t i = 0; i < count && i < FRAMES_MAX; i++) {
+        zmq_msg_close(&parts[i]);
+    }
+    return true;
+}
+
+// Takes what waits. true: all of it.
+static bool drain(struct server *self)
+{
+    for (int i = 0; i < SERVER_DRAIN_MAX; i++) {
+        if (!take(self)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum err stop(struct server *self)
+{
+    log_info("stopping", LOG_END);
+    // What has arrived is still stored and answered; a flood must not keep us.
+    for (int rounds = 0; rounds < STOP_ROUNDS_MAX && !drain(self); rounds++) {
+        (void)broker_turn(self->broker, false);
+    }
+    const enum err err = broker_stop(self->broker);
+    log_info("stopped", LOG_INT("next_offset", event_log_next(self->log)), LOG_END);
+    log_flush();
+    return err;
+}
+
+enum err server_run(struct server *self)
+{
+    zmq_pollitem_t items[] = {
+        {.socket = self->socket, .events = ZMQ_POLLIN},
+        {.fd = http_server_fd(self->http), .events = ZMQ_POLLIN},
+        {.fd = self->signal_fd, .events = ZMQ_POLLIN},
+    };
+    long timeout_ms = 0;
+    for (;;) {
+        if (zmq_poll(items, ARRAY_LEN(items), timeout_ms) < 0 && errno != EINTR) {
+            return ERR_IO;
+        }
+        if ((items[2].revents & ZMQ_POLLIN) != 0) {
+            return stop(self);
+        }
+        const bool all_read = drain(self);
+        const bool more = broker_turn(self->broker, all_read);
+        if ((items[1].revents & ZMQ_POLLIN) != 0) {
+            status_serve(self->broker, self->http);
+        }
+        log_flush();
+        timeout_ms = more || !all_read ? 0 : (long)broker_deadline_ms(self->broker);
+    }
+}

@@ -1,0 +1,50 @@
+// server - the broker as a process: a ROUTER socket, the HTTP interface, signals and
+// timers around struct broker, in one thread and one loop.
+//
+//   wait (socket, HTTP, signal, deadline)
+//     -> take up to SERVER_DRAIN_MAX messages -> broker_receive
+//     -> broker_turn: one sync, answers, deliveries, heartbeats
+//     -> HTTP requests, log lines
+#ifndef FAULTLINE_SERVER_H
+#define FAULTLINE_SERVER_H
+
+#include <stdint.h>
+
+#include "common/err.h"
+
+enum {
+    SERVER_DRAIN_MAX = 256,
+    SERVER_BINDS_MAX = 8,
+    SERVER_MESSAGE_BYTES_MAX = 2 * 1024 * 1024, // ZeroMQ cuts the connection above
+    SERVER_LINGER_MS = 500,                     // for answers under way at the end
+};
+
+struct server; // opaque
+
+struct server_options {
+    const char *bind; // endpoints, separated by commas
+    const char *http_address;
+    uint16_t http_port;         // 0: any free one
+    const char *data_directory; // made when missing
+    uint32_t event_bytes_max;
+    uint64_t segment_bytes;
+    uint64_t disk_bytes_max; // 0: no limit
+    uint32_t heartbeat_ms;
+};
+
+// server_block_signals makes SIGTERM and SIGINT wait for server_run. Call it before
+// any thread exists.
+void server_block_signals(void);
+
+// server_open recovers the log and the groups, then listens. Not ERR_OK: *problem,
+// which the caller frees, is a sentence for the operator. The caller owns *out.
+enum err server_open(struct server **out, const struct server_options *options, char **problem);
+
+// server_run works until SIGTERM or SIGINT, then says BYE to all and saves. ERR_OK:
+// everything is on disk. ERR_FULL, ERR_IO: the groups' state could not be saved
+// (some events will be delivered again).
+enum err server_run(struct server *self);
+
+void server_destroy(struct server **self_p);
+
+#endif
