@@ -66,7 +66,7 @@ void http_exchange_respond(struct http_exchange *self, int status, const char *c
                            struct bytes body);
 
 // http_exchange_send queues the response, or the refusal when there is none. Only on
-// the thread of libmicrohttpd. false: the connection must be closed.
+// the server's thread. false: the connection must be closed.
 bool http_exchange_send(struct http_exchange *self);
 
 #endif

@@ -2,7 +2,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -10,7 +12,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -23,25 +24,65 @@ enum {
     BODY_TIMEOUTS = 3,                // a body must be whole within so many timeouts
     SWALLOWED_BYTES_MAX = 256 * 1024, // read and thrown away before a 413
     STOP_WAIT_MS = 500,               // for the last answers to reach their sockets
+    STOP_TURN_MS = 20,                // between looks whether they have
     FILES_SPARE = 256,                // descriptors beyond those of connections
 };
 
+// Exchanges in a row, first in, first out; they belong to their connections.
+struct exchange_list {
+    struct http_exchange *head;
+    struct http_exchange *tail;
+};
+
+//   sockets --> libmicrohttpd, on the server's thread --queue, event_fd--> core
+//                     ^                                                     |
+//                     \---------- answered, wake_fd ---- http_reply --------/
 struct http_server {
     struct MHD_Daemon *daemon;
+    pthread_t thread; // runs the daemon; all call-backs are on it
+    bool has_thread;
     int listener; // -1 while libmicrohttpd owns it
     uint16_t port;
     int64_t body_timeout_us;
     int event_fd;          // readable while the queue holds something
+    int wake_fd;           // wakes the thread
     pthread_mutex_t mutex; // guards all below
-    pthread_cond_t all_answered;
-    struct http_exchange *queue_head; // oldest first; the exchanges are the connections'
-    struct http_exchange *queue_tail;
-    size_t waiting_count; // whole requests without an answer
-    size_t answers_count; // answers on their way to the socket
+    struct exchange_list queue;
+    struct exchange_list answered; // not yet resumed
+    size_t waiting_count;          // whole requests without an answer
+    size_t answers_count;          // answers on their way to the socket
     bool is_stopping;
 };
 
-// --- on the thread of libmicrohttpd
+// true: the list was empty.
+static bool list_put(struct exchange_list *list, struct http_exchange *exchange)
+{
+    const bool was_empty = list->head == NULL;
+    exchange->next = NULL;
+    if (was_empty) {
+        list->head = exchange;
+    } else {
+        list->tail->next = exchange;
+    }
+    list->tail = exchange;
+    return was_empty;
+}
+
+static void event_signal(int event_fd)
+{
+    const uint64_t one = 1;
+    const ssize_t size = write(event_fd, &one, sizeof one);
+    assert(size == (ssize_t)sizeof one);
+}
+
+static void event_clear(int event_fd)
+{
+    uint64_t count = 0;
+    const ssize_t size = read(event_fd, &count, sizeof count);
+    assert(size == (ssize_t)sizeof count || errno == EAGAIN);
+}
+
+// --- call-backs of libmicrohttpd, on the server's thread
 
 // The request line is there: the first we hear of a request, and the only place
 // that has the URL as it was sent.
@@ -103,20 +144,6 @@ static bool request_read(struct http_exchange *exchange, const char *data, size_
     return true;
 }
 
-static void queue_put(struct http_server *self, struct http_exchange *exchange)
-{
-    if (self->queue_head == NULL) {
-        self->queue_head = exchange;
-        const uint64_t one = 1;
-        const ssize_t size = write(self->event_fd, &one, sizeof one);
-        assert(size == (ssize_t)sizeof one);
-    } else {
-        self->queue_tail->next = exchange;
-    }
-    self->queue_tail = exchange;
-    self->waiting_count++;
-}
-
 // The whole request is there: it waits for the core, or is refused.
 static bool request_end(struct http_exchange *exchange)
 {
@@ -133,7 +160,10 @@ static bool request_end(struct http_exchange *exchange)
         // Suspended before it can be seen: the core may answer at once.
         MHD_suspend_connection(exchange->connection);
         exchange->state = EXCHANGE_WAITING;
-        queue_put(self, exchange);
+        self->waiting_count++;
+        if (list_put(&self->queue, exchange)) {
+            event_signal(self->event_fd);
+        }
     }
     pthread_mutex_unlock(&self->mutex);
     if (refusal != NULL) {
@@ -179,9 +209,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     struct http_exchange *exchange = *exchange_p;
     if (exchange != NULL && exchange->is_counted) {
         pthread_mutex_lock(&self->mutex);
-        if (--self->answers_count == 0) {
-            pthread_cond_signal(&self->all_answered);
-        }
+        self->answers_count--;
         pthread_mutex_unlock(&self->mutex);
     }
     http_exchange_destroy(&exchange);
@@ -204,22 +232,20 @@ size_t http_server_take(struct http_server *self, struct http_exchange **out, si
 {
     pthread_mutex_lock(&self->mutex);
     size_t count = 0;
-    while (count < max && self->queue_head != NULL) {
-        out[count] = self->queue_head;
-        self->queue_head = self->queue_head->next;
+    while (count < max && self->queue.head != NULL) {
+        out[count] = self->queue.head;
+        self->queue.head = self->queue.head->next;
         count++;
     }
-    if (count > 0 && self->queue_head == NULL) {
-        uint64_t wakes = 0;
-        const ssize_t size = read(self->event_fd, &wakes, sizeof wakes);
-        assert(size == (ssize_t)sizeof wakes);
+    if (count > 0 && self->queue.head == NULL) {
+        event_clear(self->event_fd);
     }
     pthread_mutex_unlock(&self->mutex);
     return count;
 }
 
-// Gives an exchange back to libmicrohttpd's thread, which may free it at once.
-static void exchange_resume(struct http_exchange *exchange)
+// Gives an exchange back to the server's thread, which may free it at once.
+static void exchange_give_back(struct http_exchange *exchange)
 {
     struct http_server *self = exchange->server;
     pthread_mutex_lock(&self->mutex);
@@ -228,15 +254,91 @@ static void exchange_resume(struct http_exchange *exchange)
     exchange->is_counted = true;
     self->waiting_count--;
     self->answers_count++;
+    if (list_put(&self->answered, exchange)) {
+        event_signal(self->wake_fd);
+    }
     pthread_mutex_unlock(&self->mutex);
-    MHD_resume_connection(exchange->connection);
 }
 
 void http_reply(struct http_exchange *exchange, int status, const char *content_type,
                 struct bytes body)
 {
     http_exchange_respond(exchange, status, content_type, body);
-    exchange_resume(exchange);
+    exchange_give_back(exchange);
+}
+
+// --- the thread
+
+// What the other threads want, taken in one go.
+struct orders {
+    struct http_exchange *answered;
+    bool stop;
+};
+
+static struct orders orders_take(struct http_server *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    const struct orders orders = {.answered = self->answered.head, .stop = self->is_stopping};
+    if (orders.answered != NULL || orders.stop) {
+        event_clear(self->wake_fd);
+    }
+    self->answered = (struct exchange_list){0};
+    pthread_mutex_unlock(&self->mutex);
+    return orders;
+}
+
+static bool all_is_sent(struct http_server *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    const bool all = self->waiting_count == 0 && self->answers_count == 0;
+    pthread_mutex_unlock(&self->mutex);
+    return all;
+}
+
+// Waits until there is something to do, at most max_ms.
+static void daemon_wait(struct http_server *self, int max_ms)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    if (MHD_get_timeout(self->daemon, &timeout_ms) == MHD_NO ||
+        timeout_ms > (MHD_UNSIGNED_LONG_LONG)max_ms) {
+        timeout_ms = (MHD_UNSIGNED_LONG_LONG)max_ms;
+    }
+    if (timeout_ms == 0) {
+        return;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct pollfd polls[] = {{.fd = info->epoll_fd, .events = POLLIN},
+                             {.fd = self->wake_fd, .events = POLLIN}};
+    poll(polls, ARRAY_LEN(polls), (int)timeout_ms);
+}
+
+// libmicrohttpd has a thread of its own to offer, but that one (0.9.75) sleeps on
+// when exactly 128 sockets become ready at once: it asks epoll for more with the
+// time-out meant for an idle server, having served none of them yet. And each
+// http_reply would wake it; here many answers cost one wake.
+static void *daemon_run(void *context)
+{
+    struct http_server *self = context;
+    int64_t deadline_ms = INT64_MAX;
+    for (;;) {
+        daemon_wait(self, deadline_ms == INT64_MAX ? INT_MAX : STOP_TURN_MS);
+        struct orders orders = orders_take(self);
+        while (orders.answered != NULL) {
+            struct http_exchange *exchange = orders.answered;
+            orders.answered = exchange->next;
+            MHD_resume_connection(exchange->connection);
+        }
+        if (orders.stop && deadline_ms == INT64_MAX) {
+            // This gives the listening socket back to us.
+            self->listener = MHD_quiesce_daemon(self->daemon);
+            deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
+        }
+        MHD_run(self->daemon);
+        // Stopping the daemon closes every socket at once: first let the answers out.
+        if (orders.stop && (all_is_sent(self) || clock_mono_ms() > deadline_ms)) {
+            return NULL;
+        }
+    }
 }
 
 // --- start and stop
@@ -254,48 +356,36 @@ static void files_limit_raise(void)
 
 static enum err daemon_start(struct http_server *self, int64_t timeout_ms)
 {
+    self->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
+                                    0,
+                                    NULL,
+                                    NULL,
+                                    on_request,
+                                    self,
+                                    MHD_OPTION_LISTEN_SOCKET,
+                                    self->listener,
+                                    MHD_OPTION_CONNECTION_LIMIT,
+                                    (unsigned)HTTP_CONNECTIONS_MAX,
+                                    MHD_OPTION_CONNECTION_TIMEOUT,
+                                    (unsigned)((timeout_ms + 999) / 1000),
+                                    MHD_OPTION_URI_LOG_CALLBACK,
+                                    on_request_line,
+                                    self,
+                                    MHD_OPTION_NOTIFY_COMPLETED,
+                                    on_completed,
+                                    self,
+                                    MHD_OPTION_END);
+    if (self->daemon == NULL) {
+        return ERR_IO;
+    }
     // The thread inherits the mask: signals belong to the core.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    self->daemon =
-        MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC,
-                         0,
-                         NULL,
-                         NULL,
-                         on_request,
-                         self,
-                         MHD_OPTION_LISTEN_SOCKET,
-                         self->listener,
-                         MHD_OPTION_CONNECTION_LIMIT,
-                         (unsigned)HTTP_CONNECTIONS_MAX,
-                         MHD_OPTION_CONNECTION_TIMEOUT,
-                         (unsigned)((timeout_ms + 999) / 1000),
-                         MHD_OPTION_URI_LOG_CALLBACK,
-                         on_request_line,
-                         self,
-                         MHD_OPTION_NOTIFY_COMPLETED,
-                         on_completed,
-                         self,
-                         MHD_OPTION_END);
+    self->has_thread = pthread_create(&self->thread, NULL, daemon_run, self) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return self->daemon == NULL ? ERR_IO : ERR_OK;
-}
-
-static struct http_server *server_new(int64_t timeout_ms)
-{
-    struct http_server *self = mem_calloc(1, sizeof *self);
-    self->listener = -1;
-    self->event_fd = -1;
-    self->body_timeout_us = timeout_ms * BODY_TIMEOUTS * 1000;
-    pthread_mutex_init(&self->mutex, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&self->all_answered, &attributes);
-    pthread_condattr_destroy(&attributes);
-    return self;
+    return self->has_thread ? ERR_OK : ERR_IO;
 }
 
 enum err http_server_open(struct http_server **out, const struct http_server_options *options,
@@ -304,7 +394,12 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
     *out = NULL;
     *problem = NULL;
     const int64_t timeout_ms = options->timeout_ms == 0 ? TIMEOUT_MS : options->timeout_ms;
-    struct http_server *self = server_new(timeout_ms);
+    struct http_server *self = mem_calloc(1, sizeof *self);
+    *self = (struct http_server){.listener = -1,
+                                 .event_fd = -1,
+                                 .wake_fd = -1,
+                                 .body_timeout_us = timeout_ms * BODY_TIMEOUTS * 1000};
+    pthread_mutex_init(&self->mutex, NULL);
 
     enum err err =
         http_listener_open(&self->listener, &self->port, options->address, options->port, problem);
@@ -313,7 +408,8 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
     }
     files_limit_raise();
     self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->event_fd < 0 || daemon_start(self, timeout_ms) != ERR_OK) {
+    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->event_fd < 0 || self->wake_fd < 0 || daemon_start(self, timeout_ms) != ERR_OK) {
         *problem = mem_format("cannot start the HTTP server: %s", strerror(errno));
         err = ERR_IO;
         goto out;
@@ -331,26 +427,20 @@ static void waiting_refuse(struct http_server *self)
     struct http_exchange *exchange = NULL;
     while (http_server_take(self, &exchange, 1) == 1) {
         exchange->refusal = &http_stopping;
-        exchange_resume(exchange);
+        exchange_give_back(exchange);
     }
 }
 
-// Stopping the daemon closes every socket at once: first let the answers out.
-static void answers_wait(struct http_server *self)
+static void thread_stop(struct http_server *self)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_nsec += STOP_WAIT_MS * 1000000L;
-    deadline.tv_sec += deadline.tv_nsec / 1000000000L;
-    deadline.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&self->mutex);
+    self->is_stopping = true;
+    pthread_mutex_unlock(&self->mutex);
+    event_signal(self->wake_fd);
+    waiting_refuse(self);
+    pthread_join(self->thread, NULL);
     // To stop the daemon with a suspended connection aborts the process.
     assert(self->waiting_count == 0);
-    int rc = 0;
-    while (self->answers_count > 0 && rc == 0) {
-        rc = pthread_cond_timedwait(&self->all_answered, &self->mutex, &deadline);
-    }
-    pthread_mutex_unlock(&self->mutex);
 }
 
 void http_server_destroy(struct http_server **self_p)
@@ -359,23 +449,18 @@ void http_server_destroy(struct http_server **self_p)
     if (self == NULL) {
         return;
     }
+    if (self->has_thread) {
+        thread_stop(self);
+    }
     if (self->daemon != NULL) {
-        // This gives the listening socket back to us.
-        self->listener = MHD_quiesce_daemon(self->daemon);
-        pthread_mutex_lock(&self->mutex);
-        self->is_stopping = true;
-        pthread_mutex_unlock(&self->mutex);
-        waiting_refuse(self);
-        answers_wait(self);
         MHD_stop_daemon(self->daemon);
     }
-    if (self->listener >= 0) {
-        close(self->listener);
+    const int fds[] = {self->listener, self->event_fd, self->wake_fd};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        if (fds[i] >= 0) {
+            close(fds[i]);
+        }
     }
-    if (self->event_fd >= 0) {
-        close(self->event_fd);
-    }
-    pthread_cond_destroy(&self->all_answered);
     pthread_mutex_destroy(&self->mutex);
     free(self);
     *self_p = NULL;

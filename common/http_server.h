@@ -1,4 +1,4 @@
-// http_server - HTTP/1.1 for one core thread: libmicrohttpd's epoll thread reads
+// http_server - HTTP/1.1 for one core thread: another thread, libmicrohttpd on epoll, reads
 // requests, the core takes whole ones, and answers when it has committed. A
 // request that waits holds no thread.
 //

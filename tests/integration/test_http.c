@@ -339,29 +339,40 @@ Test(http, one_connection_serves_many_requests_also_pipelined)
     close(fd);
 }
 
-Test(http, a_crowd_of_connections_is_answered_in_any_order)
+static void crowd_call(int crowd, int rounds)
 {
-    int *fds = mem_calloc(CROWD, sizeof *fds);
-    atomic_store(&release_at, CROWD);
-    for (int i = 0; i < CROWD; i++) {
+    int *fds = mem_calloc((size_t)crowd, sizeof *fds);
+    atomic_store(&release_at, crowd);
+    for (int i = 0; i < crowd; i++) {
         fds[i] = dial();
     }
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < CROWD; i++) {
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < crowd; i++) {
             char *request = mem_format("GET /hold?id=%d-%d. HTTP/1.1\r\nHost: a\r\n\r\n", round, i);
             say(fds[i], request);
             free(request);
         }
-        for (int i = 0; i < CROWD; i++) {
+        for (int i = 0; i < crowd; i++) {
             char *own = mem_format("\r\n\r\n%d-%d.", round, i);
             expect_heard(fds[i], "HTTP/1.1 200 OK", own);
             free(own);
         }
     }
-    for (int i = 0; i < CROWD; i++) {
+    for (int i = 0; i < crowd; i++) {
         close(fds[i]);
     }
     free(fds);
+}
+
+Test(http, a_crowd_of_connections_is_answered_in_any_order)
+{
+    crowd_call(CROWD, 3);
+}
+
+// As many as libmicrohttpd asks epoll for at once: its own thread sleeps over them.
+Test(http, a_crowd_of_exactly_128_is_answered_again_and_again)
+{
+    crowd_call(128, 100);
 }
 
 Test(http, an_answer_may_take_longer_than_the_timeout_of_silent_connections)
