@@ -16,16 +16,17 @@
 
 #include "common/clock.h"
 #include "common/http_exchange.h"
+#include "common/http_linger.h"
 #include "common/http_listener.h"
 #include "common/mem.h"
 
 enum {
     TIMEOUT_MS = 10000,
-    BODY_TIMEOUTS = 3,                // a body must be whole within so many timeouts
-    SWALLOWED_BYTES_MAX = 256 * 1024, // read and thrown away before a 413
-    STOP_WAIT_MS = 500,               // for the last answers to reach their sockets
-    STOP_TURN_MS = 20,                // between looks whether they have
-    FILES_SPARE = 256,                // descriptors beyond those of connections
+    BODY_TIMEOUTS = 3,                    // a body must be whole within so many timeouts
+    CHUNKED_BYTES_MAX = 16 * 1024 * 1024, // read, mostly thrown away, before a 413
+    STOP_WAIT_MS = 500,                   // for the last answers to reach their sockets
+    STOP_TURN_MS = 20,                    // between looks whether they have
+    FILES_SPARE = 256,                    // descriptors beyond those of connections
 };
 
 // Exchanges in a row, first in, first out; they belong to their connections.
@@ -43,10 +44,11 @@ struct http_server {
     bool has_thread;
     int listener; // -1 while libmicrohttpd owns it
     uint16_t port;
-    int64_t body_timeout_us;
-    int event_fd;          // readable while the queue holds something
-    int wake_fd;           // wakes the thread
-    pthread_mutex_t mutex; // guards all below
+    int64_t body_timeout_ms;
+    struct http_linger linger; // the thread's
+    int event_fd;              // readable while the queue holds something
+    int wake_fd;               // wakes the thread
+    pthread_mutex_t mutex;     // guards all below
     struct exchange_list queue;
     struct exchange_list answered; // not yet resumed
     size_t waiting_count;          // whole requests without an answer
@@ -116,23 +118,22 @@ static bool request_begin(struct http_exchange *exchange, const char *method, co
     if (size <= HTTP_BODY_BYTES_MAX) {
         return true;
     }
+    // Here, before any of the body is read, libmicrohttpd allows an answer. It closes
+    // then, which would lose it for a client that is in the middle of sending.
     exchange->refusal = &http_body_too_large;
-    // Here, before any of the body is read, libmicrohttpd allows an answer, and
-    // closes then. That spares a client that said "Expect: 100-continue" the
-    // sending. Others are in the middle of it, and would find a broken connection
-    // instead of an answer: when little is left to come it is read first.
-    if (http_header(exchange, "Expect") != NULL || size > SWALLOWED_BYTES_MAX) {
-        return http_exchange_send(exchange);
-    }
-    return true;
+    struct http_server *self = exchange->server;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    http_linger_add(&self->linger, info->connect_fd, clock_mono_ms() + self->body_timeout_ms);
+    return http_exchange_send(exchange);
 }
 
 // A piece of the body. false: hang up, since an answer in mid-body is not possible.
 static bool request_read(struct http_exchange *exchange, const char *data, size_t size)
 {
     exchange->body_bytes += size;
-    if (exchange->body_bytes > SWALLOWED_BYTES_MAX ||
-        clock_mono_us() - exchange->received_us > exchange->server->body_timeout_us) {
+    if (exchange->body_bytes > CHUNKED_BYTES_MAX ||
+        clock_mono_us() - exchange->received_us > exchange->server->body_timeout_ms * 1000) {
         return false;
     }
     if (exchange->body_bytes > HTTP_BODY_BYTES_MAX) {
@@ -307,9 +308,10 @@ static void daemon_wait(struct http_server *self, int max_ms)
         return;
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    struct pollfd polls[] = {{.fd = info->epoll_fd, .events = POLLIN},
-                             {.fd = self->wake_fd, .events = POLLIN}};
-    poll(polls, ARRAY_LEN(polls), (int)timeout_ms);
+    struct pollfd polls[2 + HTTP_LINGER_MAX] = {{.fd = info->epoll_fd, .events = POLLIN},
+                                                {.fd = self->wake_fd, .events = POLLIN}};
+    const size_t count = 2 + http_linger_poll(&self->linger, polls + 2);
+    poll(polls, count, (int)timeout_ms);
 }
 
 // libmicrohttpd has a thread of its own to offer, but that one (0.9.75) sleeps on
@@ -321,7 +323,10 @@ static void *daemon_run(void *context)
     struct http_server *self = context;
     int64_t deadline_ms = INT64_MAX;
     for (;;) {
-        daemon_wait(self, deadline_ms == INT64_MAX ? INT_MAX : STOP_TURN_MS);
+        daemon_wait(self,
+                    deadline_ms != INT64_MAX  ? STOP_TURN_MS
+                    : self->linger.count == 0 ? INT_MAX
+                                              : HTTP_LINGER_TURN_MS);
         struct orders orders = orders_take(self);
         while (orders.answered != NULL) {
             struct http_exchange *exchange = orders.answered;
@@ -334,6 +339,9 @@ static void *daemon_run(void *context)
             deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
         }
         MHD_run(self->daemon);
+        if (self->linger.count > 0) {
+            http_linger_drain(&self->linger, clock_mono_ms());
+        }
         // Stopping the daemon closes every socket at once: first let the answers out.
         if (orders.stop && (all_is_sent(self) || clock_mono_ms() > deadline_ms)) {
             return NULL;
@@ -398,7 +406,7 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
     *self = (struct http_server){.listener = -1,
                                  .event_fd = -1,
                                  .wake_fd = -1,
-                                 .body_timeout_us = timeout_ms * BODY_TIMEOUTS * 1000};
+                                 .body_timeout_ms = timeout_ms * BODY_TIMEOUTS};
     pthread_mutex_init(&self->mutex, NULL);
 
     enum err err =
@@ -455,6 +463,7 @@ void http_server_destroy(struct http_server **self_p)
     if (self->daemon != NULL) {
         MHD_stop_daemon(self->daemon);
     }
+    http_linger_release(&self->linger);
     const int fds[] = {self->listener, self->event_fd, self->wake_fd};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         if (fds[i] >= 0) {

@@ -13,7 +13,7 @@
 // What is no HTTP at all (a header without a colon, a head over 32 KiB) gets a 4xx
 // of libmicrohttpd's own, in HTML, or is hung up on. So is a connection that is
 // silent for timeout_ms, a body that is not whole after three times that, and one in
-// chunks that goes on past 256 KiB. A request that waits for the core is not
+// chunks that goes on past 16 MiB. A request that waits for the core is not
 // timed, and a client that leaves meanwhile is not noticed.
 #ifndef FAULTLINE_HTTP_SERVER_H
 #define FAULTLINE_HTTP_SERVER_H
