@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,7 @@ void broker_process_start(struct broker_process *self)
     free(output);
 }
 
-struct broker_process *broker_process_new(const char *const *env)
+static struct broker_process *make(void)
 {
     struct broker_process *self = mem_calloc(1, sizeof *self);
     const char *bin = getenv("FAULTLINE_BIN");
@@ -194,19 +195,53 @@ struct broker_process *broker_process_new(const char *const *env)
     self->binary = mem_format("%s/faultline-broker", bin == NULL ? "build/dev/bin" : bin);
     self->directory = mem_strdup(directory);
     self->output = mem_format("%s/output", directory);
+    return self;
+}
+
+static size_t add_settings(struct broker_process *self, size_t count, const char *const *env)
+{
+    for (size_t i = 0; env != NULL && env[i] != NULL && i < BROKER_PROCESS_ENV_MAX; i++) {
+        self->env[count++] = mem_strdup(env[i]);
+    }
+    return count;
+}
+
+struct broker_process *broker_process_new(const char *const *env)
+{
+    struct broker_process *self = make();
     self->url = mem_format("tcp://127.0.0.1:%d", free_port());
     self->http_port = free_port();
     size_t count = 0;
-    self->env[count++] = mem_format("DATA_DIR=%s", directory);
+    self->env[count++] = mem_format("DATA_DIR=%s", self->directory);
     self->env[count++] = mem_format("BROKER_BIND=%s", self->url);
     self->env[count++] = mem_format("HTTP_PORT=%d", self->http_port);
     // 64 MiB for each test's log would be a lot of zeros to write.
     self->env[count++] = mem_strdup("SEGMENT_BYTES=4194304");
-    for (size_t i = 0; env != NULL && env[i] != NULL && i < BROKER_PROCESS_ENV_MAX; i++) {
-        self->env[count++] = mem_strdup(env[i]);
-    }
+    add_settings(self, count, env);
     broker_process_start(self);
     return self;
+}
+
+int broker_process_run(const char *const *env, char **output)
+{
+    struct broker_process *self = make();
+    const int64_t deadline_ms = clock_mono_ms() + BROKER_PROCESS_READY_MS;
+    int status = -1;
+    bool has_folder = false;
+    for (size_t i = 0; env[i] != NULL; i++) {
+        has_folder |= strncmp(env[i], "DATA_DIR=", 9) == 0;
+    }
+    const size_t count = add_settings(self, 0, env);
+    if (!has_folder) {
+        self->env[count] = mem_format("DATA_DIR=%s", self->directory);
+    }
+    spawn(self);
+    while (!has_ended(self, &status) && clock_mono_ms() < deadline_ms) {
+        nap();
+    }
+    *output = read_output(self);
+    broker_process_destroy(&self);
+    return status;
 }
 
 static void remove_tree(const char *path)

@@ -37,6 +37,11 @@ int broker_process_stop(struct broker_process *self, int timeout_ms);
 void broker_process_start(struct broker_process *self);
 int broker_process_try(struct broker_process *self, char **output);
 
+// broker_process_run runs a broker with these settings alone, in a folder of its own
+// unless DATA_DIR is among them, until it ends, and returns its exit status; for
+// brokers that cannot start.
+int broker_process_run(const char *const *env, char **output);
+
 // broker_process_get asks its HTTP interface and returns the body, which the caller
 // frees; *status, unless NULL, is the answer's. NULL: no answer.
 char *broker_process_get(const struct broker_process *self, const char *path, int *status);

@@ -1,0 +1,507 @@
+// The broker without sockets, in a toy world: what it promises when queues are full,
+// peers vanish, disks fill up and clocks jump.
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_state.h"
+#include "common/log.h"
+#include "tests/support/toy_world.h"
+
+static struct toy_world world;
+
+static void start(void)
+{
+    (void)log_open("broker", "json", "error"); // what is refused on purpose is no news
+    toy_world_set_up(&world);
+    toy_hello(&world, 'p');
+    toy_hello(&world, 'c');
+    toy_forget(&world, 'p');
+    toy_forget(&world, 'c');
+}
+
+static void stop(void)
+{
+    toy_world_tear_down(&world);
+}
+
+TestSuite(broker, .init = start, .fini = stop);
+
+static void subscribe(char peer, uint32_t credit)
+{
+    toy_subscribe(&world, peer, "payment", credit, "order-created");
+    cr_assert(toy_hears(&world, peer, WIRE_SUBSCRIBED));
+}
+
+static void publish(size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        toy_publish(&world, 'p', "order-created", "", 10);
+    }
+}
+
+static void expect_gets(char peer, uint64_t offset, uint32_t attempt)
+{
+    struct wire_delivered delivered;
+    cr_assert(toy_gets(&world, peer, &delivered), "nothing for %c", peer);
+    cr_expect_eq(delivered.offset, offset, "offset %lu", (unsigned long)delivered.offset);
+    cr_expect_eq(delivered.attempt, attempt, "attempt %u", delivered.attempt);
+}
+
+static void expect_nothing(char peer)
+{
+    struct wire_delivered delivered;
+    cr_expect_not(toy_gets(&world, peer, &delivered));
+}
+
+static const struct consumer *payment(void)
+{
+    return broker_find_consumer(world.broker, bytes_of_text("payment"));
+}
+
+// --- the sync comes first
+
+Test(broker, nothing_is_answered_or_delivered_before_the_sync)
+{
+    subscribe('c', 10);
+    const unsigned syncs = world.disk.syncs;
+    toy_publish_later(&world, 'p', "order-created", "", 10);
+
+    cr_expect_eq(world.disk.syncs, syncs);
+    cr_expect_not(toy_hears(&world, 'p', WIRE_PUBLISHED));
+    toy_turn(&world);
+
+    cr_expect_eq(world.disk.syncs, syncs + 1);
+    cr_expect(toy_hears(&world, 'p', WIRE_PUBLISHED));
+    expect_gets('c', 0, 1);
+}
+
+Test(broker, one_sync_serves_all_publishes_of_a_round)
+{
+    const unsigned syncs = world.disk.syncs;
+    for (int i = 0; i < 100; i++) {
+        toy_publish_later(&world, 'p', "order-created", "", 10);
+    }
+    toy_turn(&world);
+
+    cr_expect_eq(world.disk.syncs, syncs + 1);
+    for (int i = 0; i < 100; i++) {
+        cr_expect(toy_hears(&world, 'p', WIRE_PUBLISHED));
+    }
+}
+
+Test(broker, a_round_larger_than_the_logs_batch_is_synced_in_between)
+{
+    for (int i = 0; i < 200; i++) { // 12 MiB; a batch holds 8
+        toy_publish_later(&world, 'p', "order-created", "", 64000);
+    }
+    toy_turn(&world);
+
+    cr_expect_eq(event_log_next(world.log), 200);
+    cr_expect_eq(world.peers['p' - 'a'].count, 200);
+}
+
+// --- queues and peers
+
+Test(broker, a_full_queue_gets_its_deliveries_later_as_the_same_attempt)
+{
+    subscribe('c', 10);
+    world.peers['c' - 'a'].answer = ERR_FULL;
+    publish(2);
+    cr_expect_eq(world.broker->counters.delivered, 0);
+    cr_expect_leq(broker_deadline_ms(world.broker), BROKER_BLOCKED_MS);
+
+    world.peers['c' - 'a'].answer = ERR_OK;
+    toy_pass(&world, BROKER_BLOCKED_MS);
+
+    expect_gets('c', 0, 1);
+    expect_gets('c', 1, 1);
+}
+
+Test(broker, what_a_vanished_peer_was_to_get_goes_to_another_as_the_same_attempt)
+{
+    toy_hello(&world, 'd');
+    subscribe('c', 10);
+    world.peers['c' - 'a'].answer = ERR_UNAVAILABLE;
+    publish(2);
+    toy_turn(&world); // its session ends here
+
+    toy_subscribe(&world, 'd', "payment", 10, "order-created");
+
+    expect_gets('d', 0, 1);
+    expect_gets('d', 1, 1);
+    cr_expect_eq(session_count(world.broker->sessions), 2);
+}
+
+Test(broker, a_publisher_that_cannot_be_answered_loses_its_session)
+{
+    world.peers['p' - 'a'].answer = ERR_FULL;
+    publish(1);
+    toy_turn(&world);
+    world.peers['p' - 'a'].answer = ERR_OK;
+
+    publish(1);
+
+    cr_expect(toy_hears_error(&world, 'p', WIRE_CODE_NO_SESSION));
+    cr_expect_eq(event_log_next(world.log), 1);
+}
+
+Test(broker, a_member_that_never_acks_holds_no_more_than_some_megabytes)
+{
+    for (int i = 0; i < 200; i++) { // 12 MiB
+        toy_publish(&world, 'p', "order-created", "", 64000);
+    }
+    subscribe('c', 4096);
+
+    struct wire_delivered delivered;
+    uint32_t count = 0;
+    while (toy_gets(&world, 'c', &delivered)) {
+        count++;
+    }
+    cr_expect_geq(count, BROKER_HELD_BYTES_MAX / 65000);
+    cr_expect_leq(count, (BROKER_HELD_BYTES_MAX + WIRE_BATCH_BYTES_MAX) / 64000);
+
+    for (uint64_t i = 0; i < count; i++) { // and acks let the rest come
+        toy_ack(&world, 'c', i, 1);
+    }
+    while (toy_gets(&world, 'c', &delivered)) {
+        count++;
+    }
+    cr_expect_eq(count, 200);
+}
+
+Test(broker, a_delivery_is_never_larger_than_a_batch_may_be)
+{
+    for (int i = 0; i < 40; i++) {
+        toy_publish(&world, 'p', "order-created", "", 60000);
+    }
+    subscribe('c', 4096);
+
+    struct wire_control control;
+    struct bytes batch;
+    uint32_t count = 0;
+    while (toy_next(&world, 'c', &control, &batch)) {
+        cr_expect_leq(batch.size, WIRE_BATCH_BYTES_MAX);
+        count += control.count;
+    }
+    cr_expect_eq(count, 40);
+}
+
+// --- time
+
+Test(broker, silence_is_judged_only_when_all_that_arrived_was_read)
+{
+    world.now_us += 2900 * 1000;
+    (void)broker_deadline_ms(world.broker);
+    world.now_us += 101 * 1000;
+    world.broker->awake_by_ms = 0; // this was no pause of ours
+
+    (void)broker_turn(world.broker, false);
+    cr_expect_eq(session_count(world.broker->sessions), 2);
+    (void)broker_turn(world.broker, true);
+    cr_expect_eq(session_count(world.broker->sessions), 0);
+}
+
+Test(broker, its_own_pause_is_not_taken_for_silence)
+{
+    (void)broker_deadline_ms(world.broker);
+    world.now_us += 60000 * 1000LL; // stopped for a minute
+    toy_turn(&world);
+
+    cr_expect_eq(session_count(world.broker->sessions), 2);
+    cr_expect(toy_hears(&world, 'c', WIRE_PING));
+    for (int i = 0; i < 4; i++) {
+        toy_pass(&world, broker_deadline_ms(world.broker));
+    }
+    cr_expect_eq(session_count(world.broker->sessions), 0); // this is silence
+}
+
+Test(broker, a_retry_comes_when_its_delay_is_over_and_wakes_the_loop_for_it)
+{
+    subscribe('c', 10);
+    publish(1);
+    expect_gets('c', 0, 1);
+    toy_nack(&world, 'c', 0, 1, 300);
+
+    toy_pass(&world, 299);
+    expect_nothing('c');
+    cr_expect_leq(broker_deadline_ms(world.broker), 1);
+    toy_pass(&world, 1);
+
+    expect_gets('c', 0, 2);
+}
+
+Test(broker, a_due_retry_without_credit_does_not_keep_the_loop_awake)
+{
+    subscribe('c', 10);
+    publish(1);
+    expect_gets('c', 0, 1);
+    toy_nack(&world, 'c', 0, 1, 10);
+    toy_send(
+        &world, 'c', &(struct wire_control){.type = WIRE_CREDIT, .credit = 0}, (struct bytes){0});
+    toy_pass(&world, 150); // saved as well
+
+    cr_expect_gt(broker_deadline_ms(world.broker), 100);
+}
+
+Test(broker, at_rest_the_loop_sleeps_until_the_next_heartbeat)
+{
+    subscribe('c', 10);
+    publish(1);
+    expect_gets('c', 0, 1);
+    toy_ack(&world, 'c', 0, 1);
+    toy_pass(&world, BROKER_SAVE_MS + 1);
+    toy_pass(&world, BROKER_SAVE_MS + 1);
+
+    cr_expect_gt(broker_deadline_ms(world.broker), 500);
+}
+
+// --- a full disk
+
+Test(broker, a_full_disk_is_told_to_every_publisher_of_the_round_and_deliveries_go_on)
+{
+    toy_hello(&world, 'q');
+    toy_forget(&world, 'q');
+    subscribe('c', 1);
+    publish(2);
+    toy_forget(&world, 'p');
+    expect_gets('c', 0, 1);
+    world.disk.is_limited = true;
+    toy_publish_later(&world, 'p', "order-created", "", 10);
+    toy_publish_later(&world, 'q', "order-created", "", 10);
+    toy_turn(&world);
+
+    cr_expect(toy_hears_error(&world, 'p', WIRE_CODE_DISK_FULL));
+    cr_expect(toy_hears_error(&world, 'q', WIRE_CODE_DISK_FULL));
+    toy_ack(&world, 'c', 0, 1);
+    expect_gets('c', 1, 1);
+
+    world.disk.is_limited = false;
+    publish(1);
+    cr_expect(toy_hears(&world, 'p', WIRE_PUBLISHED));
+    toy_ack(&world, 'c', 1, 1);
+    expect_gets('c', 2, 1);
+    cr_expect_eq(payment()->backlog, 1);
+}
+
+Test(broker, a_dead_letter_waits_for_room_and_its_key_with_it)
+{
+    subscribe('c', 10);
+    toy_publish(&world, 'p', "order-created", "o-1", 10);
+    toy_publish(&world, 'p', "order-created", "o-1", 10);
+    world.disk.is_limited = true;
+    for (uint32_t attempt = 1; attempt <= 4; attempt++) {
+        expect_gets('c', 0, attempt);
+        toy_nack(&world, 'c', 0, attempt, 0);
+    }
+    expect_nothing('c');
+    cr_expect_eq(payment()->dead_letters_count, 0);
+
+    world.disk.is_limited = false;
+    toy_pass(&world, BROKER_RETRY_MS);
+
+    expect_gets('c', 1, 1);
+    cr_expect_eq(payment()->dead_letters_count, 1);
+    cr_expect_eq(payment()->backlog, 1);
+}
+
+// --- crashes
+
+Test(broker, a_dead_letter_that_the_groups_file_does_not_know_still_counts_after_a_crash)
+{
+    subscribe('c', 10);
+    publish(2);
+    expect_gets('c', 0, 1);
+    for (uint32_t attempt = 1; attempt <= 4; attempt++) {
+        toy_nack(&world, 'c', 0, attempt, 0);
+    }
+    cr_expect_eq(payment()->dead_letters_count, 1);
+
+    toy_world_crash(&world); // the file was last saved when the group was new
+
+    cr_expect_eq(payment()->dead_letters_count, 1);
+    cr_expect_eq(payment()->backlog, 1);
+    toy_hello(&world, 'c');
+    toy_subscribe(&world, 'c', "payment", 10, "order-created");
+    expect_gets('c', 1, 1);
+    expect_nothing('c');
+}
+
+Test(broker, acks_older_than_the_save_interval_outlive_a_crash)
+{
+    subscribe('c', 10);
+    publish(3);
+    toy_ack(&world, 'c', 0, 1);
+    toy_ack(&world, 'c', 2, 1);
+    toy_pass(&world, BROKER_SAVE_MS);
+    toy_pass(&world, 1);
+
+    toy_world_crash(&world);
+    toy_hello(&world, 'c');
+    toy_subscribe(&world, 'c', "payment", 10, "order-created");
+
+    struct wire_delivered delivered;
+    cr_assert(toy_gets(&world, 'c', &delivered));
+    cr_expect_eq(delivered.offset, 1);
+    expect_nothing('c');
+    cr_expect_eq(payment()->backlog, 1);
+}
+
+Test(broker, a_group_without_a_member_is_known_after_a_crash_and_its_lag_is_exact)
+{
+    subscribe('c', 1);
+    publish(5);
+    toy_publish(&world, 'p', "order-cancelled", "", 10);
+
+    toy_world_crash(&world);
+
+    cr_expect_eq(payment()->backlog, 5);
+    cr_expect_neq(payment()->no_member_since_us, 0);
+}
+
+Test(broker, a_groups_file_ahead_of_the_log_stops_the_start_with_a_sentence)
+{
+    struct broker *other = NULL;
+    char *problem = NULL;
+    char command[256];
+    subscribe('c', 1);
+    publish(5);
+    cr_assert_eq(broker_save(world.broker), ERR_OK);
+    broker_destroy(&world.broker);
+    event_log_destroy(&world.log);
+    snprintf(command, sizeof command, "rm %s/*.log", world.directory);
+    cr_assert_eq(system(command), 0);
+    struct event_log_recovery recovery;
+    const struct event_log_options options = {.directory = world.directory};
+    cr_assert_eq(event_log_open(&world.log, &options, &recovery), ERR_OK);
+    world.options.log = world.log;
+
+    cr_expect_eq(broker_open(&other, &world.options, &problem), ERR_CORRUPT);
+    cr_expect_null(other);
+    cr_expect_not_null(strstr(problem, "the log ends at 0"), "%s", problem);
+    free(problem);
+}
+
+// --- groups and topics
+
+Test(broker, a_latest_group_gets_only_what_comes_after_it)
+{
+    publish(1);
+    toy_publish_later(&world, 'p', "order-created", "", 10); // came before, not yet synced
+    toy_send(&world,
+             'c',
+             &(struct wire_control){
+                 .type = WIRE_SUBSCRIBE,
+                 .group = bytes_of_text("payment"),
+                 .offset_reset = WIRE_LATEST,
+                 .credit = 10,
+                 .topics_count = 1,
+                 .topics = {bytes_of_text("order-created")},
+             },
+             (struct bytes){0});
+    toy_turn(&world);
+    cr_expect_eq(payment()->backlog, 0);
+    publish(1);
+
+    expect_gets('c', 2, 1);
+    cr_expect_eq(payment()->backlog, 1);
+}
+
+Test(broker, new_topics_of_a_group_hold_from_its_cursor_on_and_its_lag_is_counted_anew)
+{
+    subscribe('c', 1);
+    publish(2); // 0 is held, 1 waits
+    toy_publish(&world, 'p', "order-cancelled", "", 10);
+    expect_gets('c', 0, 1);
+    cr_expect_eq(payment()->backlog, 2);
+
+    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
+
+    cr_expect_eq(payment()->backlog, 2); // 0, still held, and 2
+    expect_gets('c', 2, 1);
+    toy_ack(&world, 'c', 0, 1);
+    toy_ack(&world, 'c', 2, 1);
+    cr_expect_eq(payment()->backlog, 0);
+}
+
+Test(broker, a_lagging_group_and_one_that_keeps_up_each_get_all_in_order)
+{
+    toy_hello(&world, 'd');
+    toy_subscribe(&world, 'd', "ledger", 4096, "order-created");
+    subscribe('c', 1);
+    publish(300);
+    for (uint64_t i = 0; i < 300; i++) {
+        expect_gets('d', i, 1);
+        expect_gets('c', i, 1);
+        toy_ack(&world, 'c', i, 1);
+    }
+    expect_nothing('c');
+    toy_pass(&world, BROKER_TIDY_MS); // and nothing is kept for it any more
+    cr_expect_null(payment()->cursor);
+}
+
+static const char *numbered(const char *prefix, int number)
+{
+    static char name[2][64];
+    static int turn;
+    turn = !turn;
+    snprintf(name[turn], sizeof name[turn], "%s-%d", prefix, number);
+    return name[turn];
+}
+
+Test(broker, topics_over_the_limit_are_refused_by_name)
+{
+    for (int i = 0; i < TOPICS_MAX; i++) {
+        toy_publish_later(&world, 'p', numbered("topic", i), "", 1);
+    }
+    toy_turn(&world);
+    toy_forget(&world, 'p');
+
+    toy_publish(&world, 'p', "one-more", "", 1);
+    cr_expect(toy_hears_error(&world, 'p', WIRE_CODE_LIMIT));
+    toy_publish(&world, 'p', "topic-7", "", 1);
+    cr_expect(toy_hears(&world, 'p', WIRE_PUBLISHED));
+}
+
+Test(broker, groups_over_the_limit_are_refused_by_name)
+{
+    for (int i = 0; i < BROKER_GROUPS_MAX; i++) {
+        toy_hello(&world, 'c');
+        toy_subscribe(&world, 'c', numbered("group", i), 1, "order-created");
+    }
+    toy_forget(&world, 'c');
+    toy_hello(&world, 'c');
+    cr_expect(toy_hears(&world, 'c', WIRE_WELCOME));
+
+    toy_subscribe(&world, 'c', "one-more", 1, "order-created");
+    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_LIMIT));
+    toy_subscribe(&world, 'c', "group-7", 1, "order-created");
+    cr_expect(toy_hears(&world, 'c', WIRE_SUBSCRIBED));
+}
+
+Test(broker, sessions_over_the_limit_are_refused_by_name)
+{
+    broker_destroy(&world.broker);
+    world.options.sessions_max = 1;
+    char *problem = NULL;
+    cr_assert_eq(broker_open(&world.broker, &world.options, &problem), ERR_OK);
+    toy_hello(&world, 'a');
+    toy_hello(&world, 'b');
+    cr_expect(toy_hears(&world, 'a', WIRE_WELCOME));
+    cr_expect(toy_hears_error(&world, 'b', WIRE_CODE_LIMIT));
+}
+
+Test(broker, stopping_says_bye_to_all_and_hands_back_what_they_held)
+{
+    subscribe('c', 10);
+    publish(1);
+    expect_gets('c', 0, 1);
+    toy_forget(&world, 'p');
+
+    cr_expect_eq(broker_stop(world.broker), ERR_OK);
+
+    cr_expect(toy_hears(&world, 'c', WIRE_BYE));
+    cr_expect(toy_hears(&world, 'p', WIRE_BYE));
+    cr_expect_eq(session_count(world.broker->sessions), 0);
+}
