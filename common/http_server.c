@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "common/http_exchange.h"
 #include "common/http_linger.h"
 #include "common/http_listener.h"
+#include "common/http_queue.h"
 #include "common/mem.h"
 
 enum {
@@ -29,15 +29,9 @@ enum {
     FILES_SPARE = 256,                    // descriptors beyond those of connections
 };
 
-// Exchanges in a row, first in, first out; they belong to their connections.
-struct exchange_list {
-    struct http_exchange *head;
-    struct http_exchange *tail;
-};
-
-//   sockets --> libmicrohttpd, on the server's thread --queue, event_fd--> core
-//                     ^                                                     |
-//                     \---------- answered, wake_fd ---- http_reply --------/
+//   sockets --> libmicrohttpd, on the server's thread --waiting--> core
+//                     ^                                             |
+//                     \---------- answered ------ http_reply -------/
 struct http_server {
     struct MHD_Daemon *daemon;
     pthread_t thread; // runs the daemon; all call-backs are on it
@@ -46,43 +40,13 @@ struct http_server {
     uint16_t port;
     int64_t body_timeout_ms;
     struct http_linger linger; // the thread's
-    int event_fd;              // readable while the queue holds something
-    int wake_fd;               // wakes the thread
     pthread_mutex_t mutex;     // guards all below
-    struct exchange_list queue;
-    struct exchange_list answered; // not yet resumed
-    size_t waiting_count;          // whole requests without an answer
-    size_t answers_count;          // answers on their way to the socket
+    struct http_queue waiting;
+    struct http_queue answered; // not yet resumed; wakes the thread
+    size_t waiting_count;       // whole requests without an answer
+    size_t answers_count;       // answers on their way to the socket
     bool is_stopping;
 };
-
-// true: the list was empty.
-static bool list_put(struct exchange_list *list, struct http_exchange *exchange)
-{
-    const bool was_empty = list->head == NULL;
-    exchange->next = NULL;
-    if (was_empty) {
-        list->head = exchange;
-    } else {
-        list->tail->next = exchange;
-    }
-    list->tail = exchange;
-    return was_empty;
-}
-
-static void event_signal(int event_fd)
-{
-    const uint64_t one = 1;
-    const ssize_t size = write(event_fd, &one, sizeof one);
-    assert(size == (ssize_t)sizeof one);
-}
-
-static void event_clear(int event_fd)
-{
-    uint64_t count = 0;
-    const ssize_t size = read(event_fd, &count, sizeof count);
-    assert(size == (ssize_t)sizeof count || errno == EAGAIN);
-}
 
 // --- call-backs of libmicrohttpd, on the server's thread
 
@@ -162,9 +126,7 @@ static bool request_end(struct http_exchange *exchange)
         MHD_suspend_connection(exchange->connection);
         exchange->state = EXCHANGE_WAITING;
         self->waiting_count++;
-        if (list_put(&self->queue, exchange)) {
-            event_signal(self->event_fd);
-        }
+        http_queue_put(&self->waiting, exchange);
     }
     pthread_mutex_unlock(&self->mutex);
     if (refusal != NULL) {
@@ -221,7 +183,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 int http_server_fd(const struct http_server *self)
 {
-    return self->event_fd;
+    return self->waiting.event_fd;
 }
 
 uint16_t http_server_port(const struct http_server *self)
@@ -232,15 +194,7 @@ uint16_t http_server_port(const struct http_server *self)
 size_t http_server_take(struct http_server *self, struct http_exchange **out, size_t max)
 {
     pthread_mutex_lock(&self->mutex);
-    size_t count = 0;
-    while (count < max && self->queue.head != NULL) {
-        out[count] = self->queue.head;
-        self->queue.head = self->queue.head->next;
-        count++;
-    }
-    if (count > 0 && self->queue.head == NULL) {
-        event_clear(self->event_fd);
-    }
+    const size_t count = http_queue_take(&self->waiting, out, max);
     pthread_mutex_unlock(&self->mutex);
     return count;
 }
@@ -255,9 +209,7 @@ static void exchange_give_back(struct http_exchange *exchange)
     exchange->is_counted = true;
     self->waiting_count--;
     self->answers_count++;
-    if (list_put(&self->answered, exchange)) {
-        event_signal(self->wake_fd);
-    }
+    http_queue_put(&self->answered, exchange);
     pthread_mutex_unlock(&self->mutex);
 }
 
@@ -270,22 +222,18 @@ void http_reply(struct http_exchange *exchange, int status, const char *content_
 
 // --- the thread
 
-// What the other threads want, taken in one go.
-struct orders {
-    struct http_exchange *answered;
-    bool stop;
-};
-
-static struct orders orders_take(struct http_server *self)
+// Resumes what was answered, and tells whether to stop.
+static bool orders_take(struct http_server *self)
 {
+    struct http_exchange *answered[HTTP_WAITING_MAX];
     pthread_mutex_lock(&self->mutex);
-    const struct orders orders = {.answered = self->answered.head, .stop = self->is_stopping};
-    if (orders.answered != NULL || orders.stop) {
-        event_clear(self->wake_fd);
-    }
-    self->answered = (struct exchange_list){0};
+    const size_t count = http_queue_take(&self->answered, answered, ARRAY_LEN(answered));
+    const bool stops = self->is_stopping;
     pthread_mutex_unlock(&self->mutex);
-    return orders;
+    for (size_t i = 0; i < count; i++) {
+        MHD_resume_connection(answered[i]->connection);
+    }
+    return stops;
 }
 
 static bool all_is_sent(struct http_server *self)
@@ -309,7 +257,7 @@ static void daemon_wait(struct http_server *self, int max_ms)
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     struct pollfd polls[2 + HTTP_LINGER_MAX] = {{.fd = info->epoll_fd, .events = POLLIN},
-                                                {.fd = self->wake_fd, .events = POLLIN}};
+                                                {.fd = self->answered.event_fd, .events = POLLIN}};
     const size_t count = 2 + http_linger_poll(&self->linger, polls + 2);
     poll(polls, count, (int)timeout_ms);
 }
@@ -327,13 +275,8 @@ static void *daemon_run(void *context)
                     deadline_ms != INT64_MAX  ? STOP_TURN_MS
                     : self->linger.count == 0 ? INT_MAX
                                               : HTTP_LINGER_TURN_MS);
-        struct orders orders = orders_take(self);
-        while (orders.answered != NULL) {
-            struct http_exchange *exchange = orders.answered;
-            orders.answered = exchange->next;
-            MHD_resume_connection(exchange->connection);
-        }
-        if (orders.stop && deadline_ms == INT64_MAX) {
+        const bool stops = orders_take(self);
+        if (stops && deadline_ms == INT64_MAX) {
             // This gives the listening socket back to us.
             self->listener = MHD_quiesce_daemon(self->daemon);
             deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
@@ -343,7 +286,7 @@ static void *daemon_run(void *context)
             http_linger_drain(&self->linger, clock_mono_ms());
         }
         // Stopping the daemon closes every socket at once: first let the answers out.
-        if (orders.stop && (all_is_sent(self) || clock_mono_ms() > deadline_ms)) {
+        if (stops && (all_is_sent(self) || clock_mono_ms() > deadline_ms)) {
             return NULL;
         }
     }
@@ -404,8 +347,8 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
     const int64_t timeout_ms = options->timeout_ms == 0 ? TIMEOUT_MS : options->timeout_ms;
     struct http_server *self = mem_calloc(1, sizeof *self);
     *self = (struct http_server){.listener = -1,
-                                 .event_fd = -1,
-                                 .wake_fd = -1,
+                                 .waiting = {.event_fd = -1},
+                                 .answered = {.event_fd = -1},
                                  .body_timeout_ms = timeout_ms * BODY_TIMEOUTS};
     pthread_mutex_init(&self->mutex, NULL);
 
@@ -415,9 +358,8 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
         goto out;
     }
     files_limit_raise();
-    self->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (self->event_fd < 0 || self->wake_fd < 0 || daemon_start(self, timeout_ms) != ERR_OK) {
+    if (!http_queue_open(&self->waiting) || !http_queue_open(&self->answered) ||
+        daemon_start(self, timeout_ms) != ERR_OK) {
         *problem = mem_format("cannot start the HTTP server: %s", strerror(errno));
         err = ERR_IO;
         goto out;
@@ -443,8 +385,8 @@ static void thread_stop(struct http_server *self)
 {
     pthread_mutex_lock(&self->mutex);
     self->is_stopping = true;
+    http_queue_wake(&self->answered);
     pthread_mutex_unlock(&self->mutex);
-    event_signal(self->wake_fd);
     waiting_refuse(self);
     pthread_join(self->thread, NULL);
     // To stop the daemon with a suspended connection aborts the process.
@@ -464,12 +406,11 @@ void http_server_destroy(struct http_server **self_p)
         MHD_stop_daemon(self->daemon);
     }
     http_linger_release(&self->linger);
-    const int fds[] = {self->listener, self->event_fd, self->wake_fd};
-    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
-        if (fds[i] >= 0) {
-            close(fds[i]);
-        }
+    if (self->listener >= 0) {
+        close(self->listener);
     }
+    http_queue_close(&self->answered);
+    http_queue_close(&self->waiting);
     pthread_mutex_destroy(&self->mutex);
     free(self);
     *self_p = NULL;
