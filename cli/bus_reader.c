@@ -10,7 +10,7 @@
 
 enum {
     READ_ENTRIES = 1024,
-    ANSWER_TIMEOUT_MS = 5000
+    ANSWER_TIMEOUT_MS = 1000
 };
 
 struct bus_reader {

@@ -32,7 +32,7 @@ struct stack *stack_new(const char *dir, const char *bin)
     struct stack *self = mem_calloc(1, sizeof *self);
     *self = (struct stack){
         .dir = absolute_path(dir),
-        .bin = mem_strdup(bin),
+        .bin = absolute_path(bin),
         .http_port = HOUSE_HTTP_PORT,
         .bus_port = HOUSE_BUS_PORT,
         .settings = mem_calloc(STACK_SETTINGS_MAX, sizeof *self->settings),

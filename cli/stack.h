@@ -41,8 +41,8 @@ struct stack {
     size_t processes_count;
 };
 
-// stack_new makes a stack without processes, with the standard ports; a relative
-// dir is made absolute.
+// stack_new makes a stack without processes, with the standard ports; relative
+// paths are made absolute.
 struct stack *stack_new(const char *dir, const char *bin);
 void stack_destroy(struct stack **self_p);
 
