@@ -2,75 +2,9 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "common/bus_out.h"
-#include "common/bus_requests.h"
+#include "common/bus_session_state.h"
 #include "common/mem.h"
-#include "common/wire.h"
-
-enum state {
-    CLOSED,      // no connection; the next one at retry_ms
-    GREETING,    // HELLO is out
-    SUBSCRIBING, // SUBSCRIBE is out
-    UP,
-    STATE_COUNT
-};
-
-// What the last received message still has to give.
-enum present_kind {
-    NOTHING,
-    DELIVERING, // left entries at rest
-    ANSWERING,  // the next left records of request, with err
-};
-
-struct present {
-    enum present_kind kind;
-    uint32_t left;
-    struct bytes rest;           // borrowed from the message
-    struct bus_request *request; // borrowed from requests
-    uint64_t offset;             // of the next record answered
-    enum err err;
-};
-
-struct bus_session {
-    // What was asked for.
-    char *member; // owned
-    char *group;  // owned; NULL: publishes only
-    char *topics[WIRE_TOPICS_MAX];
-    uint16_t topics_count;
-    bool from_latest;
-    bool without_acks;
-    uint32_t retries_max;
-    uint32_t credit;
-    uint32_t heartbeat_asked_ms;
-
-    enum state state;
-    uint64_t connection;  // counts connections; wanted unless CLOSED
-    uint64_t incarnation; // of the last HELLO
-    uint64_t jitter;      // state of the random numbers
-    uint32_t heartbeat_ms;
-    int64_t opened_ms; // when the present or last connection began
-    int64_t up_ms;     // when it became UP; 0: never
-    int64_t heard_ms;  // last message from the broker
-    int64_t said_ms;   // last message to it
-    int64_t retry_ms;
-    int64_t backoff_ms;
-
-    struct bus_requests requests;
-    struct buf acks; // gathering
-    uint32_t acks_count;
-    bool credit_changed;
-    struct bus_out out;
-
-    struct present present;
-    bool connected; // BUS_CONNECTED is to be given
-    bool lost;      // BUS_LOST is to be given, before it
-    char *lost_why; // owned; NULL until the first
-    char *detail;   // owned; of the last ERROR
-    bool leaving;   // BYE was said
-    bool left;      // and answered, or there is nobody to answer
-};
 
 // --- life
 
@@ -181,7 +115,7 @@ static uint64_t jitter_next(struct bus_session *self)
 // pause counts from its beginning.
 static void retry_plan(struct bus_session *self, int64_t now_ms)
 {
-    const bool was_up = self->state == UP;
+    const bool was_up = self->state == SESSION_UP;
     if (was_up && now_ms - self->up_ms >= BUS_BACKOFF_MAX_MS) {
         self->backoff_ms = BUS_BACKOFF_MIN_MS;
     }
@@ -194,26 +128,24 @@ static void retry_plan(struct bus_session *self, int64_t now_ms)
     }
 }
 
-// Ends the session; why is taken over. told: the owner hears of it though the
-// session never was up.
-static void lose(struct bus_session *self, int64_t now_ms, char *why, bool told)
+void bus_session_lose(struct bus_session *self, int64_t now_ms, char *why, bool told)
 {
-    if (self->state == CLOSED) {
+    if (self->state == SESSION_CLOSED) {
         free(why);
         return;
     }
     retry_plan(self, now_ms);
-    self->lost = self->lost || told || self->state == UP;
+    self->lost = self->lost || told || self->state == SESSION_UP;
     session_clear(self);
     free(self->lost_why);
     self->lost_why = why;
-    self->state = CLOSED;
+    self->state = SESSION_CLOSED;
     self->left = self->leaving;
 }
 
 // --- sending
 
-static void say(struct bus_session *self, enum wire_type type)
+void bus_session_say(struct bus_session *self, enum wire_type type)
 {
     bus_out_push(&self->out, &(struct wire_control){.type = type});
 }
@@ -230,7 +162,7 @@ static void say_hello(struct bus_session *self, int64_t wall_us)
                                         .heartbeat_ms = self->heartbeat_asked_ms});
 }
 
-static void say_subscribe(struct bus_session *self)
+void bus_session_say_subscribe(struct bus_session *self)
 {
     struct wire_control control = {.type = WIRE_SUBSCRIBE,
                                    .group = bytes_of_text(self->group),
@@ -245,7 +177,7 @@ static void say_subscribe(struct bus_session *self)
     bus_out_push(&self->out, &control);
 }
 
-static void say_publish(struct bus_session *self, const struct bus_request *request)
+void bus_session_say_publish(struct bus_session *self, const struct bus_request *request)
 {
     if (request == NULL) {
         return;
@@ -271,10 +203,10 @@ static void say_acks(struct bus_session *self)
 
 void bus_session_flush(struct bus_session *self)
 {
-    if (self->state != UP) {
+    if (self->state != SESSION_UP) {
         return;
     }
-    say_publish(self, bus_requests_seal(&self->requests));
+    bus_session_say_publish(self, bus_requests_seal(&self->requests));
     say_acks(self);
     if (self->credit_changed && self->group != NULL) {
         bus_out_push(&self->out,
@@ -311,7 +243,7 @@ void bus_session_sent(struct bus_session *self, int64_t now_ms)
 
 static int64_t patience_ms(const struct bus_session *self)
 {
-    if (self->state == UP) {
+    if (self->state == SESSION_UP) {
         return (int64_t)self->heartbeat_ms * WIRE_MISSES_MAX;
     }
     const int64_t asked = (int64_t)self->heartbeat_asked_ms * WIRE_MISSES_MAX;
@@ -320,7 +252,7 @@ static int64_t patience_ms(const struct bus_session *self)
 
 static void connection_begin(struct bus_session *self, int64_t now_ms, int64_t wall_us)
 {
-    self->state = GREETING;
+    self->state = SESSION_GREETING;
     self->connection++;
     self->opened_ms = now_ms;
     self->heard_ms = now_ms;
@@ -334,7 +266,7 @@ void bus_session_tick(struct bus_session *self, int64_t now_ms, int64_t wall_us)
     if (self->leaving) {
         return;
     }
-    if (self->state == CLOSED) {
+    if (self->state == SESSION_CLOSED) {
         if (now_ms >= self->retry_ms) {
             connection_begin(self, now_ms, wall_us);
         }
@@ -342,15 +274,15 @@ void bus_session_tick(struct bus_session *self, int64_t now_ms, int64_t wall_us)
     }
     const int64_t silence_ms = now_ms - self->heard_ms;
     if (silence_ms >= patience_ms(self)) {
-        lose(self,
-             now_ms,
-             mem_format("the broker was silent for %lld ms", (long long)silence_ms),
-             false);
+        bus_session_lose(self,
+                         now_ms,
+                         mem_format("the broker was silent for %lld ms", (long long)silence_ms),
+                         false);
     } else if (self->out.count > BUS_OUT_MAX) {
-        lose(self, now_ms, mem_strdup("the broker takes nothing"), false);
-    } else if (self->state == UP && self->out.count == 0 &&
+        bus_session_lose(self, now_ms, mem_strdup("the broker takes nothing"), false);
+    } else if (self->state == SESSION_UP && self->out.count == 0 &&
                now_ms - self->said_ms >= (int64_t)self->heartbeat_ms) {
-        say(self, WIRE_PING);
+        bus_session_say(self, WIRE_PING);
     }
 }
 
@@ -359,292 +291,25 @@ int64_t bus_session_due_ms(const struct bus_session *self)
     if (self->leaving) {
         return INT64_MAX;
     }
-    if (self->state == CLOSED) {
+    if (self->state == SESSION_CLOSED) {
         return self->retry_ms;
     }
     const int64_t silence_ms = self->heard_ms + patience_ms(self);
     const int64_t ping_ms = self->said_ms + (int64_t)self->heartbeat_ms;
-    return self->state == UP && self->out.count == 0 && ping_ms < silence_ms ? ping_ms : silence_ms;
+    return self->state == SESSION_UP && self->out.count == 0 && ping_ms < silence_ms ? ping_ms
+                                                                                     : silence_ms;
 }
 
 uint64_t bus_session_connection(const struct bus_session *self)
 {
-    return self->state == CLOSED ? 0 : self->connection;
-}
-
-// --- receiving
-
-static void come_up(struct bus_session *self, int64_t now_ms)
-{
-    self->state = UP;
-    self->up_ms = now_ms;
-    self->connected = true;
-    if (self->credit_changed) {
-        bus_session_flush(self); // changed since SUBSCRIBE went out
-    }
-}
-
-static void on_welcome(struct bus_session *self, const struct wire_control *control, int64_t now_ms)
-{
-    self->heartbeat_ms = control->heartbeat_ms;
-    if (self->group == NULL) {
-        come_up(self, now_ms);
-        return;
-    }
-    self->state = SUBSCRIBING;
-    say_subscribe(self);
-}
-
-static void on_published(struct bus_session *self, const struct wire_control *control,
-                         int64_t now_ms)
-{
-    struct bus_request *request = bus_requests_find(&self->requests, control->request);
-    if (request == NULL || control->count > request->count - request->answered) {
-        lose(self, now_ms, mem_strdup("the broker answered what was not asked"), false);
-        return;
-    }
-    self->present = (struct present){.kind = ANSWERING,
-                                     .left = control->count,
-                                     .request = request,
-                                     .offset = control->offset,
-                                     .err = ERR_OK};
-}
-
-// What the codes of ERROR mean for a request; what is not listed may pass.
-static const struct code {
-    const char *code;
-    bool ends_session;
-    enum err err;
-} codes[] = {
-    {WIRE_CODE_NO_SESSION, true, ERR_FULL},
-    {WIRE_CODE_STALE, true, ERR_FULL},
-    {WIRE_CODE_EVICTED, true, ERR_FULL},
-    {WIRE_CODE_MALFORMED, false, ERR_INVALID},
-    {WIRE_CODE_FORBIDDEN, false, ERR_INVALID},
-    {WIRE_CODE_TOO_LARGE, false, ERR_TOO_LARGE},
-    {WIRE_CODE_CORRUPT, false, ERR_CORRUPT},
-    {WIRE_CODE_DISK_FULL, false, ERR_FULL},
-    {WIRE_CODE_LIMIT, false, ERR_FULL},
-};
-
-static struct code code_of(struct bytes text)
-{
-    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
-        if (bytes_equal_text(text, codes[i].code)) {
-            return codes[i];
-        }
-    }
-    return (struct code){.err = ERR_FULL};
-}
-
-static char *error_text(const struct wire_control *control)
-{
-    return mem_format("%.*s: %.*s",
-                      (int)control->code.size,
-                      (const char *)control->code.data,
-                      (int)control->detail.size,
-                      (const char *)control->detail.data);
-}
-
-static void on_error(struct bus_session *self, const struct wire_control *control, int64_t now_ms)
-{
-    const struct code code = code_of(control->code);
-    if (code.ends_session || control->request == 0) {
-        lose(self, now_ms, error_text(control), true);
-        return;
-    }
-    struct bus_request *request = bus_requests_find(&self->requests, control->request);
-    if (request == NULL) {
-        return; // sent without acks
-    }
-    if (control->index != WIRE_INDEX_NONE) {
-        if (control->index < request->answered || control->index >= request->count) {
-            lose(self, now_ms, mem_strdup("the broker refused a record that is not there"), false);
-            return;
-        }
-        // One bad record must not hold back the others of its batch.
-        say_publish(self, bus_requests_split(&self->requests, request, control->index));
-    }
-    free(self->detail);
-    self->detail = error_text(control);
-    self->present = (struct present){.kind = ANSWERING,
-                                     .left = request->count - request->answered,
-                                     .request = request,
-                                     .err = code.err};
-}
-
-// Acts on a message; false: it must not come in this state.
-static bool act(struct bus_session *self, const struct wire_control *control, struct bytes batch,
-                int64_t now_ms)
-{
-    switch (control->type) {
-    case WIRE_WELCOME:
-        if (self->state != GREETING) {
-            return false;
-        }
-        on_welcome(self, control, now_ms);
-        return true;
-    case WIRE_SUBSCRIBED:
-        if (self->state != SUBSCRIBING) {
-            return false;
-        }
-        come_up(self, now_ms);
-        return true;
-    case WIRE_PUBLISHED:
-        if (self->state != UP) {
-            return false;
-        }
-        on_published(self, control, now_ms);
-        return true;
-    case WIRE_DELIVER:
-        if (self->state != UP || self->group == NULL) {
-            return false;
-        }
-        self->present = (struct present){.kind = DELIVERING, .left = control->count, .rest = batch};
-        return true;
-    case WIRE_ERROR:
-        on_error(self, control, now_ms);
-        return true;
-    case WIRE_PING:
-        say(self, WIRE_PONG);
-        return true;
-    case WIRE_PONG:
-        return true; // that it came is all it says
-    case WIRE_BYE:
-        lose(self, now_ms, mem_strdup("the broker stopped"), false);
-        return true;
-    default:
-        return false;
-    }
-}
-
-void bus_session_receive(struct bus_session *self, struct bytes control, struct bytes batch,
-                         size_t frames, int64_t now_ms)
-{
-    assert(!bus_session_has_input(self));
-    if (self->state == CLOSED) {
-        return;
-    }
-    struct wire_control parsed;
-    const char *problem = NULL;
-    if (wire_control_parse(control, &parsed, &problem) != ERR_OK) {
-        lose(self, now_ms, mem_format("the broker sent what is no message: %s", problem), false);
-        return;
-    }
-    self->heard_ms = now_ms;
-    if (self->leaving && parsed.type != WIRE_BYE && parsed.type != WIRE_ERROR) {
-        return; // nobody takes it any more
-    }
-    const size_t frames_expected = wire_type_has_batch(parsed.type) ? 2 : 1;
-    if (frames != frames_expected || !act(self, &parsed, batch, now_ms)) {
-        lose(self,
-             now_ms,
-             mem_format("the broker sent %s out of turn", wire_type_name(parsed.type)),
-             false);
-    }
-}
-
-// --- taking
-
-bool bus_session_has_input(const struct bus_session *self)
-{
-    return self->lost || self->connected || self->present.kind != NOTHING;
-}
-
-static void take_answer(struct bus_session *self, struct bus_input *out)
-{
-    struct present *present = &self->present;
-    struct bus_request *request = present->request;
-    *out = (struct bus_input){.kind = present->err == ERR_OK ? BUS_PUBLISHED : BUS_REFUSED,
-                              .tag = request->tags[request->answered],
-                              .offset = present->offset,
-                              .err = present->err,
-                              .detail = present->err == ERR_OK ? NULL : self->detail};
-    bus_requests_answer(&self->requests, request, 1);
-    present->offset++;
-    present->left--;
-    if (present->left == 0) {
-        *present = (struct present){0};
-    }
-}
-
-// Gives the next entry of a DELIVER; false: there is none any more, or the
-// message proved bad and the session is lost.
-static bool take_delivery(struct bus_session *self, struct bus_input *out, int64_t now_ms)
-{
-    struct present *present = &self->present;
-    while (present->left > 0) {
-        struct wire_delivered delivered;
-        const enum err err = wire_delivered_take(&present->rest, &delivered);
-        if (err == ERR_INVALID) {
-            break;
-        }
-        present->left--;
-        if (err == ERR_CORRUPT) {
-            bus_session_reject(
-                self, delivered.offset, delivered.attempt, "its CRC was wrong at the consumer");
-            continue;
-        }
-        *out = (struct bus_input){.kind = BUS_DELIVERY,
-                                  .delivery = {.offset = delivered.offset,
-                                               .time_us = delivered.time_us,
-                                               .attempt = delivered.attempt,
-                                               .topic = delivered.record.topic,
-                                               .key = delivered.record.key,
-                                               .id = delivered.record.id,
-                                               .body = delivered.record.body}};
-        if (present->left == 0 && present->rest.size == 0) {
-            *present = (struct present){0};
-        }
-        return true;
-    }
-    const bool whole = present->left == 0 && present->rest.size == 0;
-    *present = (struct present){0};
-    if (!whole) {
-        lose(self, now_ms, mem_strdup("the broker sent deliveries that are none"), false);
-    }
-    return false;
-}
-
-static bool take_one(struct bus_session *self, struct bus_input *out, int64_t now_ms)
-{
-    if (self->lost) {
-        self->lost = false;
-        *out = (struct bus_input){.kind = BUS_LOST, .detail = self->lost_why};
-        return true;
-    }
-    if (self->connected) {
-        self->connected = false;
-        *out = (struct bus_input){.kind = BUS_CONNECTED};
-        return true;
-    }
-    switch (self->present.kind) {
-    case ANSWERING:
-        take_answer(self, out);
-        return true;
-    case DELIVERING:
-        return take_delivery(self, out, now_ms) || (self->lost && take_one(self, out, now_ms));
-    case NOTHING:
-        break;
-    }
-    return false;
-}
-
-size_t bus_session_take(struct bus_session *self, struct bus_input *inputs, size_t max,
-                        int64_t now_ms)
-{
-    size_t count = 0;
-    while (count < max && take_one(self, &inputs[count], now_ms)) {
-        count++;
-    }
-    return count;
+    return self->state == SESSION_CLOSED ? 0 : self->connection;
 }
 
 // --- what the owner says
 
 enum err bus_session_publish(struct bus_session *self, uint64_t tag, const struct record *record)
 {
-    if (self->state != UP || self->leaving) {
+    if (self->state != SESSION_UP || self->leaving) {
         return ERR_UNAVAILABLE;
     }
     if (self->requests.tags_count >= BUS_IN_FLIGHT_MAX ||
@@ -657,14 +322,14 @@ enum err bus_session_publish(struct bus_session *self, uint64_t tag, const struc
         return ERR_TOO_LARGE;
     }
     if (!bus_requests_has_room(&self->requests, record_bytes)) {
-        say_publish(self, bus_requests_seal(&self->requests));
+        bus_session_say_publish(self, bus_requests_seal(&self->requests));
     }
     return bus_requests_add(&self->requests, tag, record);
 }
 
 void bus_session_ack(struct bus_session *self, uint64_t offset, uint32_t attempt)
 {
-    if (self->state != UP || attempt == 0) {
+    if (self->state != SESSION_UP || attempt == 0) {
         return;
     }
     wire_ack_append(&self->acks, (struct wire_ack){.offset = offset, .attempt = attempt});
@@ -686,7 +351,7 @@ static struct bytes detail_of(const char *error)
 void bus_session_nack(struct bus_session *self, uint64_t offset, uint32_t attempt, int64_t delay_ms,
                       const char *error)
 {
-    if (self->state != UP || attempt == 0) {
+    if (self->state != SESSION_UP || attempt == 0) {
         return;
     }
     uint32_t delay = WIRE_DELAY_DEFAULT;
@@ -704,7 +369,7 @@ void bus_session_nack(struct bus_session *self, uint64_t offset, uint32_t attemp
 void bus_session_reject(struct bus_session *self, uint64_t offset, uint32_t attempt,
                         const char *error)
 {
-    if (self->state != UP || attempt == 0) {
+    if (self->state != SESSION_UP || attempt == 0) {
         return;
     }
     bus_out_push(
@@ -727,8 +392,8 @@ void bus_session_bye(struct bus_session *self)
     self->present = (struct present){0}; // no input is taken any more
     self->connected = false;
     self->lost = false;
-    if (self->state == UP) {
-        say(self, WIRE_BYE);
+    if (self->state == SESSION_UP) {
+        bus_session_say(self, WIRE_BYE);
     } else {
         self->left = true;
     }
@@ -741,7 +406,7 @@ bool bus_session_has_left(const struct bus_session *self)
 
 bool bus_session_is_up(const struct bus_session *self)
 {
-    return self->state == UP;
+    return self->state == SESSION_UP;
 }
 
 size_t bus_session_in_flight(const struct bus_session *self)
