@@ -14,6 +14,9 @@ foreach(kind unit integration)
             PkgConfig::CRITERION test-support cli broker
             service-order service-payment service-inventory service-notification
             service-fraud service-ledger service-transfer)
+        if(kind STREQUAL "integration")
+            add_dependencies(${name} faultline-broker) # it starts one
+        endif()
         add_test(NAME ${kind}.${name} COMMAND ${name} --timeout 120)
         # A leak does not fail a Criterion test by itself: read what it prints.
         set_tests_properties(${kind}.${name} PROPERTIES

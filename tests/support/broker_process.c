@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -111,6 +112,7 @@ static void spawn(struct broker_process *self)
         die("fork");
     }
     if (self->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a test that dies takes it along
         const int fd = open(self->output, O_WRONLY | O_CREAT | O_APPEND, 0600);
         if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0) {
             _exit(126);
