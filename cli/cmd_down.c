@@ -1,5 +1,7 @@
 // down - ends a native stack.
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +14,8 @@
 #include "common/mem.h"
 
 enum {
-    LOCK_TIMEOUT_MS = 20000
+    LOCK_TIMEOUT_MS = 20000,
+    DATA_DEPTH_MAX = 4,
 };
 
 static const struct option_def down_options[] = {
@@ -22,28 +25,34 @@ static const struct option_def down_options[] = {
     {0},
 };
 
-// Removes the files of one folder, then the folder. Services keep no folders in it.
-static void remove_flat_folder(const char *path)
+// Removes what a service kept, folders in its folder too; links are not followed.
+static void remove_folder(int parent, const char *name, int depth)
 {
-    DIR *folder = opendir(path);
+    const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     if (folder == NULL) {
         return;
     }
     for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            unlinkat(dirfd(folder), entry->d_name, 0);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        if (unlinkat(dirfd(folder), entry->d_name, 0) < 0 && depth < DATA_DEPTH_MAX) {
+            remove_folder(dirfd(folder), entry->d_name, depth + 1);
         }
     }
     closedir(folder);
-    rmdir(path);
+    unlinkat(parent, name, AT_REMOVEDIR);
 }
 
 // Only what `up` made, by name: --dir may be a folder with other things in it.
-static void remove_data(const char *dir)
+// False: something of it is still there.
+static bool remove_data(const char *dir)
 {
+    bool removed = true;
     for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
         char *path = mem_format("%s/data/%s", dir, house_service(i));
-        remove_flat_folder(path);
+        remove_folder(AT_FDCWD, path, 0);
         free(path);
         for (int replica = 1; replica <= HOUSE_REPLICAS_MAX; replica++) {
             char name[HOUSE_NAME_SIZE];
@@ -56,9 +65,13 @@ static void remove_data(const char *dir)
     const char *const folders[] = {"data", "logs"};
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         char *path = mem_format("%s/%s", dir, folders[i]);
-        rmdir(path);
+        if (rmdir(path) < 0 && errno != ENOENT) {
+            cli_problem("%s is not removed: %s", path, strerror(errno));
+            removed = false;
+        }
         free(path);
     }
+    return removed;
 }
 
 static void print_down(const char *dir, size_t stopped, int64_t took_us, bool with_data)
@@ -150,16 +163,19 @@ static enum cli_exit down_locked(const struct options *options, const char *dir)
         stopped = stop_all(stack, &killed);
     }
     const int64_t took_us = clock_mono_us() - started_us;
+    bool removed = false;
+    enum cli_exit result = CLI_YES;
     if (options_flag(options, "data")) {
-        remove_data(dir);
+        removed = remove_data(dir);
+        result = removed ? CLI_YES : CLI_NO;
     }
     if (options_flag(options, "json")) {
         print_down_json(stack, stopped, &killed, took_us);
     } else {
-        print_down(dir, stopped, took_us, options_flag(options, "data"));
+        print_down(dir, stopped, took_us, removed);
     }
     stack_destroy(&stack);
-    return CLI_YES;
+    return result;
 }
 
 static enum cli_exit down_run(const struct options *options)

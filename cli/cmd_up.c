@@ -10,6 +10,7 @@
 #include "cli/environment.h"
 #include "cli/launch.h"
 #include "cli/launch_report.h"
+#include "cli/plan.h"
 #include "cli/table.h"
 #include "common/mem.h"
 
@@ -29,16 +30,17 @@ static const struct option_def up_options[] = {
      .kind = OPTION_INT,
      .value = "PORT",
      .fallback = "8000",
-     .min = 1,
+     .min = 0,
      .max = 65535 - HOUSE_SERVICES_COUNT,
-     .help = "the broker's HTTP port; the services take the next seven, replicas 10 above"},
+     .help =
+         "the broker's HTTP port; services take the next seven, replicas 10 above; 0: free ones"},
     {.name = "bus-port",
      .kind = OPTION_INT,
      .value = "PORT",
      .fallback = "5550",
-     .min = 1,
+     .min = 0,
      .max = 65535,
-     .help = "the broker's port for events"},
+     .help = "the broker's port for events; 0: a free one"},
     {.name = "bin",
      .kind = OPTION_TEXT,
      .value = "FOLDER",
@@ -63,55 +65,6 @@ static char *own_folder(void)
     path[size] = '\0';
     *strrchr(path, '/') = '\0';
     return mem_strdup(path);
-}
-
-// Reads "payment=3". False: it has been said what is wrong.
-static bool parse_scale(const char *text, int replicas[HOUSE_SERVICES_COUNT])
-{
-    char *service = mem_strndup(text, strcspn(text, "="));
-    const size_t index = house_index(service);
-    const char *number = strchr(text, '=');
-    char *end = NULL;
-    const long count = number == NULL ? 0 : strtol(number + 1, &end, 10);
-    bool ok = false;
-    if (index == HOUSE_SERVICES_COUNT) {
-        cli_problem("--scale: there is no service '%s'. There are: %s", service, house_names());
-    } else if (number == NULL || *end != '\0' || count < 1 || count > HOUSE_REPLICAS_MAX) {
-        cli_problem("--scale %s: write SERVICE=N with N from 1 to %d", text, HOUSE_REPLICAS_MAX);
-    } else if (index == 0 && count > 1) {
-        cli_problem("--scale %s: there can be only one broker", text);
-    } else {
-        replicas[index] = (int)count;
-        ok = true;
-    }
-    free(service);
-    return ok;
-}
-
-static bool add_processes(struct stack *stack, const struct options *options)
-{
-    int replicas[HOUSE_SERVICES_COUNT];
-    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
-        replicas[i] = 1;
-    }
-    for (size_t i = 0; i < options_list_count(options, "scale"); i++) {
-        if (!parse_scale(options_list(options, "scale", i), replicas)) {
-            return false;
-        }
-    }
-    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
-        for (int replica = 1; replica <= replicas[i]; replica++) {
-            if (house_port(stack->http_port, i, replica) > 65535) {
-                cli_problem("--http-port %d leaves no room for %d of %s",
-                            stack->http_port,
-                            replicas[i],
-                            house_service(i));
-                return false;
-            }
-            stack_add_process(stack, i, replica);
-        }
-    }
-    return true;
 }
 
 // A stack that is here already: says how it is. CLI_YES: there is none.
@@ -306,13 +259,11 @@ static enum cli_exit up_locked(const struct options *options, int64_t started_us
     char *bin = options_text(options, "bin") == NULL ? own_folder()
                                                      : mem_strdup(options_text(options, "bin"));
     struct stack *stack = stack_new(dir, bin);
-    stack->http_port = (int)options_int(options, "http-port");
-    stack->bus_port = (int)options_int(options, "bus-port");
     clock_format_rfc3339(stack->started_at, clock_wall_us());
     environment_keep_settings(stack, environ);
 
     result = CLI_UNKNOWN;
-    if (!add_processes(stack, options)) {
+    if (!plan_fill(stack, options)) {
         goto out;
     }
     result = start_all(stack, options_int(options, "timeout") * 1000);

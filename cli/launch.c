@@ -58,7 +58,7 @@ static enum err check_port(int port, const char *whose, char **problem)
         return ERR_OK;
     }
     char *owner = port_owner(port);
-    *problem = mem_format("port %d, which is %s's, is taken%s%s",
+    *problem = mem_format("port %d, which %s needs, is taken%s%s",
                           port,
                           whose,
                           owner == NULL ? "" : " by ",
@@ -89,7 +89,7 @@ enum err launch_check(const struct stack *stack, const struct launch_set *set, c
         }
         enum err err = check_port(process->port, process->name, problem);
         if (err == ERR_OK && process->service == 0) {
-            err = check_port(stack->bus_port, "the bus", problem);
+            err = check_port(stack->bus_port, "broker", problem);
         }
         if (err != ERR_OK) {
             return err;

@@ -10,7 +10,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/mem.h"
+
+enum {
+    FREE_PORT_FIRST = 10000,
+    FREE_PORTS_COUNT = 20000,
+};
 
 bool port_is_free(int port)
 {
@@ -30,6 +36,24 @@ bool port_is_free(int port)
         bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 1) == 0;
     close(fd);
     return is_free;
+}
+
+int port_find_free(const int *offsets, size_t offsets_count)
+{
+    // Two commands at once should not try the same ports.
+    unsigned seed = (unsigned)clock_mono_us() ^ ((unsigned)getpid() << 10);
+    for (int i = 0; i < PORT_TRIES_MAX; i++) {
+        seed = seed * 1103515245U + 12345U;
+        const int base = FREE_PORT_FIRST + (int)((seed >> 8) % FREE_PORTS_COUNT);
+        bool all_free = port_is_free(base);
+        for (size_t k = 0; k < offsets_count && all_free; k++) {
+            all_free = port_is_free(base + offsets[k]);
+        }
+        if (all_free) {
+            return base;
+        }
+    }
+    return 0;
 }
 
 // The inode of the socket that listens on port, from /proc/net/tcp; 0: none found.
