@@ -83,7 +83,8 @@ void group_run_put(struct buf *out, const struct group_run *run, int64_t now_ms)
     } else if (run->trouble == NULL) {
         buf_put_text(out, "attempts ");
         text_scan_range_put(out, run->first, run->last);
-        buf_printf(out, " %" PRIu32, run->attempts);
+        buf_put_u8(out, ' ');
+        text_scan_u64_put(out, run->attempts);
     } else {
         const struct group_trouble *trouble = run->trouble;
         buf_printf(out,

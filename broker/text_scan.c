@@ -1,7 +1,10 @@
 #include "broker/text_scan.h"
 
-#include <inttypes.h>
 #include <string.h>
+
+enum {
+    U64_DIGITS_MAX = 20
+};
 
 static void skip(struct bytes *view, size_t size)
 {
@@ -69,11 +72,24 @@ bool text_scan_range(struct bytes *line, uint64_t max, uint64_t *first, uint64_t
     return true;
 }
 
+void text_scan_u64_put(struct buf *out, uint64_t value)
+{
+    // By hand: a busy group saves thousands of them ten times a second.
+    uint8_t digits[U64_DIGITS_MAX];
+    size_t at = sizeof digits;
+    do {
+        at--;
+        digits[at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    buf_put(out, &digits[at], sizeof digits - at);
+}
+
 void text_scan_range_put(struct buf *out, uint64_t first, uint64_t last)
 {
-    if (first == last) {
-        buf_printf(out, "%" PRIu64, first);
-    } else {
-        buf_printf(out, "%" PRIu64 "-%" PRIu64, first, last);
+    text_scan_u64_put(out, first);
+    if (first != last) {
+        buf_put_u8(out, '-');
+        text_scan_u64_put(out, last);
     }
 }

@@ -25,7 +25,8 @@ bool text_scan_u64(struct bytes *line, uint64_t max, uint64_t *out);
 // text_scan_range takes "FIRST-LAST", FIRST <= LAST <= max, or a single number.
 bool text_scan_range(struct bytes *line, uint64_t max, uint64_t *first, uint64_t *last);
 
-// text_scan_range_put writes what text_scan_range takes.
+// text_scan_u64_put and text_scan_range_put write what is taken so.
+void text_scan_u64_put(struct buf *out, uint64_t value);
 void text_scan_range_put(struct buf *out, uint64_t first, uint64_t last);
 
 #endif

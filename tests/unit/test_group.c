@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/group.h"
+#include "broker/group_state.h"
 #include "common/mem.h"
 
 enum {
@@ -663,6 +664,17 @@ Test(group, a_full_window_shrinks_again_and_loses_nobody)
     cr_expect_eq(deliver(group).offset, GROUP_WINDOW_MAX - 1);
     ack(group, a);
     cr_expect_eq(deliver(group).offset, GROUP_WINDOW_MAX - 2);
+    group_destroy(&group);
+}
+
+Test(group, a_new_group_takes_less_than_8_kib)
+{
+    struct group *group = new_group();
+    const struct group_window *window = &group->window;
+    const size_t bits = 3 * GROUP_BITS_LEVELS * sizeof(uint64_t);
+    cr_expect_eq(window->capacity, 64, "one word a level is true of 64 places");
+    cr_expect_lt(
+        sizeof *group + window->capacity * (sizeof *window->ring + sizeof(uint64_t)) + bits, 8192);
     group_destroy(&group);
 }
 
