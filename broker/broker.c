@@ -300,6 +300,7 @@ bool broker_turn(struct broker *self, bool all_read)
     broker_deliver(self);
     save_when_due(self);
     tidy_when_due(self);
+    self->awake_by_ms = broker_now_ms(self); // or later, if broker_deadline_ms says so
     return self->more;
 }
 

@@ -234,7 +234,6 @@ void broker_on_bye(struct broker *self, const struct message *message)
 static int64_t own_pause_ms(struct broker *self, int64_t now_ms)
 {
     const int64_t late_ms = self->awake_by_ms == 0 ? 0 : now_ms - self->awake_by_ms;
-    self->awake_by_ms = 0;
     return late_ms >= WIRE_HEARTBEAT_MIN_MS ? late_ms : 0;
 }
 

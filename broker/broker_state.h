@@ -82,7 +82,7 @@ struct broker {
     struct parcel parcels[GROUP_MEMBERS_MAX]; // of the group at hand
     size_t parcels_count;
 
-    int64_t awake_by_ms;   // broker_turn was promised a call by then; 0: not
+    int64_t awake_by_ms;   // broker_turn expects to be called by then; 0: any time
     int64_t delivered_ms;  // when groups were last asked for deliveries
     int64_t save_due_ms;   // 0: the groups' file is up to date
     int64_t bury_after_ms; // 0: now; the disk was full

@@ -20,7 +20,7 @@ static const char *const orders[] = {"order-created", NULL};
 
 static void start(void)
 {
-    broker = broker_process_new((const char *const[]){"HEARTBEAT_MS=300", NULL});
+    broker = broker_process_new((const char *const[]){"HEARTBEAT_MS=600", NULL});
 }
 
 static void stop(void)
@@ -102,7 +102,7 @@ Test(broker_process, its_clients_outlive_a_pause_of_the_broker)
     struct raw_client *consumer = client("payment-1");
     raw_client_subscribe(consumer, "payment", 1, orders);
     kill(broker_process_pid(broker), SIGSTOP);
-    nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 200000000}, NULL); // four heartbeats
+    nanosleep(&(struct timespec){.tv_sec = 2, .tv_nsec = 400000000}, NULL); // four heartbeats
     kill(broker_process_pid(broker), SIGCONT);
 
     cr_expect_eq(raw_client_publish(consumer, "order-created", "o-1", "e-1", "{}"), 0);

@@ -258,8 +258,8 @@ Test(broker_protocol, silence_for_three_heartbeats_ends_a_session_and_pings_come
 {
     struct wire_control control;
     struct bytes batch;
-    raw_client_hello(client, "payment-1", 1);
     const int64_t begin_ms = clock_mono_ms();
+    raw_client_hello(client, "payment-1", 1);
 
     raw_client_receive(client, RAW_CLIENT_WAIT_MS, &control, &batch);
     cr_expect_eq(control.type, WIRE_PING);

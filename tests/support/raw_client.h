@@ -57,8 +57,8 @@ void raw_client_ack(struct raw_client *self, uint64_t offset, uint32_t attempt);
 // raw_client_delivery waits for the next one, of however many a DELIVER brings.
 void raw_client_delivery(struct raw_client *self, struct wire_delivered *out);
 
-// raw_client_is_quiet tells that nothing but heartbeats comes for a while: after a
-// PING and its PONG, which come in order behind everything sent before.
+// raw_client_is_quiet tells that the broker has dealt with all that was said before
+// and had nothing to say to it but heartbeats.
 bool raw_client_is_quiet(struct raw_client *self);
 
 #endif
