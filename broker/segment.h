@@ -27,7 +27,7 @@ enum {
     SEGMENT_HEADER_SIZE = 24,
     SEGMENT_FILL = 1024 * 1024,
     SEGMENT_FILL_BATCH_MAX = 128 * 1024, // from this size on a batch is large
-    SEGMENT_INDEX_GAP = 64 * 1024, // bytes of batches between two entries of the index
+    SEGMENT_INDEX_GAP = 64 * 1024,       // bytes of batches between two entries of the index
 };
 
 struct segment_index_entry {

@@ -195,21 +195,20 @@ static int last_write_repeat(struct recovery *self)
 }
 
 // Makes sure that what we read is what the disk holds. A process that died of a
-// failed sync may have left its last batch in the page cache, marked clean: a sync
-// alone would do nothing. So the same bytes are written once more. No room for
-// that (a file system that never overwrites) must not keep readers from a full disk.
+// failed sync may have left its last change in the page cache, marked clean: a sync
+// alone would do nothing. So the same bytes are written once more, and the file is
+// cut once more, torn or not. No room for that (a file system that never
+// overwrites) must not keep readers from a full disk.
 static enum err settle(struct recovery *self)
 {
     struct segment *segment = self->segment;
     const struct event_log_io *io = segment->directory->io;
-    if (self->found->torn_bytes > 0) {
-        const int error = event_log_io_truncate(io, segment->fd, segment->tail);
-        if (error != 0) {
-            return problem_io(self, "cut", error);
-        }
-        segment->file_bytes = segment->tail;
+    int error = event_log_io_truncate(io, segment->fd, segment->tail);
+    if (error != 0) {
+        return problem_io(self, "cut", error);
     }
-    int error = last_write_repeat(self);
+    segment->file_bytes = segment->tail;
+    error = last_write_repeat(self);
     if (error != 0 && !event_log_io_is_full(error)) {
         return problem_io(self, "write", error);
     }

@@ -324,6 +324,37 @@ Test(event_log_recovery, a_batch_within_a_torn_body_is_no_batch)
     buf_release(&whole);
 }
 
+// A whole batch of this very segment, in the wrong place: its CRC is right, only
+// its offset tells.
+Test(event_log_recovery, a_batch_whose_offset_is_not_the_next_is_no_batch)
+{
+    open_log();
+    for (int i = 0; i < 3; i++) {
+        log_fixture_store(&fixture, 1, 100); // 24, 190, 356 .. 522
+    }
+    log_fixture_close(&fixture);
+    size_t size = 0;
+    uint8_t *data = log_fixture_load(&fixture, 0, &size);
+    memcpy(data + 522, data + 24, 166); // offset 0 behind offset 2
+    log_fixture_replace(&fixture, 0, data, size);
+    open_log();
+    cr_expect_eq(event_log_next(fixture.log), 3);
+    cr_expect_gt(fixture.recovery.torn_bytes, 0);
+    log_fixture_close(&fixture);
+
+    memcpy(data + 190, data + 24, 166); // offset 0 in the place of offset 1
+    memset(data + 522, 0, 166);
+    log_fixture_replace(&fixture, 0, data, size);
+    cr_expect_eq(log_fixture_open(&fixture), ERR_CORRUPT);
+    cr_expect_not_null(strstr(fixture.recovery.problem, "at byte 190"));
+
+    memcpy(data + 190, data + 356, 166); // offset 2 in the place of offset 1, and the end
+    memset(data + 356, 0, 166);
+    log_fixture_replace(&fixture, 0, data, size);
+    cr_expect_eq(log_fixture_open(&fixture), ERR_CORRUPT);
+    free(data);
+}
+
 // Damage after the start: the file changes under the open log.
 Test(event_log_recovery, a_cursor_refuses_what_was_damaged_later_and_says_where)
 {
@@ -346,8 +377,18 @@ Test(event_log_recovery, a_cursor_refuses_what_was_damaged_later_and_says_where)
     log_fixture_replace(&fixture, 0, data, size);
     cr_expect(log_fixture_holds_all(&fixture), "restored");
 
-    fixture.disk.read_error = 5; // EIO
+    uint8_t *moved = malloc(size); // offset 0 in the place of offset 1
+    memcpy(moved, data, size);
+    memcpy(moved + 190, data + 24, 166);
+    log_fixture_replace(&fixture, 0, moved, size);
+    free(moved);
     struct event_log_cursor *other = event_log_cursor_new(fixture.log);
+    cr_expect_eq(event_log_cursor_read(other, 1, &entry), ERR_CORRUPT);
+    event_log_cursor_destroy(&other);
+    log_fixture_replace(&fixture, 0, data, size);
+
+    fixture.disk.read_error = 5; // EIO
+    other = event_log_cursor_new(fixture.log);
     cr_expect_eq(event_log_cursor_read(other, 1, &entry), ERR_IO);
     cr_expect_neq(event_log_cursor_problem(other)[0], '\0');
     fixture.disk.read_error = 0;
