@@ -32,7 +32,7 @@ static const struct action action_kill = {
     .docker_verb = "kill",
     .from = 1U << PROCESS_RUNNING | 1U << PROCESS_PAUSED,
     .to = PROCESS_DEAD,
-    .done = "is dead: killed with SIGKILL, without a chance to finish anything",
+    .done = "is dead: SIGKILL, it could not finish anything",
     .next = "start",
     .next_does = "Bring it back",
 };
@@ -43,7 +43,7 @@ static const struct action action_pause = {
     .docker_verb = "pause",
     .from = 1U << PROCESS_RUNNING,
     .to = PROCESS_PAUSED,
-    .done = "is paused: it holds its connections and does nothing (SIGSTOP)",
+    .done = "is paused: it holds its connections and does nothing",
     .next = "resume",
     .next_does = "Let it go on",
 };
@@ -55,7 +55,7 @@ static const struct action action_resume = {
     .from = 1U << PROCESS_PAUSED,
     .to = PROCESS_RUNNING,
     .all = true,
-    .done = "goes on (SIGCONT)",
+    .done = "goes on",
 };
 
 static bool act_on(const struct target *target, const struct part *part,

@@ -71,16 +71,65 @@ static void print_field(const struct log_view *self, const cJSON *field, FILE *o
     }
 }
 
+// In the short view what is as ever is left out, and an HTTP exchange is one word.
+static bool is_shown(const struct log_view *self, const cJSON *field, bool is_exchange)
+{
+    static const char *const exchange_fields[] = {"method", "path", "status"};
+    const char *name = field->string;
+    if (is_one_of(name, first_fields, ARRAY_LEN(first_fields)) ||
+        strcmp(name, "correlation_id") == 0) {
+        return false;
+    }
+    if (self->full) {
+        return true;
+    }
+    if (strcmp(name, "attempt") == 0 && cJSON_IsNumber(field) && field->valuedouble <= 1) {
+        return false;
+    }
+    if (strcmp(name, "result") == 0 && cJSON_IsString(field) &&
+        strcmp(field->valuestring, "done") == 0) {
+        return false;
+    }
+    return !is_one_of(name, hidden_fields, ARRAY_LEN(hidden_fields)) &&
+           !(is_exchange && is_one_of(name, exchange_fields, ARRAY_LEN(exchange_fields)));
+}
+
+// "POST /orders 202", or that it failed.
+static void print_exchange(const struct log_view *self, const cJSON *line, size_t padding,
+                           FILE *out)
+{
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(line, "status");
+    const char *path = json_text_of(line, "path");
+    const int number = cJSON_IsNumber(status) ? status->valueint : 0;
+    const enum colour colour = number == 0 || number >= 500 ? COLOUR_RED : COLOUR_NONE;
+    char text[16] = "failed";
+    if (number != 0) {
+        snprintf(text, sizeof text, "%d", number);
+    }
+    fprintf(out,
+            "%*s  %s %s %s%s%s",
+            (int)padding,
+            "",
+            json_text_of(line, "method"),
+            path == NULL ? "" : path,
+            term_start(colour, self->colours),
+            text,
+            term_end(colour, self->colours));
+}
+
 // The entity's id goes last: all ids are equally long, so that the rest stays aligned.
 // padding spaces are owed before the first one.
 static void print_fields(const struct log_view *self, const cJSON *line, size_t padding, FILE *out)
 {
+    const bool is_exchange = !self->full && json_text_of(line, "method") != NULL;
+    if (is_exchange) {
+        print_exchange(self, line, padding, out);
+        padding = 0;
+    }
     const cJSON *field = NULL;
     cJSON_ArrayForEach(field, line)
     {
-        if (!is_one_of(field->string, first_fields, ARRAY_LEN(first_fields)) &&
-            strcmp(field->string, "correlation_id") != 0 &&
-            (self->full || !is_one_of(field->string, hidden_fields, ARRAY_LEN(hidden_fields)))) {
+        if (is_shown(self, field, is_exchange)) {
             fprintf(out, "%*s", (int)padding, "");
             print_field(self, field, out);
             padding = 0;

@@ -186,10 +186,25 @@ static const char handled[] =
 
 Test(log_view, a_line_shows_when_who_what_and_the_fields_that_tell_it_apart)
 {
+    expect_view(
+        false,
+        handled,
+        "20:51:03.123  payment       event handled        topic=order-created  took=1.2 ms  "
+        "0193\n");
+}
+
+Test(log_view, an_http_exchange_is_one_word)
+{
+    expect_view(
+        false,
+        "{\"ts\":\"2026-11-23T20:51:03.123456Z\",\"msg\":\"call answered\",\"target\":\"fraud\","
+        "\"method\":\"POST\",\"path\":\"/screenings\",\"status\":200,\"attempt\":2}",
+        "20:51:03.123  payment       call answered        POST /screenings 200  target=fraud  "
+        "attempt=2\n");
     expect_view(false,
-                handled,
-                "20:51:03.123  payment       event handled        topic=order-created  attempt=1  "
-                "took=1.2 ms  0193\n");
+                "{\"ts\":\"2026-11-23T20:51:03.123456Z\",\"msg\":\"call answered\","
+                "\"method\":\"POST\",\"path\":\"/screenings\",\"status\":0}",
+                "20:51:03.123  payment       call answered        POST /screenings failed\n");
 }
 
 Test(log_view, full_shows_every_field)
