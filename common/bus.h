@@ -30,7 +30,7 @@ struct bus_options {
     uint32_t retries_max;  // failures before an event is dead-lettered
     uint32_t credit;       // deliveries held unacked at most; 0: 512
     uint32_t heartbeat_ms; // 0: 1000; three misses end a session
-    bool without_acks;     // BUS_ACKS=none: publishes are not answered and may be lost
+    bool without_acks;     // BUS_ACKS=none: a publish is answered when it is sent; it may be lost
 };
 
 // One delivery; views are borrowed until the next bus_take.
@@ -46,7 +46,7 @@ struct bus_delivery {
 
 enum bus_input_kind {
     BUS_DELIVERY,  // delivery: ack, nack or reject it
-    BUS_PUBLISHED, // tag: stored and synced at offset
+    BUS_PUBLISHED, // tag: stored and synced at offset; without_acks: sent, offset is 0
     BUS_REFUSED,   // tag: not stored; err and detail say why
     BUS_CONNECTED, // the session is up (again); all inputs before it are of the old one
     BUS_LOST,      // the session is gone: deliveries not acked will come again, publishes

@@ -9,9 +9,9 @@
 #include "common/wire.h"
 
 struct bus_message {
-    struct buf control;                // owned
-    struct buf acks;                   // owned; the batch of an ACK, else empty
-    const struct bus_request *request; // borrowed; its records are the batch, else NULL
+    struct buf control;          // owned
+    struct buf acks;             // owned; the batch of an ACK, else empty
+    struct bus_request *request; // borrowed; its records are the batch, else NULL
     struct bus_message *next;
 };
 

@@ -23,6 +23,7 @@ struct bus_request {
     uint32_t count;
     uint32_t capacity; // of tags
     uint32_t answered; // the first so many records have their answer
+    bool sent;
     struct bus_request *next;
 };
 

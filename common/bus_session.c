@@ -177,7 +177,7 @@ void bus_session_say_subscribe(struct bus_session *self)
     bus_out_push(&self->out, &control);
 }
 
-void bus_session_say_publish(struct bus_session *self, const struct bus_request *request)
+void bus_session_say_publish(struct bus_session *self, struct bus_request *request)
 {
     if (request == NULL) {
         return;
@@ -229,13 +229,11 @@ bool bus_session_next_out(const struct bus_session *self, struct bytes *control,
 
 void bus_session_sent(struct bus_session *self, int64_t now_ms)
 {
-    const struct bus_request *request = self->out.first->request;
+    struct bus_request *request = self->out.first->request;
     bus_out_pop(&self->out);
     self->said_ms = now_ms;
-    if (request != NULL && self->without_acks) {
-        // Nobody will answer: that it was sent is all there is to know.
-        struct bus_request *sent = bus_requests_find(&self->requests, request->number);
-        bus_requests_answer(&self->requests, sent, sent->count);
+    if (request != NULL) {
+        request->sent = true;
     }
 }
 

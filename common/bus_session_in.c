@@ -181,9 +181,23 @@ void bus_session_receive(struct bus_session *self, struct bytes control, struct 
 
 // --- taking
 
+// Without acks nobody answers: that a request was sent is all there is to know.
+static bool has_unanswerable(const struct bus_session *self)
+{
+    return self->without_acks && self->requests.first != NULL && self->requests.first->sent;
+}
+
+static void take_unanswerable(struct bus_session *self, struct bus_input *out)
+{
+    struct bus_request *request = self->requests.first;
+    *out = (struct bus_input){.kind = BUS_PUBLISHED, .tag = request->tags[request->answered]};
+    bus_requests_answer(&self->requests, request, 1);
+}
+
 bool bus_session_has_input(const struct bus_session *self)
 {
-    return self->lost || self->connected || self->present.kind != PRESENT_NOTHING;
+    return has_unanswerable(self) || self->lost || self->connected ||
+           self->present.kind != PRESENT_NOTHING;
 }
 
 static void take_answer(struct bus_session *self, struct bus_input *out)
@@ -252,6 +266,10 @@ static bool take_one(struct bus_session *self, struct bus_input *out, int64_t no
     if (self->connected) {
         self->connected = false;
         *out = (struct bus_input){.kind = BUS_CONNECTED};
+        return true;
+    }
+    if (has_unanswerable(self)) {
+        take_unanswerable(self, out);
         return true;
     }
     switch (self->present.kind) {

@@ -78,6 +78,6 @@ void bus_session_lose(struct bus_session *self, int64_t now_ms, char *why, bool 
 // Messages to be sent, behind the others. request NULL: nothing is said.
 void bus_session_say(struct bus_session *self, enum wire_type type);
 void bus_session_say_subscribe(struct bus_session *self);
-void bus_session_say_publish(struct bus_session *self, const struct bus_request *request);
+void bus_session_say_publish(struct bus_session *self, struct bus_request *request);
 
 #endif

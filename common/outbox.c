@@ -228,7 +228,7 @@ static void on_published(struct outbox *self, const struct bus_input *input)
 
 static void on_refused(struct outbox *self, const struct bus_input *input, int64_t now_ms)
 {
-    if (input->err == ERR_FULL) {
+    if (input->err == ERR_FULL || input->err == ERR_CORRUPT) {
         const int64_t before = (int64_t)input->tag - 1;
         self->sent_seq = before < self->sent_seq ? before : self->sent_seq;
         self->backlog = true;

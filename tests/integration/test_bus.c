@@ -204,7 +204,7 @@ Test(bus, clients_may_not_write_dead_letters)
     peer_close(&publisher);
 }
 
-Test(bus, publishes_without_acks_arrive_and_are_not_answered)
+Test(bus, publishes_without_acks_are_answered_when_sent_and_arrive)
 {
     struct bus_peer *publisher =
         peer_open(&(struct bus_options){.url = url, .member = "publisher-1", .without_acks = true});
@@ -214,9 +214,8 @@ Test(bus, publishes_without_acks_arrive_and_are_not_answered)
         cr_assert(peer_publish(publisher, "order-created", "k"));
     }
     bus_flush(publisher->bus);
+    PUMP_UNTIL(publisher->published == 50 && consumer->deliveries_count == 50, consumer, publisher);
     cr_expect_eq(bus_in_flight(publisher->bus), 0);
-    PUMP_UNTIL(consumer->deliveries_count == 50, consumer, publisher);
-    cr_expect_eq(publisher->published, 0);
     peer_close(&publisher);
     peer_close(&consumer);
 }
@@ -645,6 +644,26 @@ Test(bus, a_paused_broker_loses_its_clients_and_has_them_back_when_it_resumes)
     peer_close(&publisher);
 }
 
+// More messages than a socket queues: the client must keep them, in order.
+Test(bus, what_a_paused_broker_cannot_take_waits_and_is_answered_later)
+{
+    enum {
+        EVENTS = 5000
+    };
+    struct bus_peer *publisher = peer_publisher(url);
+    kill(broker_process_pid(broker), SIGSTOP);
+    for (int i = 0; i < EVENTS; i++) {
+        cr_assert(peer_publish(publisher, "order-created", "k"));
+        bus_flush(publisher->bus); // a message each
+    }
+    peer_pump(publisher, 0);
+    kill(broker_process_pid(broker), SIGCONT);
+    PUMP_UNTIL(publisher->published == EVENTS, publisher);
+    cr_expect_eq(publisher->last_offset, EVENTS - 1);
+    cr_expect_eq(publisher->lost, 0);
+    peer_close(&publisher);
+}
+
 Test(bus, clients_hear_at_once_of_a_broker_that_stops)
 {
     struct bus_peer *publisher = peer_publisher(url);
@@ -655,6 +674,31 @@ Test(bus, clients_hear_at_once_of_a_broker_that_stops)
     broker_process_start(broker);
     PUMP_UNTIL(publisher->connected == 2, publisher);
     peer_close(&publisher);
+}
+
+Test(bus, a_full_disk_refuses_publishes_for_now_and_reading_goes_on)
+{
+    struct broker_process *small = broker_process_new(
+        (const char *const[]){"SEGMENT_BYTES=1048576", "DISK_BYTES_MAX=2097152", NULL});
+    struct bus_peer *publisher = peer_publisher(broker_process_url(small));
+    while (publisher->refused == 0) {
+        cr_assert(peer_publish(publisher, "order-created", NULL));
+        bus_flush(publisher->bus);
+        PUMP_UNTIL(bus_in_flight(publisher->bus) < 1000, publisher);
+    }
+    PUMP_UNTIL(bus_in_flight(publisher->bus) == 0, publisher);
+    cr_expect_eq(publisher->last_err, ERR_FULL);
+    cr_expect_gt(publisher->published, 1000);
+    cr_expect_eq(publisher->lost, 0);
+
+    struct bus_peer *consumer =
+        peer_consumer(broker_process_url(small), "payment", 1, "order-created");
+    peer_answer_with(consumer, PEER_ACK);
+    PUMP_UNTIL(consumer->deliveries_count == publisher->published, consumer);
+    cr_expect_eq(broker_process_stop(small, STOP_TIMEOUT_MS), 0);
+    peer_close(&publisher);
+    peer_close(&consumer);
+    broker_process_destroy(&small);
 }
 
 Test(bus, an_idle_session_lasts)

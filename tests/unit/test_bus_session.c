@@ -688,9 +688,12 @@ Test(bus_session, without_acks_a_publish_is_over_when_it_is_sent)
     expect_one(BUS_CONNECTED);
     publish(1);
     bus_session_flush(session);
+    cr_expect_eq(take(), 0);
     cr_expect_eq(bus_session_in_flight(session), 1);
     const struct wire_control control = said();
     cr_expect_eq(control.acks, WIRE_ACKS_NONE);
+    expect_one(BUS_PUBLISHED);
+    cr_expect_eq(inputs[0].tag, 1);
     cr_expect_eq(bus_session_in_flight(session), 0);
     hear_error(control.request, WIRE_INDEX_NONE, WIRE_CODE_DISK_FULL);
     cr_expect_eq(take(), 0);
