@@ -118,7 +118,8 @@ const struct event *event_tap_wait(struct event_tap *self, const char *topic, co
     }
 }
 
-size_t event_tap_count(struct event_tap *self, const char *topic, const char *subject)
+// Takes what the broker has for the tap, until it is silent.
+static void hear_all(struct event_tap *self)
 {
     size_t seen = self->events_count;
     for (int64_t heard_ms = clock_mono_ms(); clock_mono_ms() - heard_ms < SILENCE_MS;) {
@@ -126,11 +127,47 @@ size_t event_tap_count(struct event_tap *self, const char *topic, const char *su
         heard_ms = self->events_count == seen ? heard_ms : clock_mono_ms();
         seen = self->events_count;
     }
+}
+
+size_t event_tap_count(struct event_tap *self, const char *topic, const char *subject)
+{
+    hear_all(self);
     size_t count = 0;
     for (size_t i = 0; i < self->events_count; i++) {
         count += is_about(self->events[i], topic, subject);
     }
     return count;
+}
+
+size_t event_tap_events_count(struct event_tap *self)
+{
+    hear_all(self);
+    return self->events_count;
+}
+
+const struct event *event_tap_event(const struct event_tap *self, size_t index)
+{
+    cr_assert(index < self->events_count);
+    return self->events[index];
+}
+
+void event_tap_publish_event(struct event_tap *self, const struct event *event)
+{
+    char *text = event_format(event);
+    const size_t before = self->published;
+    cr_assert_eq(bus_publish(self->bus,
+                             self->next_tag++,
+                             event->type,
+                             event->subject,
+                             event->id,
+                             bytes_of_text(text)),
+                 ERR_OK);
+    const int64_t deadline_ms = clock_mono_ms() + RIG_DEADLINE_MS;
+    while (self->published == before) {
+        cr_assert(clock_mono_ms() < deadline_ms, "the broker does not answer a publish");
+        pump(self, 20);
+    }
+    free(text);
 }
 
 void event_tap_publish(struct event_tap *self, const char *topic, int version, const char *subject,
@@ -144,20 +181,9 @@ void event_tap_publish(struct event_tap *self, const char *topic, int version, c
     snprintf(event.correlation_id, sizeof event.correlation_id, "%s", subject);
     snprintf(event.causation_id, sizeof event.causation_id, "test");
     clock_format_rfc3339(event.time, clock_wall_us());
-    char *text = event_format(&event);
-    const size_t before = self->published;
-    cr_assert_eq(
-        bus_publish(
-            self->bus, self->next_tag++, event.type, event.subject, event.id, bytes_of_text(text)),
-        ERR_OK);
-    const int64_t deadline_ms = clock_mono_ms() + RIG_DEADLINE_MS;
-    while (self->published == before) {
-        cr_assert(clock_mono_ms() < deadline_ms, "the broker does not answer a publish");
-        pump(self, 20);
-    }
+    event_tap_publish_event(self, &event);
     if (id_out != NULL) {
         memcpy(id_out, event.id, UUID_SIZE);
     }
-    free(text);
     cJSON_Delete(data);
 }

@@ -27,4 +27,13 @@ size_t event_tap_count(struct event_tap *self, const char *topic, const char *su
 void event_tap_publish(struct event_tap *self, const char *topic, int version, const char *subject,
                        cJSON *data, char id_out[UUID_SIZE]);
 
+// event_tap_publish_event publishes event as it is, its own id and time included, and
+// waits for the broker's ack: for replays.
+void event_tap_publish_event(struct event_tap *self, const struct event *event);
+
+// event_tap_events_count tells how many events have come so far, of any topic, as
+// event_tap_count does; event_tap_event borrows one of them, in the order of the log.
+size_t event_tap_events_count(struct event_tap *self);
+const struct event *event_tap_event(const struct event_tap *self, size_t index);
+
 #endif
