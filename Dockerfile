@@ -17,7 +17,7 @@ RUN cmake --preset release -DFAULTLINE_WERROR=OFF -DFAULTLINE_STORIES= \
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libczmq4 libzmq5 libcjson1 libmicrohttpd12 libcurl3-gnutls libsqlite3-0 libisal2 \
-    && rm -rf /var/lib/apt/lists/* \
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
     && useradd --system --uid 10001 --no-create-home faultline \
     && install -d -o faultline -g faultline /data
 COPY --from=build /src/build/release/bin/ /usr/local/bin/
