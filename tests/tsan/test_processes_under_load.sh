@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # No data race in any process: both paths under load, replicas, a killed payment, a
-# paused fraud, and a clean end. Libraries are not instrumented, so the suppressions
-# leave out what happens inside libzmq.
+# paused fraud, and a clean end. What libraries read and write by themselves is left
+# out (ignore_noninstrumented_modules): the sanitizer cannot see how libzmq's threads
+# synchronise, and to suppress each byte of a message alone makes the broker a
+# hundred times slower.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-export TSAN_OPTIONS="suppressions=$PWD/tests/tsan/suppressions.txt halt_on_error=0 exitcode=66"
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan/suppressions.txt exitcode=66 ignore_noninstrumented_modules=1"
 source tests/e2e/house.sh
 house_up --scale payment=2
 
