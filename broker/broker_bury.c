@@ -106,11 +106,9 @@ void broker_append_dead_letters(struct broker *self)
     self->bury_after_ms = 0;
     for (size_t i = 0; i < self->consumers_count; i++) {
         struct consumer *consumer = self->consumers[i];
-        struct group_stats stats;
-        group_stats_get(consumer->group, &stats);
         struct group_entry_info info;
         uint64_t from = 0;
-        while (stats.dying > 0 && group_dying_next(consumer->group, from, &info)) {
+        while (group_dying_next(consumer->group, from, &info)) {
             const enum err err = append_one(self, consumer, &info);
             if (err == ERR_FULL) {
                 self->more = true;

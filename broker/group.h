@@ -143,9 +143,10 @@ struct group_entry_info {
     int64_t first_failed_us; // wall_us of the first failure; 0: never failed
 };
 
-// group_dying_next gives the first DYING entry at or above offset from; false: none.
-// There may be some right after group_load has been offered its window again: a
-// crash came between the decision and the dead letter.
+// group_dying_next gives the first DYING entry at or above offset from; false: none,
+// which costs nothing to ask. There may be some right after group_load, also before
+// they are offered (then group_stats does not count them): a crash came between
+// the decision and the dead letter.
 bool group_dying_next(const struct group *self, uint64_t from, struct group_entry_info *out);
 
 // group_buried: the dead letter of offset is durable; the entry is done, in whatever

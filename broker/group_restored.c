@@ -19,6 +19,21 @@ void group_restored_release(struct group_restored *self)
     *self = (struct group_restored){0};
 }
 
+// The run's trouble is going to somebody else, or to nobody.
+static struct group_trouble *trouble_take(struct group_restored *self, struct group_run *run)
+{
+    struct group_trouble *trouble = run->trouble;
+    self->dying_count -= trouble != NULL && trouble->dying;
+    run->trouble = NULL;
+    return trouble;
+}
+
+static void trouble_drop(struct group_restored *self, struct group_run *run)
+{
+    struct group_trouble *trouble = trouble_take(self, run);
+    group_trouble_destroy(&trouble);
+}
+
 static void insert(struct group_restored *self, size_t at, const struct group_run *run)
 {
     if (self->count == self->capacity) {
@@ -34,6 +49,7 @@ void group_restored_add(struct group_restored *self, const struct group_run *run
 {
     assert(self->count == 0 || self->runs[self->count - 1].last < run->first);
     insert(self, self->count, run);
+    self->dying_count += run->trouble != NULL && run->trouble->dying;
 }
 
 // The first run that ends at offset or behind it; count when there is none.
@@ -58,7 +74,7 @@ bool group_restored_take(struct group_restored *self, uint64_t offset, struct gr
         return false;
     }
     while (self->first < self->count && self->runs[self->first].last < offset) {
-        group_trouble_destroy(&self->runs[self->first].trouble);
+        trouble_drop(self, &self->runs[self->first]);
         self->first++;
     }
     if (self->first == self->count) {
@@ -70,7 +86,7 @@ bool group_restored_take(struct group_restored *self, uint64_t offset, struct gr
         return false;
     }
     *out = *run;
-    run->trouble = NULL;
+    out->trouble = trouble_take(self, run);
     return true;
 }
 
@@ -89,10 +105,9 @@ bool group_restored_bury(struct group_restored *self, uint64_t offset)
             return false;
         }
         // Cut it out of the run: what is before it, itself, what is behind it.
-        struct group_run before = self->runs[at];
         struct group_run *behind = &self->runs[at];
-        group_trouble_destroy(&behind->trouble);
-        before.trouble = NULL;
+        trouble_drop(self, behind);
+        struct group_run before = *behind;
         before.last = offset - 1;
         behind->first = offset + 1;
         const bool has_before = before.first < offset;
@@ -116,6 +131,9 @@ bool group_restored_bury(struct group_restored *self, uint64_t offset)
 const struct group_run *group_restored_next_failed(const struct group_restored *self,
                                                    uint64_t offset, bool only_dying)
 {
+    if (only_dying && self->dying_count == 0) {
+        return NULL;
+    }
     for (size_t i = find(self, offset); i < self->count; i++) {
         const struct group_run *run = &self->runs[i];
         if (run->trouble != NULL && (run->trouble->dying || !only_dying)) {

@@ -15,6 +15,7 @@ struct group_restored {
     size_t first;           // runs before it are used up
     size_t count;           // runs behind the last one
     size_t capacity;
+    size_t dying_count; // runs with trouble that is dying: mostly 0, and then nobody looks
 };
 
 void group_restored_release(struct group_restored *self);

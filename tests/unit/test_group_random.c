@@ -194,6 +194,8 @@ static void check(struct story *self)
     if (counts.dying_first != UINT64_MAX) {
         must(group_dying_next(self->group, 0, &info));
         must(info.offset == counts.dying_first);
+    } else if (group_dying_next(self->group, 0, &info)) {
+        must(info.offset >= self->cursor && self->events[info.offset].dying);
     }
     uint64_t backlog = 0;
     for (uint64_t offset = 0; offset < self->log_size; offset++) {
