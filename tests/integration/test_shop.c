@@ -10,32 +10,15 @@
 #include "common/uuid.h"
 #include "tests/support/event_tap.h"
 #include "tests/support/rig.h"
-
-static const char *const shop[] = {
-    "order", "payment", "inventory", "fraud", "ledger", "notification", NULL};
+#include "tests/support/shop.h"
 
 static struct rig *rig;
 static struct event_tap *tap;
 
 static void start(const char *const *services)
 {
-    static const char *const topics[] = {"order-created",
-                                         "order-confirmed",
-                                         "order-cancelled",
-                                         "inventory-reserved",
-                                         "inventory-rejected",
-                                         "inventory-released",
-                                         "payment-authorized",
-                                         "payment-declined",
-                                         "payment-completed",
-                                         "payment-voided",
-                                         "fraud-cleared",
-                                         "fraud-flagged",
-                                         "ledger-posted",
-                                         "notification-sent",
-                                         NULL};
     rig = rig_start(services, NULL);
-    tap = event_tap_open(rig_bus_url(rig), topics);
+    tap = event_tap_open(rig_bus_url(rig), shop_topics);
 }
 
 static void stop(void)
@@ -46,64 +29,15 @@ static void stop(void)
 
 TestSuite(shop, .fini = stop, .timeout = 120);
 
-// Places an order of one line and copies its id.
-static struct rig_reply place(const char *mode, const char *customer, const char *token,
-                              const char *sku, int quantity, char order_id[UUID_SIZE])
-{
-    char *body = mem_format("{\"customer_id\":\"%s\",\"payment_token\":\"%s\","
-                            "\"items\":[{\"sku\":\"%s\",\"quantity\":%d}]}",
-                            customer,
-                            token,
-                            sku,
-                            quantity);
-    char *path = mem_format("/orders?mode=%s", mode);
-    struct rig_reply reply = rig_call(rig, "order", "POST", path, body, NULL);
-    const char *id = json_text_of(reply.json, "order_id");
-    cr_assert_not_null(id, "%d %s", reply.status, reply.body);
-    snprintf(order_id, UUID_SIZE, "%s", id);
-    free(path);
-    free(body);
-    return reply;
-}
-
-static void place_async(const char *customer, const char *token, const char *sku, int quantity,
-                        char order_id[UUID_SIZE])
-{
-    struct rig_reply reply = place("async", customer, token, sku, quantity, order_id);
-    cr_assert_eq(reply.status, 202, "%s", reply.body);
-    rig_reply_release(&reply);
-}
-
-static void wait_status(const char *order_id, const char *status)
-{
-    char *path = mem_format("/orders/%s", order_id);
-    rig_wait_member(rig, "order", path, "status", status);
-    free(path);
-}
-
-static void expect_member(const cJSON *json, const char *member, const char *value)
-{
-    const char *text = json_text_of(json, member);
-    cr_expect_not_null(text, "%s is not there", member);
-    cr_expect_str_eq(text == NULL ? "" : text, value, "%s", member);
-}
-
-static int64_t stock_of(const char *sku, const char *member)
-{
-    char *path = mem_format("/stock/%s", sku);
-    const int64_t number = rig_get_int(rig, "inventory", path, member);
-    free(path);
-    return number;
-}
-
 Test(shop, an_order_is_confirmed_by_events_paid_sold_and_posted)
 {
-    start(shop);
+    start(shop_services);
     char order_id[UUID_SIZE];
-    struct rig_reply reply = place("async", "alice", "tok_visa", "espresso-cup", 2, order_id);
+    struct rig_reply reply =
+        shop_place(rig, "async", "alice", "tok_visa", "espresso-cup", 2, order_id);
     cr_assert_eq(reply.status, 202);
-    expect_member(reply.json, "status", "pending");
-    expect_member(reply.json, "mode", "async");
+    shop_expect_member(reply.json, "status", "pending");
+    shop_expect_member(reply.json, "mode", "async");
     char location[256];
     char expected[256];
     rig_reply_header(&reply, "Location", location);
@@ -111,9 +45,9 @@ Test(shop, an_order_is_confirmed_by_events_paid_sold_and_posted)
     cr_expect_str_eq(location, expected);
     rig_reply_release(&reply);
 
-    wait_status(order_id, "confirmed");
+    shop_expect_status(rig, order_id, "confirmed");
     const struct event *posted = event_tap_wait(tap, "ledger-posted", order_id);
-    expect_member(posted->data, "order_id", order_id);
+    shop_expect_member(posted->data, "order_id", order_id);
     const struct event *created = event_tap_wait(tap, "order-created", order_id);
     const struct event *confirmed = event_tap_wait(tap, "order-confirmed", order_id);
     const struct event *completed = event_tap_wait(tap, "payment-completed", order_id);
@@ -123,53 +57,25 @@ Test(shop, an_order_is_confirmed_by_events_paid_sold_and_posted)
     reply = rig_call(rig, "order", "GET", location, NULL, NULL);
     const cJSON *history = cJSON_GetObjectItem(reply.json, "history");
     cr_assert_eq(cJSON_GetArraySize(history), 2, "%s", reply.body);
-    expect_member(cJSON_GetArrayItem(history, 0), "event_id", created->id);
-    expect_member(cJSON_GetArrayItem(history, 1), "status", "confirmed");
-    expect_member(cJSON_GetArrayItem(history, 1), "event_id", confirmed->id);
+    shop_expect_member(cJSON_GetArrayItem(history, 0), "event_id", created->id);
+    shop_expect_member(cJSON_GetArrayItem(history, 1), "status", "confirmed");
+    shop_expect_member(cJSON_GetArrayItem(history, 1), "event_id", confirmed->id);
     rig_reply_release(&reply);
 
-    char *path = mem_format("/payments/%s", order_id);
-    rig_wait_member(rig, "payment", path, "status", "captured");
-    free(path);
-    rig_wait_int(rig, "inventory", "/stock/espresso-cup", "sold", 2);
-    cr_expect_eq(stock_of("espresso-cup", "reserved"), 0);
-    cr_expect_eq(stock_of("espresso-cup", "available"), 1000000000 - 2);
-}
-
-static void expect_stock(const char *sku, int64_t available, int64_t reserved, int64_t sold)
-{
-    char *path = mem_format("/stock/%s", sku);
-    rig_wait_int(rig, "inventory", path, "available", available);
-    rig_wait_int(rig, "inventory", path, "reserved", reserved);
-    rig_wait_int(rig, "inventory", path, "sold", sold);
-    free(path);
-}
-
-static void expect_reason(const char *order_id, const char *reason)
-{
-    char *path = mem_format("/orders/%s", order_id);
-    rig_wait_member(rig, "order", path, "status", "cancelled");
-    rig_wait_member(rig, "order", path, "reason", reason);
-    free(path);
-}
-
-static void expect_payment(const char *order_id, const char *status)
-{
-    char *path = mem_format("/payments/%s", order_id);
-    rig_wait_member(rig, "payment", path, "status", status);
-    free(path);
+    shop_expect_payment(rig, order_id, "captured");
+    shop_expect_stock(rig, "espresso-cup", 1000000000 - 2, 0, 2);
 }
 
 // Of three checks one says no; the two others had said yes, and take it back.
 Test(shop, a_declined_card_cancels_the_order_and_gives_the_goods_back)
 {
-    start(shop);
+    start(shop_services);
     char order_id[UUID_SIZE];
-    place_async("alice", "tok_declined", "moka-pot", 3, order_id);
-    expect_reason(order_id, "card-declined");
+    shop_place_async(rig, "alice", "tok_declined", "moka-pot", 3, order_id);
+    shop_expect_cancelled(rig, order_id, "card-declined");
     event_tap_wait(tap, "inventory-released", order_id);
-    expect_stock("moka-pot", 1000, 0, 0);
-    expect_payment(order_id, "declined");
+    shop_expect_stock(rig, "moka-pot", 1000, 0, 0);
+    shop_expect_payment(rig, order_id, "declined");
     rig_wait_quiet(rig);
     cr_expect_eq(event_tap_count(tap, "payment-voided", order_id), 0, "nothing was authorized");
     cr_expect_eq(event_tap_count(tap, "order-confirmed", order_id), 0);
@@ -177,37 +83,37 @@ Test(shop, a_declined_card_cancels_the_order_and_gives_the_goods_back)
 
 Test(shop, an_order_beyond_the_stock_is_cancelled_and_its_payment_voided)
 {
-    start(shop);
+    start(shop_services);
     char order_id[UUID_SIZE];
-    place_async("alice", "tok_visa", "rare-print", 4, order_id);
-    expect_reason(order_id, "out-of-stock");
+    shop_place_async(rig, "alice", "tok_visa", "rare-print", 4, order_id);
+    shop_expect_cancelled(rig, order_id, "out-of-stock");
     const struct event *rejected = event_tap_wait(tap, "inventory-rejected", order_id);
-    expect_member(rejected->data, "sku", "rare-print");
+    shop_expect_member(rejected->data, "sku", "rare-print");
     // The payment may hear of the cancellation before or after it was asked.
-    expect_payment(order_id, "voided");
-    expect_stock("rare-print", 3, 0, 0);
+    shop_expect_payment(rig, order_id, "voided");
+    shop_expect_stock(rig, "rare-print", 3, 0, 0);
     rig_wait_quiet(rig);
     cr_expect_eq(event_tap_count(tap, "inventory-released", order_id), 0, "nothing was reserved");
 }
 
 Test(shop, a_flagged_customer_gets_nothing_and_pays_nothing)
 {
-    start(shop);
+    start(shop_services);
     char order_id[UUID_SIZE];
-    place_async("mallory", "tok_visa", "milk-jug", 1, order_id);
-    expect_reason(order_id, "customer-blocked");
-    expect_payment(order_id, "voided");
-    expect_stock("milk-jug", 1000, 0, 0);
+    shop_place_async(rig, "mallory", "tok_visa", "milk-jug", 1, order_id);
+    shop_expect_cancelled(rig, order_id, "customer-blocked");
+    shop_expect_payment(rig, order_id, "voided");
+    shop_expect_stock(rig, "milk-jug", 1000, 0, 0);
     rig_wait_quiet(rig);
     cr_expect_eq(event_tap_count(tap, "payment-completed", order_id), 0);
 }
 
 Test(shop, a_flaky_card_network_delays_the_order_and_does_not_break_it)
 {
-    start(shop);
+    start(shop_services);
     char order_id[UUID_SIZE];
-    place_async("alice", "tok_flaky", "espresso-cup", 1, order_id);
-    wait_status(order_id, "confirmed");
+    shop_place_async(rig, "alice", "tok_flaky", "espresso-cup", 1, order_id);
+    shop_expect_status(rig, order_id, "confirmed");
     event_tap_wait(tap, "payment-completed", order_id);
     rig_wait_quiet(rig);
     cr_expect_eq(event_tap_count(tap, "payment-authorized", order_id), 1);
@@ -215,10 +121,10 @@ Test(shop, a_flaky_card_network_delays_the_order_and_does_not_break_it)
 
 Test(shop, an_order_that_waits_says_for_whom)
 {
-    start(shop);
+    start(shop_services);
     rig_kill(rig, "payment");
     char order_id[UUID_SIZE];
-    place_async("alice", "tok_visa", "espresso-cup", 1, order_id);
+    shop_place_async(rig, "alice", "tok_visa", "espresso-cup", 1, order_id);
     event_tap_wait(tap, "inventory-reserved", order_id);
     event_tap_wait(tap, "fraud-cleared", order_id);
     char *path = mem_format("/orders/%s", order_id);
@@ -230,12 +136,12 @@ Test(shop, an_order_that_waits_says_for_whom)
         waiting = cJSON_GetArraySize(list);
         if (waiting == 1) {
             cr_expect_str_eq(cJSON_GetArrayItem(list, 0)->valuestring, "payment");
-            expect_member(reply.json, "status", "pending");
+            shop_expect_member(reply.json, "status", "pending");
         }
         rig_reply_release(&reply);
     }
     rig_relaunch(rig, "payment");
-    wait_status(order_id, "confirmed");
+    shop_expect_status(rig, order_id, "confirmed");
     free(path);
 }
 
@@ -285,8 +191,8 @@ Test(shop, a_cancellation_seen_first_stops_what_it_cancels)
     event_tap_wait(tap, "inventory-reserved", other);
     event_tap_wait(tap, "payment-authorized", other);
     rig_wait_quiet(rig);
-    expect_payment(cancelled, "voided");
-    expect_stock("grinder", 48, 2, 0);
+    shop_expect_payment(rig, cancelled, "voided");
+    shop_expect_stock(rig, "grinder", 48, 2, 0);
     cr_expect_eq(event_tap_count(tap, "inventory-reserved", cancelled), 0);
     cr_expect_eq(event_tap_count(tap, "inventory-rejected", cancelled), 0);
     cr_expect_eq(event_tap_count(tap, "payment-authorized", cancelled), 0);
@@ -311,8 +217,8 @@ Test(shop, what_is_said_twice_is_done_once)
     event_tap_wait(tap, "inventory-reserved", other);
     event_tap_wait(tap, "payment-authorized", other);
     rig_wait_quiet(rig);
-    expect_stock("grinder", 48, 2, 0);
-    expect_payment(order_id, "voided");
+    shop_expect_stock(rig, "grinder", 48, 2, 0);
+    shop_expect_payment(rig, order_id, "voided");
     cr_expect_eq(event_tap_count(tap, "inventory-reserved", order_id), 1);
     cr_expect_eq(event_tap_count(tap, "inventory-released", order_id), 1);
     cr_expect_eq(event_tap_count(tap, "payment-authorized", order_id), 1);
@@ -353,7 +259,7 @@ Test(shop, an_unknown_version_goes_to_the_dead_letters_and_blocks_nobody)
         struct rig_reply reply = rig_call(rig, "broker", "GET", path, NULL, NULL);
         const cJSON *list = cJSON_GetObjectItem(reply.json, "dead_letters");
         cr_assert_eq(cJSON_GetArraySize(list), 1, "%s", reply.body);
-        expect_member(cJSON_GetArrayItem(list, 0), "key", order_id);
+        shop_expect_member(cJSON_GetArrayItem(list, 0), "key", order_id);
         cr_expect_not_null(strstr(json_text_of(cJSON_GetArrayItem(list, 0), "error"), "version 3"));
         rig_reply_release(&reply);
         free(path);
@@ -362,12 +268,12 @@ Test(shop, an_unknown_version_goes_to_the_dead_letters_and_blocks_nobody)
 
 Test(shop, a_poisoned_card_ends_in_the_dead_letters_and_others_go_on)
 {
-    start(shop);
+    start(shop_services);
     char poisoned[UUID_SIZE];
     char good[UUID_SIZE];
-    place_async("alice", "tok_poison", "espresso-cup", 1, poisoned);
-    place_async("alice", "tok_visa", "espresso-cup", 1, good);
-    wait_status(good, "confirmed");
+    shop_place_async(rig, "alice", "tok_poison", "espresso-cup", 1, poisoned);
+    shop_place_async(rig, "alice", "tok_visa", "espresso-cup", 1, good);
+    shop_expect_status(rig, good, "confirmed");
     const int64_t deadline_ms = clock_mono_ms() + RIG_DEADLINE_MS;
     for (int count = 0; count != 1;) {
         cr_assert(clock_mono_ms() < deadline_ms, "there is no dead letter");
@@ -376,7 +282,7 @@ Test(shop, a_poisoned_card_ends_in_the_dead_letters_and_others_go_on)
         count = cJSON_GetArraySize(cJSON_GetObjectItem(reply.json, "dead_letters"));
         rig_reply_release(&reply);
     }
-    wait_status(poisoned, "pending");
+    shop_expect_status(rig, poisoned, "pending");
 }
 
 // --- every service killed in turn
@@ -385,7 +291,7 @@ Test(shop, a_poisoned_card_ends_in_the_dead_letters_and_others_go_on)
 // them end when it is back; nothing is done twice.
 Test(shop, each_service_may_be_killed_and_every_accepted_order_ends)
 {
-    start(shop);
+    start(shop_services);
     enum {
         EACH = 4
     };
@@ -395,16 +301,16 @@ Test(shop, each_service_may_be_killed_and_every_accepted_order_ends)
     for (size_t v = 0; v < ARRAY_LEN(victims); v++) {
         rig_kill(rig, victims[v]);
         for (int i = 0; i < EACH; i++) {
-            place_async("alice", "tok_visa", "moka-pot", 1, ids[count++]);
+            shop_place_async(rig, "alice", "tok_visa", "moka-pot", 1, ids[count++]);
         }
         rig_relaunch(rig, victims[v]);
     }
     rig_kill(rig, "order");
     rig_relaunch(rig, "order");
     for (size_t i = 0; i < count; i++) {
-        wait_status(ids[i], "confirmed");
-        expect_payment(ids[i], "captured");
+        shop_expect_status(rig, ids[i], "confirmed");
+        shop_expect_payment(rig, ids[i], "captured");
         event_tap_wait(tap, "ledger-posted", ids[i]);
     }
-    expect_stock("moka-pot", 1000 - (int64_t)count, 0, (int64_t)count);
+    shop_expect_stock(rig, "moka-pot", 1000 - (int64_t)count, 0, (int64_t)count);
 }

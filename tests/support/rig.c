@@ -458,16 +458,11 @@ static void read_all(int fd, struct buf *answer)
     }
 }
 
-struct rig_reply rig_send(struct rig *self, const char *service, const void *data, size_t size)
+int rig_begin(struct rig *self, const char *service, const void *data, size_t size)
 {
-    struct rig_reply reply = {0};
     const int fd = connect_to(rig_port(self, service));
-    if (fd < 0) {
-        return reply;
-    }
     // The server may answer and close before it has read all: that is no failure here.
-    const char *at = data;
-    while (size > 0) {
+    for (const char *at = data; fd >= 0 && size > 0;) {
         const ssize_t sent = send(fd, at, size, MSG_NOSIGNAL);
         if (sent <= 0) {
             break;
@@ -475,12 +470,25 @@ struct rig_reply rig_send(struct rig *self, const char *service, const void *dat
         at += sent;
         size -= (size_t)sent;
     }
-    struct buf answer = {0};
-    read_all(fd, &answer);
-    reply = parse_reply(&answer);
-    buf_release(&answer);
-    close(fd);
+    return fd;
+}
+
+struct rig_reply rig_end(int connection)
+{
+    struct rig_reply reply = {0};
+    if (connection >= 0) {
+        struct buf answer = {0};
+        read_all(connection, &answer);
+        reply = parse_reply(&answer);
+        buf_release(&answer);
+        close(connection);
+    }
     return reply;
+}
+
+struct rig_reply rig_send(struct rig *self, const char *service, const void *data, size_t size)
+{
+    return rig_end(rig_begin(self, service, data, size));
 }
 
 struct rig_reply rig_call(struct rig *self, const char *service, const char *method,

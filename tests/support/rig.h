@@ -71,6 +71,11 @@ struct rig_reply rig_call(struct rig *self, const char *service, const char *met
 // closes: for requests that no client would make.
 struct rig_reply rig_send(struct rig *self, const char *service, const void *data, size_t size);
 
+// rig_begin sends bytes and returns the connection without waiting for the answer, -1
+// when there is none; rig_end waits for it and closes.
+int rig_begin(struct rig *self, const char *service, const void *data, size_t size);
+struct rig_reply rig_end(int connection);
+
 // rig_wait_member polls GET path until the answer is 200 and its member (a string;
 // "" matches null) is value.
 void rig_wait_member(struct rig *self, const char *service, const char *path, const char *member,
