@@ -83,7 +83,7 @@ static enum err socket_open(struct bus *self)
     socket_set(socket, ZMQ_LINGER, 0);
     socket_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     socket_set(socket, ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS);
-    const int64_t message_bytes_max = 2 * WIRE_BATCH_BYTES_MAX;
+    const int64_t message_bytes_max = INT64_C(2) * WIRE_BATCH_BYTES_MAX;
     zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_bytes_max, sizeof message_bytes_max);
     if (zmq_connect(socket, self->url) != 0) {
         zmq_close(socket);

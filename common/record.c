@@ -15,8 +15,12 @@ enum {
 
 uint32_t record_crc32c(uint32_t previous, const void *data, size_t size)
 {
-    // The library takes a pointer without const and an int; it only reads.
-    unsigned char *at = (unsigned char *)(uintptr_t)data;
+    // The library takes a pointer without const, though it only reads, and an int.
+    const union {
+        const void *borrowed;
+        unsigned char *bytes;
+    } view = {.borrowed = data};
+    unsigned char *at = view.bytes;
     uint32_t state = ~previous;
     while (size > 0) {
         const int step = size > RECORD_SIZE_MAX ? RECORD_SIZE_MAX : (int)size;

@@ -845,6 +845,42 @@ Test(bus_session, acks_of_a_lost_session_are_dropped)
     expect_silent();
 }
 
+// --- rubbish
+
+// A broker that lost its mind costs the session at most.
+Test(bus_session, random_messages_never_stop_the_client)
+{
+    static const enum wire_type types[] = {
+        WIRE_WELCOME, WIRE_SUBSCRIBED, WIRE_PUBLISHED, WIRE_DELIVER, WIRE_ERROR, WIRE_PONG};
+    uint32_t state = 20261123;
+    uint8_t bytes[256];
+    open_consumer();
+    for (int round = 0; round < 100000; round++) {
+        for (size_t i = 0; i < sizeof bytes; i += 4) {
+            state = state * 1664525 + 1013904223;
+            store_u32(bytes + i, state >> (state >> 30 & 3) * 8); // many small numbers
+        }
+        bytes[0] = WIRE_VERSION;
+        bytes[1] = (uint8_t)types[(state >> 16) % ARRAY_LEN(types)];
+        const struct bytes control = {.data = bytes, .size = 2 + (state >> 20) % 40};
+        const struct bytes batch = {.data = bytes + 64, .size = (state >> 8) % 190};
+        bus_session_receive(session, control, batch, 1 + (state >> 24 & 1), now_ms);
+        take();
+        if (bus_session_connection(session) == 0) {
+            pass(BUS_BACKOFF_MAX_MS);
+            expect_said(WIRE_HELLO);
+        }
+        if ((state & 3) == 0) { // so that the later states are reached as well
+            welcome();
+            take();
+            subscribed();
+            take();
+            publish(1);
+            bus_session_flush(session);
+        }
+    }
+}
+
 // --- leaving
 
 Test(bus_session, bye_comes_behind_all_else_and_waits_for_its_answer)
