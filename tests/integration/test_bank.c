@@ -210,6 +210,39 @@ Test(bank, a_transfer_waits_for_a_service_that_is_down_and_ends_when_it_is_back)
     bank_expect_books(rig);
 }
 
+// Each kill falls into the handling of the transfers before it: what was held, posted
+// or said when the process died must be so once, neither lost nor doubled.
+Test(bank, killing_any_process_in_mid_work_loses_and_doubles_nothing)
+{
+    enum {
+        TRANSFERS = 60,
+        KILL_EVERY = 5,
+        AMOUNT = 100
+    };
+    static const char *const victims[] = {"ledger", "broker", "fraud", "notification"};
+    char ids[TRANSFERS][UUID_SIZE];
+    for (size_t i = 0; i < TRANSFERS; i++) {
+        bank_transfer(rig, i % 2 == 0 ? "alice" : "carol", "bob", AMOUNT, ids[i]);
+        if (i % KILL_EVERY == KILL_EVERY - 1) {
+            const char *victim = victims[i / KILL_EVERY % ARRAY_LEN(victims)];
+            rig_kill(rig, victim);
+            rig_launch(rig, victim);
+        }
+    }
+    for (size_t i = 0; i < TRANSFERS; i++) {
+        bank_wait_status(rig, ids[i], "completed");
+    }
+    bank_wait_idle(rig);
+
+    bank_expect_account(rig, "alice", 100000 - TRANSFERS / 2 * AMOUNT, 0);
+    bank_expect_account(rig, "bob", 100000 + TRANSFERS * AMOUNT, 0);
+    bank_expect_books(rig);
+    cr_expect_eq(bank_get_count(rig, "ledger", "/entries?limit=500", "entries"), TRANSFERS + 3);
+    cr_expect_eq(bank_get_count(rig, "notification", "/notifications?limit=500", "notifications"),
+                 2 * TRANSFERS);
+    cr_expect_eq(bank_get_count(rig, "broker", "/dead-letters", "dead_letters"), 0);
+}
+
 Test(bank, a_pending_transfer_names_whom_it_waits_for)
 {
     rig_kill(rig, "ledger");
