@@ -1,12 +1,9 @@
 // The HTTP half of ledger_handlers.h.
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/mem.h"
 #include "services/ledger/ledger_book.h"
 #include "services/ledger/ledger_handlers.h"
+#include "services/page.h"
 
 // --- the synchronous chain
 
@@ -128,34 +125,21 @@ enum err ledger_post_reversal(struct service *service, struct request *request)
 
 // --- reading
 
-static enum err reply_page(struct request *request, const char *name, cJSON *rows, cJSON *next)
-{
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddItemToObject(json, name, rows);
-    cJSON_AddItemToObject(json, "next", next);
-    return request_reply(request, 200, json);
-}
-
 enum err ledger_get_accounts(struct service *service, struct request *request)
 {
     int64_t limit = 0;
     const char *after = NULL;
-    struct ledger_page page = {0};
     if (request_page(request, &limit, &after) != ERR_OK) {
-        return ERR_OK; // answered
+        return ERR_OK; // it has answered
     }
+    cJSON *list = cJSON_CreateArray();
     const enum err err =
-        ledger_store_list_accounts(service_store(service), NULL, after, limit, &page);
+        ledger_store_list_accounts(service_store(service), NULL, after, limit + 1, list);
     if (err != ERR_OK) {
-        cJSON_Delete(page.rows);
+        cJSON_Delete(list);
         return err;
     }
-    const cJSON *last = cJSON_GetArrayItem(page.rows, cJSON_GetArraySize(page.rows) - 1);
-    return reply_page(request,
-                      "accounts",
-                      page.rows,
-                      page.more ? cJSON_CreateString(json_text_of(last, "account_id"))
-                                : cJSON_CreateNull());
+    return page_reply(request, "accounts", list, limit, "account_id");
 }
 
 enum err ledger_get_account(struct service *service, struct request *request)
@@ -171,45 +155,41 @@ enum err ledger_get_account(struct service *service, struct request *request)
 
 enum err ledger_get_entries(struct service *service, struct request *request)
 {
+    const char *subject = request_query(request, "subject");
     int64_t limit = 0;
+    int64_t number = 0;
     const char *after = NULL;
-    struct ledger_page page = {0};
-    if (request_page(request, &limit, &after) != ERR_OK) {
-        return ERR_OK; // answered
+    if (request_page(request, &limit, &after) != ERR_OK ||
+        page_number(request, after, &number) != ERR_OK) {
+        return ERR_OK; // it has answered
     }
-    char *end = NULL;
-    errno = 0;
-    const long long cursor = strtoll(after, &end, 10);
-    if (errno != 0 || *end != '\0' || cursor < 0) {
-        return request_reply_problem(
-            request, 400, "invalid-parameter", "after", "must be the \"next\" of an earlier page");
-    }
-    const enum err err = ledger_store_list_entries(
-        service_store(service), request_query(request, "subject"), cursor, limit, &page);
+    cJSON *list = cJSON_CreateArray();
+    const enum err err =
+        ledger_store_list_entries(service_store(service), subject, number, limit + 1, list);
     if (err != ERR_OK) {
-        cJSON_Delete(page.rows);
+        cJSON_Delete(list);
         return err;
     }
-    char next[24];
-    snprintf(next, sizeof next, "%lld", (long long)page.cursor);
-    return reply_page(
-        request, "entries", page.rows, page.more ? cJSON_CreateString(next) : cJSON_CreateNull());
+    return page_reply(request, "entries", list, limit, "number");
 }
 
 enum err ledger_get_trial_balance(struct service *service, struct request *request)
 {
-    const char *currency = request_query(request, "currency");
-    struct ledger_page page = {0};
-    currency = currency == NULL ? LEDGER_CURRENCY : currency;
-    const enum err err =
-        ledger_store_list_accounts(service_store(service), currency, "", -1, &page);
+    const char *asked = request_query(request, "currency");
+    const char *currency = asked == NULL ? LEDGER_CURRENCY : asked;
+    cJSON *list = cJSON_CreateArray();
+    enum err err = ledger_store_list_accounts(service_store(service), currency, "", -1, list);
+    int64_t sum_minor = 0;
+    if (err == ERR_OK) {
+        err = ledger_store_sum(service_store(service), currency, &sum_minor);
+    }
     if (err != ERR_OK) {
-        cJSON_Delete(page.rows);
+        cJSON_Delete(list);
         return err;
     }
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "currency", currency);
-    cJSON_AddNumberToObject(json, "sum_minor", (double)page.sum_minor);
-    cJSON_AddItemToObject(json, "accounts", page.rows);
+    cJSON_AddNumberToObject(json, "sum_minor", (double)sum_minor);
+    cJSON_AddItemToObject(json, "accounts", list);
     return request_reply(request, 200, json);
 }

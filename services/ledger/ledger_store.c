@@ -52,6 +52,9 @@ static const char list_accounts_sql[] =
     "SELECT " ACCOUNT_COLUMNS " FROM accounts"
     " WHERE (?1 IS NULL OR currency = ?1) AND id > ?2 ORDER BY id LIMIT ?3";
 
+static const char sum_sql[] =
+    "SELECT COALESCE(SUM(balance_minor), 0) FROM accounts WHERE currency = ?";
+
 static const char update_account_sql[] =
     "UPDATE accounts SET balance_minor = ?, held_minor = ? WHERE id = ?";
 
@@ -67,8 +70,8 @@ static const char all_entries_sql[] =
     "SELECT " ENTRY_COLUMNS " FROM entries WHERE number > ? ORDER BY number LIMIT ?";
 
 static const char subject_entries_sql[] =
-    "SELECT " ENTRY_COLUMNS " FROM entries WHERE number > ? AND subject = ?"
-    " ORDER BY number LIMIT ?";
+    "SELECT " ENTRY_COLUMNS " FROM entries WHERE number > ?1 AND subject = ?3"
+    " ORDER BY number LIMIT ?2";
 
 static const char lines_sql[] =
     "SELECT account_id, amount_minor, currency FROM lines WHERE entry = ? ORDER BY line";
@@ -131,24 +134,30 @@ enum err ledger_store_update_account(struct store *store, const struct ledger_ac
 }
 
 enum err ledger_store_list_accounts(struct store *store, const char *currency, const char *after,
-                                    int64_t limit, struct ledger_page *out)
+                                    int64_t limit, cJSON *list)
 {
     struct store_row *row = store_query(store, list_accounts_sql);
     store_bind_text(row, currency);
     store_bind_text(row, after);
-    store_bind_int(row, limit < 0 ? -1 : limit + 1); // one more tells whether there is more
-    *out = (struct ledger_page){.rows = cJSON_CreateArray()};
+    store_bind_int(row, limit);
     enum err err = ERR_OK;
-    for (int64_t count = 0; (err = store_next(row)) == ERR_OK; count++) {
-        if (count == limit) {
-            out->more = true;
-            continue;
-        }
+    while ((err = store_next(row)) == ERR_OK) {
         const struct ledger_account account = account_of(row);
-        out->sum_minor += account.balance.amount_minor;
-        cJSON_AddItemToArray(out->rows, ledger_account_to_json(&account));
+        cJSON_AddItemToArray(list, ledger_account_to_json(&account));
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err ledger_store_sum(struct store *store, const char *currency, int64_t *out)
+{
+    struct store_row *row = store_query(store, sum_sql);
+    store_bind_text(row, currency);
+    const enum err err = store_next(row); // an aggregate always gives a row
+    if (err == ERR_OK) {
+        *out = store_int(row, 0);
+        store_done(row);
+    }
+    return err;
 }
 
 // --- entries
@@ -203,51 +212,43 @@ enum err ledger_store_post(struct store *store, const char *subject, const char 
     return err;
 }
 
-static enum err entry_to_json(struct store *store, struct store_row *entry, cJSON **out)
+static enum err list_lines(struct store *store, int64_t entry, cJSON *list)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "entry_id", store_text(entry, 1));
-    cJSON_AddStringToObject(json, "subject", store_text(entry, 2));
-    cJSON_AddStringToObject(json, "kind", store_text(entry, 3));
-    cJSON_AddStringToObject(json, "posted_at", store_text(entry, 4));
-    cJSON *lines = cJSON_AddArrayToObject(json, "lines");
     struct store_row *row = store_query(store, lines_sql);
-    store_bind_int(row, store_int(entry, 0));
+    store_bind_int(row, entry);
     enum err err = ERR_OK;
     while ((err = store_next(row)) == ERR_OK) {
         struct ledger_line line = {.amount = money_of(store_int(row, 1), store_text(row, 2))};
         snprintf(line.account_id, sizeof line.account_id, "%s", store_text(row, 0));
-        cJSON_AddItemToArray(lines, ledger_line_to_json(&line));
+        cJSON_AddItemToArray(list, ledger_line_to_json(&line));
     }
-    *out = json;
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 enum err ledger_store_list_entries(struct store *store, const char *subject, int64_t after,
-                                   int64_t limit, struct ledger_page *out)
+                                   int64_t limit, cJSON *list)
 {
     struct store_row *row =
         store_query(store, subject == NULL ? all_entries_sql : subject_entries_sql);
     store_bind_int(row, after);
+    store_bind_int(row, limit);
     if (subject != NULL) {
         store_bind_text(row, subject);
     }
-    store_bind_int(row, limit + 1);
-    *out = (struct ledger_page){.rows = cJSON_CreateArray(), .cursor = after};
     enum err err = ERR_OK;
-    for (int64_t count = 0; (err = store_next(row)) == ERR_OK; count++) {
-        if (count == limit) {
-            out->more = true;
-            continue;
-        }
-        cJSON *json = NULL;
-        err = entry_to_json(store, row, &json);
-        cJSON_AddItemToArray(out->rows, json);
+    while ((err = store_next(row)) == ERR_OK) {
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
+        cJSON_AddStringToObject(json, "entry_id", store_text(row, 1));
+        cJSON_AddStringToObject(json, "subject", store_text(row, 2));
+        cJSON_AddStringToObject(json, "kind", store_text(row, 3));
+        cJSON_AddStringToObject(json, "posted_at", store_text(row, 4));
+        cJSON_AddItemToArray(list, json);
+        err = list_lines(store, store_int(row, 0), cJSON_AddArrayToObject(json, "lines"));
         if (err != ERR_OK) {
             store_done(row);
             return err;
         }
-        out->cursor = store_int(row, 0);
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

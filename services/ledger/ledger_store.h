@@ -47,23 +47,18 @@ enum err ledger_store_find_case(struct store *store, const char *kind, const cha
 enum err ledger_store_save_case(struct store *store, const char *kind, const char *subject,
                                 const struct ledger_case *in);
 
-// One page of a list; the caller owns rows, also after an error.
-struct ledger_page {
-    cJSON *rows;       // an array
-    bool more;         // there are rows behind the last one
-    int64_t cursor;    // entries: of the last one, to go on behind it
-    int64_t sum_minor; // accounts: their balances added
-};
-
-// ledger_store_list_accounts gives up to limit accounts (negative: all) behind id after,
-// of one currency (NULL: of all). The sum over all of a currency is zero, always.
+// ledger_store_list_accounts adds to list up to limit accounts (-1: all) behind id
+// after, of one currency (NULL: of all).
 enum err ledger_store_list_accounts(struct store *store, const char *currency, const char *after,
-                                    int64_t limit, struct ledger_page *out);
+                                    int64_t limit, cJSON *list);
 
-// ledger_store_list_entries gives entries with their lines in the order of posting, of
-// one subject (NULL: of all), behind cursor after (0: from the first).
+// ledger_store_list_entries adds up to limit entries with their lines, in the order of
+// posting, of one subject (NULL: of all), behind the one with number after.
 enum err ledger_store_list_entries(struct store *store, const char *subject, int64_t after,
-                                   int64_t limit, struct ledger_page *out);
+                                   int64_t limit, cJSON *list);
+
+// ledger_store_sum adds the balances of all accounts of a currency: zero, always.
+enum err ledger_store_sum(struct store *store, const char *currency, int64_t *out);
 
 // As the interface shows them; the caller owns the result.
 cJSON *ledger_account_to_json(const struct ledger_account *account);

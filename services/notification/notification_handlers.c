@@ -1,11 +1,10 @@
 #include "services/notification/notification_handlers.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "services/notification/notification.h"
 #include "services/notification/notification_store.h"
+#include "services/page.h"
 #include "services/upcast.h"
 
 // say keeps what is said, or finds that it was said before; *is_new tells which. Both
@@ -106,30 +105,20 @@ enum err notification_post_message(struct service *service, struct request *requ
 
 enum err notification_get_list(struct service *service, struct request *request)
 {
+    const char *subject = request_query(request, "subject");
     int64_t limit = 0;
+    int64_t number = 0;
     const char *after = NULL;
-    if (request_page(request, &limit, &after) != ERR_OK) {
-        return ERR_OK; // answered
+    if (request_page(request, &limit, &after) != ERR_OK ||
+        page_number(request, after, &number) != ERR_OK) {
+        return ERR_OK; // it has answered
     }
-    char *end = NULL;
-    errno = 0;
-    int64_t cursor = strtoll(after, &end, 10);
-    if (errno != 0 || *end != '\0' || cursor < 0) {
-        return request_reply_problem(
-            request, 400, "invalid-parameter", "after", "must be the \"next\" of an earlier page");
-    }
-    cJSON *rows = NULL;
-    bool more = false;
-    const enum err err = notification_store_list(
-        service_store(service), request_query(request, "subject"), &cursor, limit, &rows, &more);
+    cJSON *list = cJSON_CreateArray();
+    const enum err err =
+        notification_store_list(service_store(service), subject, number, limit + 1, list);
     if (err != ERR_OK) {
-        cJSON_Delete(rows);
+        cJSON_Delete(list);
         return err;
     }
-    char next[24];
-    snprintf(next, sizeof next, "%lld", (long long)cursor);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddItemToObject(json, "notifications", rows);
-    cJSON_AddItemToObject(json, "next", more ? cJSON_CreateString(next) : cJSON_CreateNull());
-    return request_reply(request, 200, json);
+    return page_reply(request, "notifications", list, limit, "number");
 }

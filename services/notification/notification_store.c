@@ -29,8 +29,8 @@ static const char list_all_sql[] =
     "SELECT " COLUMNS " FROM notifications WHERE number > ? ORDER BY number LIMIT ?";
 
 static const char list_subject_sql[] =
-    "SELECT " COLUMNS " FROM notifications WHERE number > ? AND subject = ?"
-    " ORDER BY number LIMIT ?";
+    "SELECT " COLUMNS " FROM notifications WHERE number > ?1 AND subject = ?3"
+    " ORDER BY number LIMIT ?2";
 
 static struct notification notification_of(struct store_row *row)
 {
@@ -84,26 +84,21 @@ enum err notification_store_insert(struct store *store, const struct notificatio
     return store_run(row);
 }
 
-enum err notification_store_list(struct store *store, const char *subject, int64_t *after,
-                                 int64_t limit, cJSON **out, bool *more)
+enum err notification_store_list(struct store *store, const char *subject, int64_t after,
+                                 int64_t limit, cJSON *list)
 {
     struct store_row *row = store_query(store, subject == NULL ? list_all_sql : list_subject_sql);
-    store_bind_int(row, *after);
+    store_bind_int(row, after);
+    store_bind_int(row, limit);
     if (subject != NULL) {
         store_bind_text(row, subject);
     }
-    store_bind_int(row, limit + 1); // one more tells whether there is a next page
-    *out = cJSON_CreateArray();
-    *more = false;
     enum err err = ERR_OK;
-    for (int64_t count = 0; (err = store_next(row)) == ERR_OK; count++) {
-        if (count == limit) {
-            *more = true;
-            continue;
-        }
+    while ((err = store_next(row)) == ERR_OK) {
         const struct notification read = notification_of(row);
-        cJSON_AddItemToArray(*out, notification_to_json(&read));
-        *after = store_int(row, 0);
+        cJSON *json = notification_to_json(&read);
+        cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
+        cJSON_AddItemToArray(list, json);
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }

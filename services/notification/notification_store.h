@@ -35,12 +35,10 @@ enum err notification_store_has_end(struct store *store, const char *subject, bo
 enum err notification_store_insert(struct store *store, const struct notification *notification,
                                    bool is_end);
 
-// notification_store_list gives up to limit notifications behind cursor *after (0: from
-// the first), of one subject (NULL: of all), in the order they were sent: an array that
-// the caller owns in *out, also after an error. *after moves to the last, *more tells
-// whether there are others behind it.
-enum err notification_store_list(struct store *store, const char *subject, int64_t *after,
-                                 int64_t limit, cJSON **out, bool *more);
+// notification_store_list adds to list up to limit notifications behind the one with
+// number after, of one subject (NULL: of all), in the order they were sent.
+enum err notification_store_list(struct store *store, const char *subject, int64_t after,
+                                 int64_t limit, cJSON *list);
 
 // notification_to_json is a notification as the interface shows it; the caller owns it.
 cJSON *notification_to_json(const struct notification *notification);

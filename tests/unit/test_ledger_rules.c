@@ -217,10 +217,9 @@ static const char entries_sql[] = "SELECT COUNT(*) FROM entries";
 
 static void expect_books_to_balance(void)
 {
-    struct ledger_page page = {0};
-    cr_expect_eq(ledger_store_list_accounts(store, "EUR", "", -1, &page), ERR_OK);
-    cr_expect_eq(page.sum_minor, 0);
-    cJSON_Delete(page.rows);
+    int64_t sum_minor = -1;
+    cr_expect_eq(ledger_store_sum(store, "EUR", &sum_minor), ERR_OK);
+    cr_expect_eq(sum_minor, 0);
     cr_expect_eq(query_int(unbalanced_sql), 0);
     cr_expect_eq(query_int(astray_sql), 0, "a balance is not the sum of its lines");
 }
@@ -380,27 +379,36 @@ Test(ledger_book, random_postings_holds_and_releases_keep_every_sum_at_zero)
 
 // --- lists
 
-Test(ledger_book, pages_of_accounts_and_entries_join_without_gap_or_repeat)
+static int count_accounts(const char *currency, const char *after, int64_t limit)
 {
-    struct ledger_page page = {0};
-    cr_assert_eq(ledger_store_list_accounts(store, NULL, "", 4, &page), ERR_OK);
-    cr_expect_eq(cJSON_GetArraySize(page.rows), 4);
-    cr_expect(page.more);
-    cJSON_Delete(page.rows);
-    cr_assert_eq(ledger_store_list_accounts(store, NULL, "cash", 4, &page), ERR_OK);
-    cr_expect_eq(cJSON_GetArraySize(page.rows), 2);
-    cr_expect_not(page.more);
-    cJSON_Delete(page.rows);
+    cJSON *list = cJSON_CreateArray();
+    cr_expect_eq(ledger_store_list_accounts(store, currency, after, limit, list), ERR_OK);
+    const int count = cJSON_GetArraySize(list);
+    cJSON_Delete(list);
+    return count;
+}
 
-    cr_assert_eq(ledger_store_list_entries(store, NULL, 0, 2, &page), ERR_OK);
-    cr_expect_eq(cJSON_GetArraySize(page.rows), 2);
-    cr_expect(page.more);
-    cJSON_Delete(page.rows);
-    cr_assert_eq(ledger_store_list_entries(store, NULL, page.cursor, 2, &page), ERR_OK);
-    cr_expect_eq(cJSON_GetArraySize(page.rows), 1);
-    cr_expect_not(page.more);
-    cJSON_Delete(page.rows);
-    cr_assert_eq(ledger_store_list_entries(store, "opening-bob", 0, 2, &page), ERR_OK);
-    cr_expect_eq(cJSON_GetArraySize(page.rows), 1);
-    cJSON_Delete(page.rows);
+static int count_entries(const char *subject, int64_t after, int64_t limit)
+{
+    cJSON *list = cJSON_CreateArray();
+    cr_expect_eq(ledger_store_list_entries(store, subject, after, limit, list), ERR_OK);
+    const int count = cJSON_GetArraySize(list);
+    cJSON_Delete(list);
+    return count;
+}
+
+Test(ledger_book, a_list_begins_behind_its_cursor_and_ends_at_its_limit)
+{
+    cr_expect_eq(count_accounts(NULL, "", -1), 6);
+    cr_expect_eq(count_accounts("EUR", "", -1), 6);
+    cr_expect_eq(count_accounts("USD", "", -1), 0);
+    cr_expect_eq(count_accounts(NULL, "", 4), 4);
+    cr_expect_eq(count_accounts(NULL, "cash", 4), 2);
+    cr_expect_eq(count_accounts(NULL, "revenue", 4), 0);
+
+    cr_expect_eq(count_entries(NULL, 0, 2), 2);
+    cr_expect_eq(count_entries(NULL, 2, 2), 1);
+    cr_expect_eq(count_entries("opening-bob", 0, 2), 1);
+    cr_expect_eq(count_entries("opening-bob", 2, 2), 0);
+    cr_expect_eq(count_entries("nobody", 0, 2), 0);
 }
