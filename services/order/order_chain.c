@@ -6,7 +6,7 @@
 #include "services/hop.h"
 
 enum {
-    KEY_SIZE = 2 * EVENT_TEXT_MAX
+    TEXT_SIZE = 2 * EVENT_TEXT_MAX
 };
 
 // --- what each step says
@@ -44,65 +44,47 @@ static void say_refund(cJSON *body, const cJSON *input)
     copy(body, "order_id", input, "order_id");
 }
 
-// One call, and the one that undoes it.
-struct step {
-    const char *service; // its name, and the step's
+// One call. Without something to say, the order's id ends the path.
+struct hop {
+    const char *method; // NULL: there is none
     const char *path;
     const char *key; // what follows the order's id in the Idempotency-Key
     void (*say)(cJSON *body, const cJSON *input);
-    const char *undo_method; // NULL: it cannot be undone
-    const char *undo_path;   // DELETE adds the order's id
-    const char *undo_key;
-    void (*say_undo)(cJSON *body, const cJSON *input);
+};
+
+// A step of the chain: what it does, and what undoes that.
+struct step {
+    const char *service; // its name, and the step's
+    struct hop make, undo;
 };
 
 static const struct step steps[] = {
     {.service = "inventory",
-     .path = "/reservations",
-     .key = "reservation",
-     .say = say_reservation,
-     .undo_method = "DELETE",
-     .undo_path = "/reservations"},
+     .make = {"POST", "/reservations", "reservation", say_reservation},
+     .undo = {"DELETE", "/reservations/", NULL, NULL}},
     {.service = "payment",
-     .path = "/charges",
-     .key = "charge",
-     .say = say_charge,
-     .undo_method = "POST",
-     .undo_path = "/refunds",
-     .undo_key = "refund",
-     .say_undo = say_refund},
-    {.service = "notification", .path = "/messages", .key = "message", .say = say_message},
+     .make = {"POST", "/charges", "charge", say_charge},
+     .undo = {"POST", "/refunds", "refund", say_refund}},
+    {.service = "notification", .make = {"POST", "/messages", "message", say_message}},
 };
 
 // --- the calls
 
-static struct call_result call(struct caller *caller, const struct step *step, const cJSON *input)
-{
-    char key[KEY_SIZE];
-    snprintf(key, sizeof key, "%s:%s", json_text_of(input, "order_id"), step->key);
-    cJSON *body = cJSON_CreateObject();
-    step->say(body, input);
-    const struct call_result result =
-        caller_call(caller, step->service, "POST", step->path, body, key);
-    cJSON_Delete(body);
-    return result;
-}
-
-static struct call_result call_undo(struct caller *caller, const struct step *step,
-                                    const cJSON *input)
+static struct call_result call(struct caller *caller, const char *service, const struct hop *hop,
+                               const cJSON *input)
 {
     const char *order_id = json_text_of(input, "order_id");
-    if (step->say_undo == NULL) {
-        char path[KEY_SIZE];
-        snprintf(path, sizeof path, "%s/%s", step->undo_path, order_id);
-        return caller_call(caller, step->service, step->undo_method, path, NULL, NULL);
+    if (hop->say == NULL) {
+        char path[TEXT_SIZE];
+        snprintf(path, sizeof path, "%s%s", hop->path, order_id);
+        return caller_call(caller, service, hop->method, path, NULL, NULL);
     }
-    char key[KEY_SIZE];
-    snprintf(key, sizeof key, "%s:%s", order_id, step->undo_key);
+    char key[TEXT_SIZE];
+    snprintf(key, sizeof key, "%s:%s", order_id, hop->key);
     cJSON *body = cJSON_CreateObject();
-    step->say_undo(body, input);
+    hop->say(body, input);
     const struct call_result result =
-        caller_call(caller, step->service, step->undo_method, step->undo_path, body, key);
+        caller_call(caller, service, hop->method, hop->path, body, key);
     cJSON_Delete(body);
     return result;
 }
@@ -113,10 +95,10 @@ static cJSON *undo(struct caller *caller, size_t count, const cJSON *input)
     cJSON *undone = cJSON_CreateArray();
     for (size_t i = count; i > 0; i--) {
         const struct step *step = &steps[i - 1];
-        if (step->undo_method == NULL) {
+        if (step->undo.method == NULL) {
             continue;
         }
-        struct call_result result = call_undo(caller, step, input);
+        struct call_result result = call(caller, step->service, &step->undo, input);
         cJSON *entry = cJSON_CreateObject();
         cJSON_AddStringToObject(entry, "step", step->service);
         cJSON_AddStringToObject(entry, "result", hop_is_good(&result) ? "done" : "failed");
@@ -145,7 +127,7 @@ static cJSON *failed(const struct step *step, const struct hop_failure *failure,
 cJSON *order_chain_run(struct caller *caller, const cJSON *input)
 {
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        struct call_result result = call(caller, &steps[i], input);
+        struct call_result result = call(caller, steps[i].service, &steps[i].make, input);
         if (!hop_is_good(&result)) {
             const size_t count = hop_may_have_happened(&result) ? i + 1 : i;
             struct hop_failure failure;

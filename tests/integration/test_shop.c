@@ -314,3 +314,47 @@ Test(shop, each_service_may_be_killed_and_every_accepted_order_ends)
     }
     shop_expect_stock(rig, "moka-pot", 1000 - (int64_t)count, 0, (int64_t)count);
 }
+
+static const char *token_of(size_t i)
+{
+    static const char *const tokens[] = {"tok_visa", "tok_declined", "tok_visa", "tok_flaky"};
+    return tokens[i % ARRAY_LEN(tokens)];
+}
+
+// A process is killed and started again, without waiting for it, while orders flow:
+// it dies with work in its hands. Afterwards the books must agree with the orders.
+Test(shop, killed_in_mid_work_the_books_agree_with_the_orders)
+{
+    start(shop_services);
+    enum {
+        ORDERS = 60,
+        KILL_EVERY = 5
+    };
+    static const char *const victims[] = {
+        "payment", "inventory", "broker", "fraud", "order", "ledger", "payment", "inventory"};
+    char ids[ORDERS][UUID_SIZE];
+    for (size_t i = 0; i < ORDERS; i++) {
+        shop_place_async(rig, "alice", token_of(i), "moka-pot", 1, ids[i]);
+        if (i % KILL_EVERY == KILL_EVERY - 1) {
+            const char *victim = victims[i / KILL_EVERY % ARRAY_LEN(victims)];
+            rig_kill(rig, victim);
+            rig_relaunch(rig, victim);
+        }
+    }
+    int64_t confirmed = 0;
+    for (size_t i = 0; i < ORDERS; i++) {
+        const bool declined = strcmp(token_of(i), "tok_declined") == 0;
+        shop_expect_status(rig, ids[i], declined ? "cancelled" : "confirmed");
+        shop_expect_payment(rig, ids[i], declined ? "declined" : "captured");
+        confirmed += declined ? 0 : 1;
+    }
+    shop_expect_stock(rig, "moka-pot", 1000 - confirmed, 0, confirmed);
+    rig_wait_quiet(rig);
+    cr_expect_eq(event_tap_count(tap, "order-confirmed", NULL), (size_t)confirmed);
+    cr_expect_eq(event_tap_count(tap, "payment-completed", NULL), (size_t)confirmed);
+    struct rig_reply reply = rig_call(rig, "ledger", "GET", "/accounts/cash", NULL, NULL);
+    const cJSON *balance = cJSON_GetObjectItem(reply.json, "balance");
+    cr_assert(cJSON_IsObject(balance), "%s", reply.body);
+    cr_expect_eq(cJSON_GetObjectItem(balance, "amount_minor")->valueint, 3900 * confirmed);
+    rig_reply_release(&reply);
+}

@@ -134,7 +134,14 @@ size_t event_tap_count(struct event_tap *self, const char *topic, const char *su
     hear_all(self);
     size_t count = 0;
     for (size_t i = 0; i < self->events_count; i++) {
-        count += is_about(self->events[i], topic, subject);
+        if (!is_about(self->events[i], topic, subject)) {
+            continue;
+        }
+        size_t first = 0;
+        while (strcmp(self->events[first]->id, self->events[i]->id) != 0) {
+            first++;
+        }
+        count += first == i;
     }
     return count;
 }

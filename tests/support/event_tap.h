@@ -19,7 +19,8 @@ void event_tap_close(struct event_tap **self_p);
 const struct event *event_tap_wait(struct event_tap *self, const char *topic, const char *subject);
 
 // event_tap_count: how many events of topic about subject have come so far, with all
-// that the broker has for the tap now. Subject NULL: about any.
+// that the broker has for the tap now. Subject NULL: about any. An event that was
+// delivered or stored more than once, with one id, counts once.
 size_t event_tap_count(struct event_tap *self, const char *topic, const char *subject);
 
 // event_tap_publish publishes data (an object, becomes the tap's) about subject, waits

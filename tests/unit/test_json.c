@@ -295,3 +295,49 @@ Test(json, what_was_parsed_is_printed_again)
     buf_release(&out);
     cJSON_Delete(json);
 }
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return *state >> 33;
+}
+
+// Good text with a few bytes changed: whatever is taken means the same when it is
+// printed and read again, and the rest is refused with a reason.
+Test(json, damaged_text_is_refused_or_means_one_thing)
+{
+    static const char good[] =
+        "{\"order_id\":\"o-\\u00e9\",\"total\":{\"amount_minor\":2400,\"currency\":\"EUR\"},"
+        "\"items\":[{\"sku\":\"caf\xc3\xa9\",\"quantity\":-1.5e3},[true,false,null,{}]]}";
+    static const char swaps[] = "\"\\{}[],:0-1.eEnu \x80\xc3\xff\x01";
+    uint64_t seed = 5;
+    int taken = 0;
+    for (int round = 0; round < 50000; round++) {
+        char text[sizeof good];
+        memcpy(text, good, sizeof good);
+        for (uint64_t n = next_random(&seed) % 4; n > 0; n--) {
+            text[next_random(&seed) % (sizeof good - 1)] =
+                swaps[next_random(&seed) % (sizeof swaps - 1)];
+        }
+        const size_t size =
+            next_random(&seed) % 8 == 0 ? next_random(&seed) % sizeof good : sizeof good - 1;
+        const struct bytes view = {.data = (const uint8_t *)text, .size = size};
+        cJSON *json = NULL;
+        problem = (struct json_problem){0};
+        if (json_parse(view, &json, &problem) != ERR_OK) {
+            cr_assert_null(json);
+            cr_assert_str_not_empty(problem.reason);
+            continue;
+        }
+        struct buf out = {0};
+        cJSON *again = NULL;
+        json_append(&out, json);
+        cr_assert_eq(json_parse(buf_view(&out), &again, &problem), ERR_OK);
+        cr_assert(cJSON_Compare(json, again, true), "%.*s", (int)size, text);
+        cJSON_Delete(json);
+        cJSON_Delete(again);
+        buf_release(&out);
+        taken++;
+    }
+    cr_expect_gt(taken, 1000);
+}
