@@ -73,10 +73,11 @@ static enum err handle_request(struct service *self, struct input *input)
     input->trace = request->trace;
     bool run = false;
     enum err err = request_claim_key(request, &run);
-    if (err == ERR_OK && run) {
-        err = request->route->handle(self, request);
-        assert(err != ERR_OK || request->status != 0 || request->work != NULL);
+    if (err != ERR_OK || !run) {
+        return err;
     }
+    err = request->route->handle(self, request);
+    assert(err != ERR_OK || request->status != 0 || request->work != NULL);
     return err == ERR_OK ? request_settle_key(request) : err;
 }
 
@@ -373,9 +374,9 @@ const char *service_cause(const struct service *self)
 
 uint32_t service_attempt(const struct service *self)
 {
-    return self->present != NULL && self->present->kind == INPUT_EVENT
-               ? self->present->delivery.attempt
-               : 1;
+    assert(self->present != NULL);
+    return self->present->kind == INPUT_EVENT ? self->present->delivery.attempt
+                                              : self->present->request->attempt;
 }
 
 enum err service_fail(struct service *self, enum err err, const char *why, ...)

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -120,7 +121,10 @@ static struct call_result try_once(struct caller *self, const struct try *try)
     trace_child(&span, &self->context.trace);
     char traceparent[TRACE_PARENT_SIZE];
     trace_format(traceparent, &span);
+    char attempt[24];
+    snprintf(attempt, sizeof attempt, "%lld", (long long)try->number);
     const struct http_header headers[] = {
+        {HTTP_ATTEMPT_HEADER, attempt},
         {"traceparent", traceparent},
         {"X-Correlation-Id", self->context.correlation_id},
         {try->idempotency_key == NULL ? NULL : "Idempotency-Key", try->idempotency_key},
@@ -176,22 +180,6 @@ static void back_off(int64_t number)
     nanosleep(&pause, NULL);
 }
 
-// The body of a retry carries its number, for whoever plays an unreliable partner.
-static char *body_of(const cJSON *json, int64_t number)
-{
-    if (json == NULL) {
-        return NULL;
-    }
-    if (number == 1 || cJSON_GetObjectItemCaseSensitive(json, "attempt") == NULL) {
-        return cJSON_PrintUnformatted(json);
-    }
-    cJSON *copy = cJSON_Duplicate(json, true);
-    cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(copy, "attempt"), (double)number);
-    char *body = cJSON_PrintUnformatted(copy);
-    cJSON_Delete(copy);
-    return body;
-}
-
 struct call_result caller_call(struct caller *self, const char *target, const char *method,
                                const char *path, const cJSON *json, const char *idempotency_key)
 {
@@ -204,7 +192,9 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
     struct breaker *breaker = self->options->targets[at].breaker;
     char *url = mem_format("%s%s", self->options->targets[at].url, path);
 
+    char *body = json == NULL ? NULL : cJSON_PrintUnformatted(json);
     struct call_result result = {.err = ERR_UNAVAILABLE};
+    bool unknown = false; // some try may have been heard
     for (int64_t number = 1; number <= 1 + self->options->retries_max; number++) {
         if (number > 1) {
             back_off(number - 1);
@@ -217,7 +207,6 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
             break;
         }
         cJSON_Delete(result.json);
-        char *body = body_of(json, number);
         result = try_once(self,
                           &(struct try){.target = target,
                                         .url = url,
@@ -226,12 +215,16 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
                                         .body = body,
                                         .idempotency_key = idempotency_key,
                                         .number = number});
-        free(body);
+        unknown = unknown || result.err != ERR_UNAVAILABLE;
         breaker_report(breaker, !is_failure(&result), clock_mono_ms());
         if (!is_failure(&result)) {
             break;
         }
     }
+    if (result.err == ERR_UNAVAILABLE && unknown) {
+        result.err = ERR_TIMEOUT; // "nothing happened there" is true of the last try only
+    }
+    cJSON_free(body);
     free(url);
     return result;
 }

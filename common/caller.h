@@ -22,6 +22,9 @@ enum {
     CALL_BACKOFF_MS = 100
 };
 
+// Which try of the caller a request is. Not in the body: a retry is the same request.
+#define HTTP_ATTEMPT_HEADER "X-Attempt"
+
 // What all callers of a process share.
 struct caller_options {
     struct {

@@ -79,6 +79,20 @@ const char *http_path(const struct http_exchange *exchange)
     return exchange->path;
 }
 
+static enum MHD_Result put_argument(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    (void)kind;
+    buf_printf(context, "&%s=%s", name, value == NULL ? "" : value);
+    return MHD_YES;
+}
+
+void http_put_target(const struct http_exchange *exchange, struct buf *out)
+{
+    buf_put_text(out, exchange->path);
+    MHD_get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND, put_argument, out);
+}
+
 const char *http_query(const struct http_exchange *exchange, const char *name)
 {
     const char *value = NULL;

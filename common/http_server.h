@@ -63,6 +63,10 @@ size_t http_server_take(struct http_server *self, struct http_exchange **out, si
 const char *http_method(const struct http_exchange *exchange);
 const char *http_path(const struct http_exchange *exchange); // decoded, without query
 const char *http_query(const struct http_exchange *exchange, const char *name);
+
+// http_put_target appends what the request is about to out: the path and every query
+// argument as it came, decoded.
+void http_put_target(const struct http_exchange *exchange, struct buf *out);
 const char *http_header(const struct http_exchange *exchange, const char *name);
 struct bytes http_body(const struct http_exchange *exchange);
 int64_t http_received_us(const struct http_exchange *exchange); // clock_mono_us at arrival

@@ -5,16 +5,16 @@
 static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS inbox ("
     " handler TEXT NOT NULL, id TEXT NOT NULL, at TEXT NOT NULL,"
-    " member TEXT, body_hash INTEGER, status INTEGER, answer TEXT, location TEXT,"
+    " member TEXT, request_hash INTEGER, status INTEGER, answer TEXT, location TEXT,"
     " PRIMARY KEY (handler, id)) WITHOUT ROWID";
 static const char forget_begun_sql[] =
-    "DELETE FROM inbox WHERE status IS NULL AND body_hash IS NOT NULL AND member = ?";
+    "DELETE FROM inbox WHERE status IS NULL AND request_hash IS NOT NULL AND member = ?";
 static const char add_sql[] =
     "INSERT INTO inbox (handler, id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-static const char begin_sql[] = "INSERT INTO inbox (handler, id, at, member, body_hash)"
+static const char begin_sql[] = "INSERT INTO inbox (handler, id, at, member, request_hash)"
                                 " VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 static const char find_sql[] =
-    "SELECT body_hash, status, answer, location FROM inbox WHERE handler = ? AND id = ?";
+    "SELECT request_hash, status, answer, location FROM inbox WHERE handler = ? AND id = ?";
 static const char end_sql[] =
     "UPDATE inbox SET status = ?, answer = ?, location = ? WHERE handler = ? AND id = ?";
 static const char forget_sql[] = "DELETE FROM inbox WHERE handler = ? AND id = ?";
@@ -43,16 +43,16 @@ enum err inbox_add(struct store *store, const char *handler, const char *id, con
     return store_changes(store) == 0 ? ERR_EXISTS : ERR_OK;
 }
 
-// Sixty-four bits: the CRC of the body and its size. A key belongs to one client,
-// which has no reason to forge a second body for it.
-static int64_t hash_of(struct bytes body)
+// The CRC and the size. A key belongs to one client, which has no reason to forge a
+// second request for it.
+static int64_t hash_of(struct bytes what)
 {
-    const uint64_t crc = record_crc32c(0, body.data, body.size);
-    return (int64_t)(crc << 31 | (body.size & 0x7fffffff));
+    const uint64_t crc = record_crc32c(0, what.data, what.size);
+    return (int64_t)(crc << 31 | (what.size & 0x7fffffff));
 }
 
 enum err inbox_begin_request(struct store *store, const char *handler, const char *key,
-                             struct bytes body, const char *member, const char *at,
+                             struct bytes what, const char *member, const char *at,
                              struct inbox_answer *answer)
 {
     struct store_row *row = store_query(store, begin_sql);
@@ -60,7 +60,7 @@ enum err inbox_begin_request(struct store *store, const char *handler, const cha
     store_bind_text(row, key);
     store_bind_text(row, at);
     store_bind_text(row, member);
-    store_bind_int(row, hash_of(body));
+    store_bind_int(row, hash_of(what));
     enum err err = store_run(row);
     if (err != ERR_OK || store_changes(store) == 1) {
         return err;
@@ -73,7 +73,7 @@ enum err inbox_begin_request(struct store *store, const char *handler, const cha
     if (err != ERR_OK) {
         return err;
     }
-    if (store_int(row, 0) != hash_of(body)) {
+    if (store_int(row, 0) != hash_of(what)) {
         store_done(row);
         return ERR_CONFLICT;
     }

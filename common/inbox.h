@@ -2,7 +2,7 @@
 // with an Idempotency-Key, in the same transaction as its effect.
 //
 // A row (handler, id) says that handler has seen id. For a request it also keeps a
-// hash of the body and, once there is one, the answer. Core thread, inside a
+// hash of what was asked and, once there is one, the answer. Core thread, inside a
 // transaction.
 #ifndef FAULTLINE_INBOX_H
 #define FAULTLINE_INBOX_H
@@ -27,9 +27,9 @@ struct inbox_answer {
     const char *location; // the same
 };
 
-// inbox_begin_request claims key for a request. ERR_OK: it is new, go on.
-// ERR_EXISTS: it was used with the same body; *answer tells. ERR_CONFLICT: it was
-// used with another body.
+// inbox_begin_request claims key for a request; what is all that makes two requests
+// the same: target and body. ERR_OK: it is new, go on. ERR_EXISTS: it was used for the
+// same; *answer tells. ERR_CONFLICT: it was used for something else.
 enum err inbox_begin_request(struct store *store, const char *handler, const char *key,
                              struct bytes body, const char *member, const char *at,
                              struct inbox_answer *answer);

@@ -12,11 +12,13 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/service_state.h"
+#include "common/utf8.h"
 
 enum {
     PAGE_DEFAULT = 50,
     PAGE_MAX = 500,
-    DETAIL_SIZE = 512
+    DETAIL_SIZE = 512,
+    ATTEMPT_MAX = 1000
 };
 
 // --- the route
@@ -60,11 +62,32 @@ static bool method_matches(const char *route, const char *method)
     return strcmp(route, method) == 0 || (strcmp(route, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
+// What the runtime answers itself, without a handler: answer_own.
+static const char *const own_paths[] = {"/healthz", "/readyz", "/metrics"};
+
+static bool is_utf8(const char *text)
+{
+    const size_t size = strlen(text);
+    size_t at = 0;
+    while (at < size) {
+        const size_t step = utf8_size((const uint8_t *)text + at, size - at);
+        if (step == 0) {
+            return false;
+        }
+        at += step;
+    }
+    return true;
+}
+
 // Finds the route; without one it stages 404 or 405.
 static bool find_route(struct request *self)
 {
     const struct service_def *def = self->service->def;
     const char *path = http_path(self->exchange);
+    if (!is_utf8(path)) {
+        (void)request_reply_problem(self, 400, "malformed-url", NULL, "the path is not UTF-8");
+        return false;
+    }
     struct buf allow = {0};
     for (size_t i = 0; i < def->routes_count; i++) {
         if (!path_matches(def->routes[i].path, path, self)) {
@@ -78,6 +101,11 @@ static bool find_route(struct request *self)
         buf_printf(&allow, "%s%s", allow.size == 0 ? "" : ", ", def->routes[i].method);
     }
     self->parameters_count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(own_paths); i++) {
+        if (strcmp(own_paths[i], path) == 0) {
+            buf_put_text(&allow, "GET");
+        }
+    }
     if (allow.size == 0) {
         (void)request_reply_problem(
             self, 404, "not-found", NULL, "%s has no such path; see --help", def->name);
@@ -116,6 +144,9 @@ static void read_identity(struct request *self)
     if (correlation_id != NULL && is_plain(correlation_id, EVENT_TEXT_MAX - 1)) {
         snprintf(self->correlation_id, sizeof self->correlation_id, "%s", correlation_id);
     }
+    const char *attempt = http_header(self->exchange, HTTP_ATTEMPT_HEADER);
+    const long number = attempt == NULL ? 1 : strtol(attempt, NULL, 10);
+    self->attempt = number < 1 || number > ATTEMPT_MAX ? 1 : (uint32_t)number;
     struct trace_context parent = {0};
     const char *traceparent = http_header(self->exchange, "traceparent");
     if (traceparent != NULL && trace_parse(&parent, traceparent) == ERR_OK) {
@@ -135,7 +166,9 @@ static bool read_body(struct request *self)
         return true;
     }
     const char *type = http_header(self->exchange, "Content-Type");
-    if (type == NULL || strncasecmp(type, HTTP_JSON, strlen(HTTP_JSON)) != 0) {
+    const size_t size = strlen(HTTP_JSON);
+    if (type == NULL || strncasecmp(type, HTTP_JSON, size) != 0 ||
+        (type[size] != '\0' && strchr("; \t", type[size]) == NULL)) {
         (void)request_reply_problem(self,
                                     415,
                                     "unsupported-media-type",
@@ -304,13 +337,17 @@ enum err request_claim_key(struct request *self, bool *run)
         return ERR_OK;
     }
     struct inbox_answer answer = {0};
+    struct buf what = {0};
+    http_put_target(self->exchange, &what);
+    buf_put(&what, http_body(self->exchange).data, http_body(self->exchange).size);
     const enum err err = inbox_begin_request(self->service->store,
                                              self->handler,
                                              self->idempotency_key,
-                                             http_body(self->exchange),
+                                             buf_view(&what),
                                              service_member(self->service),
                                              self->service->now,
                                              &answer);
+    buf_release(&what);
     if (err == ERR_OK) {
         return ERR_OK;
     }
@@ -320,7 +357,7 @@ enum err request_claim_key(struct request *self, bool *run)
                                      422,
                                      "idempotency-key-reused",
                                      "Idempotency-Key",
-                                     "this key was used with another body");
+                                     "this key was used for another request");
     }
     if (err != ERR_EXISTS) {
         return err;
@@ -342,7 +379,7 @@ enum err request_claim_key(struct request *self, bool *run)
 
 enum err request_settle_key(struct request *self)
 {
-    if (self->idempotency_key == NULL || self->is_replay || self->status == 0) {
+    if (self->idempotency_key == NULL || self->status == 0) {
         return ERR_OK;
     }
     // A failure of ours may be tried again under the same key.
@@ -399,7 +436,7 @@ enum err request_page(struct request *self, int64_t *limit, const char **after)
     if (text != NULL) {
         char *end = NULL;
         *limit = strtoll(text, &end, 10);
-        if (end == text || *end != '\0' || *limit < 1 || *limit > PAGE_MAX) {
+        if (!isdigit((unsigned char)text[0]) || *end != '\0' || *limit < 1 || *limit > PAGE_MAX) {
             (void)request_reply_problem(self,
                                         400,
                                         "invalid-parameter",

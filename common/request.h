@@ -27,7 +27,8 @@ struct request {
         char value[EVENT_TEXT_MAX];
     } parameters[REQUEST_PARAMETERS_MAX];
     size_t parameters_count;
-    cJSON *json; // owned; the body
+    cJSON *json;      // owned; the body
+    uint32_t attempt; // of the caller, from 1
     char id[EVENT_TEXT_MAX];
     char correlation_id[EVENT_TEXT_MAX];
     struct trace_context trace; // the span of this request
@@ -54,8 +55,9 @@ void request_send(struct request **self_p);
 void request_drop_answer(struct request *self);
 
 // request_claim_key and request_settle_key keep the Idempotency-Key's promise, in the
-// batch's transaction: before the handler (*run false: an answer is staged already),
-// and after it, when an answer is staged.
+// batch's transaction: before the handler (*run false: an answer is staged already, and
+// the key is somebody else's: it must not be settled), and after it, when an answer is
+// staged.
 enum err request_claim_key(struct request *self, bool *run);
 enum err request_settle_key(struct request *self);
 

@@ -87,7 +87,8 @@ const char *service_now(const struct service *service);
 // What one process must find again after its own restart carries it.
 const char *service_member(const struct service *service);
 
-// service_attempt: which delivery of the present event this is, from 1; 1 for requests.
+// service_attempt: which delivery of the present event this is, or which try of its
+// caller the present request is, from 1.
 uint32_t service_attempt(const struct service *service);
 
 // service_fail notes why (printf format) and returns err, for a handler's return.

@@ -29,7 +29,6 @@ static void say_charge(cJSON *body, const cJSON *input)
     copy(body, "customer_id", input, "customer_id");
     copy(body, "payment_token", input, "payment_token");
     copy(body, "amount", input, "total");
-    cJSON_AddNumberToObject(body, "attempt", 1); // counted up by retries
 }
 
 static void say_message(cJSON *body, const cJSON *input)

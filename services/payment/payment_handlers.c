@@ -329,21 +329,18 @@ static enum err charge_finish(struct service *service, struct request *request, 
 enum err payment_charge(struct service *service, struct request *request)
 {
     static const char *const members[] = {
-        "order_id", "customer_id", "payment_token", "amount", "attempt", NULL};
+        "order_id", "customer_id", "payment_token", "amount", NULL};
     static const struct service_job job = {.run = charge_run, .finish = charge_finish};
     const cJSON *body = request_json(request);
     struct json_problem problem;
     const char *order_id = NULL;
     const char *text = NULL;
     struct money amount;
-    int64_t attempt = 1;
     if (json_only_members(body, "", members, &problem) != ERR_OK ||
         contract_get_uuid(body, "", "order_id", &order_id, &problem) != ERR_OK ||
         contract_get_id(body, "", "customer_id", &text, &problem) != ERR_OK ||
         json_get_text(body, "", "payment_token", 1, CONTRACT_ID_MAX, &text, &problem) != ERR_OK ||
-        contract_get_amount(body, "", "amount", &amount, &problem) != ERR_OK ||
-        (cJSON_GetObjectItemCaseSensitive(body, "attempt") != NULL &&
-         json_get_int(body, "", "attempt", 1, 1000, &attempt, &problem) != ERR_OK)) {
+        contract_get_amount(body, "", "amount", &amount, &problem) != ERR_OK) {
         return request_reply_invalid(request, &problem);
     }
     request_correlate(request, order_id);
@@ -356,8 +353,7 @@ enum err payment_charge(struct service *service, struct request *request)
         return reply_decided(request, order_id, &payment);
     }
     cJSON *input = cJSON_Duplicate(body, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(input, "attempt");
-    cJSON_AddNumberToObject(input, "attempt", (double)attempt);
+    cJSON_AddNumberToObject(input, "attempt", (double)service_attempt(service));
     return request_run_job(service, request, &job, input) == ERR_OK
                ? ERR_OK
                : request_reply_problem(
