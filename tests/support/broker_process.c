@@ -17,6 +17,7 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "tests/support/free_ports.h"
 
 enum {
     ENV_FIXED = 6, // what this file sets itself, and the NULL
@@ -41,20 +42,6 @@ static void die(const char *what)
 static void nap(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-}
-
-uint16_t free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
-        die("no free port");
-    }
-    close(fd);
-    return ntohs(address.sin_port);
 }
 
 // --- HTTP, as small as it gets
@@ -211,8 +198,10 @@ static size_t add_settings(struct broker_process *self, size_t count, const char
 struct broker_process *broker_process_new(const char *const *env)
 {
     struct broker_process *self = make();
-    self->url = mem_format("tcp://127.0.0.1:%d", free_port());
-    self->http_port = free_port();
+    uint16_t ports[2];
+    free_ports(ports, 2);
+    self->url = mem_format("tcp://127.0.0.1:%d", ports[0]);
+    self->http_port = ports[1];
     size_t count = 0;
     self->env[count++] = mem_format("DATA_DIR=%s", self->directory);
     self->env[count++] = mem_format("BROKER_BIND=%s", self->url);

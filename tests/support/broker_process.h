@@ -46,7 +46,4 @@ int broker_process_run(const char *const *env, char **output);
 // frees; *status, unless NULL, is the answer's. NULL: no answer.
 char *broker_process_get(const struct broker_process *self, const char *path, int *status);
 
-// free_port asks the kernel for a TCP port of 127.0.0.1 that nobody uses now.
-uint16_t free_port(void);
-
 #endif

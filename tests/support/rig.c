@@ -21,6 +21,7 @@
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "tests/support/free_ports.h"
 
 enum {
     PROCESSES = 8,
@@ -63,19 +64,6 @@ static struct process *find(struct rig *self, const char *name)
 static void nap(void)
 {
     nanosleep(&(struct timespec){.tv_nsec = NAP_MS * 1000000L}, NULL);
-}
-
-static uint16_t free_tcp_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert(fd >= 0);
-    cr_assert_eq(bind(fd, (struct sockaddr *)&address, size), 0);
-    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    close(fd);
-    return ntohs(address.sin_port);
 }
 
 static char *log_path(const struct rig *self, const char *name)
@@ -287,9 +275,11 @@ struct rig *rig_start(const char *const *services, const char *const *settings)
     cr_assert_not_null(mkdtemp(folder));
     self->folder = mem_strdup(folder);
     self->bin = mem_strdup(bin == NULL ? "build/dev/bin" : bin);
-    self->bus_url = mem_format("tcp://127.0.0.1:%d", free_tcp_port());
+    uint16_t ports[PROCESSES + 1];
+    free_ports(ports, ARRAY_LEN(ports));
+    self->bus_url = mem_format("tcp://127.0.0.1:%d", ports[PROCESSES]);
     for (size_t i = 0; i < PROCESSES; i++) {
-        self->processes[i].port = free_tcp_port();
+        self->processes[i].port = ports[i];
     }
     for (size_t i = 0; settings != NULL && settings[i] != NULL; i++) {
         cr_assert(i < SETTINGS_MAX - 1);

@@ -1,0 +1,17 @@
+// free_ports - TCP ports of 127.0.0.1 for the processes of a test.
+//
+// They lie below the range from which the kernel serves clients (from 32768 on): a
+// port of that range may become an outgoing connection's between the look and the
+// bind, or while a killed server is down. Where the search starts depends on the
+// process id, so that tests that run at the same time do not meet.
+#ifndef FAULTLINE_TESTS_FREE_PORTS_H
+#define FAULTLINE_TESTS_FREE_PORTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// free_ports fills out with count different ports that nobody uses now. It aborts
+// the test when there are not as many.
+void free_ports(uint16_t *out, size_t count);
+
+#endif
