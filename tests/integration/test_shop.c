@@ -216,6 +216,8 @@ Test(shop, what_is_said_twice_is_done_once)
 
     event_tap_wait(tap, "inventory-reserved", other);
     event_tap_wait(tap, "payment-authorized", other);
+    event_tap_wait(tap, "inventory-released", order_id);
+    event_tap_wait(tap, "payment-voided", order_id);
     rig_wait_quiet(rig);
     shop_expect_stock(rig, "grinder", 48, 2, 0);
     shop_expect_payment(rig, order_id, "voided");
@@ -347,6 +349,7 @@ Test(shop, killed_in_mid_work_the_books_agree_with_the_orders)
         shop_expect_status(rig, ids[i], declined ? "cancelled" : "confirmed");
         shop_expect_payment(rig, ids[i], declined ? "declined" : "captured");
         confirmed += declined ? 0 : 1;
+        event_tap_wait(tap, declined ? "order-cancelled" : "payment-completed", ids[i]);
     }
     shop_expect_stock(rig, "moka-pot", 1000 - confirmed, 0, confirmed);
     rig_wait_quiet(rig);

@@ -207,6 +207,23 @@ static int begin_order(const char *token)
     return connection;
 }
 
+// The last try of a call finds nobody, but the first may have had its effect: the
+// charge must be undone although "nothing happened" in the end.
+Test(shop_sync, a_try_that_timed_out_is_undone_even_if_the_next_finds_nobody)
+{
+    rig =
+        rig_start(shop_services,
+                  (const char *const[]){"order:SYNC_TIMEOUT_MS=300", "order:SYNC_RETRIES=5", NULL});
+    rig_pause(rig, "payment");
+    const int connection = begin_order("tok_visa");
+    rig_wait_log(rig, "order", "\"target\":\"payment\"", "\"attempt\":1");
+    rig_kill(rig, "payment");
+    struct rig_reply reply = rig_end(connection);
+    cr_expect(reply.status == 503 || reply.status == 504, "%s", reply.body);
+    expect_undone(&reply, "payment", "payment=failed inventory=done");
+    rig_reply_release(&reply);
+}
+
 // Waits for the only order there is, while its chain runs, and copies its id.
 static void wait_first_order(char order_id[UUID_SIZE])
 {

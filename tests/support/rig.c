@@ -551,6 +551,37 @@ void rig_wait_int(struct rig *self, const char *service, const char *path, const
     wait_for(self, service, path, member, int_is, &value);
 }
 
+static bool has_line(const char *log, const char *text, const char *other)
+{
+    for (const char *line = log; line != NULL;) {
+        const char *end = strchr(line, '\n');
+        char *copy = end == NULL ? mem_strdup(line) : mem_strndup(line, (size_t)(end - line));
+        const bool has = strstr(copy, text) != NULL && strstr(copy, other) != NULL;
+        free(copy);
+        if (has) {
+            return true;
+        }
+        line = end == NULL ? NULL : end + 1;
+    }
+    return false;
+}
+
+void rig_wait_log(struct rig *self, const char *name, const char *text, const char *other)
+{
+    const int64_t deadline_ms = clock_mono_ms() + RIG_DEADLINE_MS;
+    char *path = log_path(self, name);
+    for (bool has = false; !has;) {
+        char *log = read_file(path);
+        has = has_line(log, text, other);
+        free(log);
+        if (!has) {
+            cr_assert(clock_mono_ms() < deadline_ms, "%s never logged %s", name, text);
+            nap();
+        }
+    }
+    free(path);
+}
+
 static bool is_quiet(struct rig *self)
 {
     struct rig_reply reply = rig_call(self, "broker", "GET", "/status", NULL, NULL);

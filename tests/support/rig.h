@@ -85,6 +85,9 @@ void rig_wait_member(struct rig *self, const char *service, const char *path, co
 void rig_wait_int(struct rig *self, const char *service, const char *path, const char *member,
                   int64_t value);
 
+// rig_wait_log waits until a line of a process's log has both texts.
+void rig_wait_log(struct rig *self, const char *name, const char *text, const char *other);
+
 // rig_wait_quiet waits until no group of the broker has had anything to do for
 // RIG_QUIET_MS: for what must not happen.
 enum {
