@@ -318,6 +318,7 @@ int64_t broker_deadline_ms(struct broker *self)
     sooner(&deadline_ms, session_deadline_ms(self->sessions));
     sooner(&deadline_ms, self->save_due_ms);
     sooner(&deadline_ms, self->tidy_due_ms);
+    sooner(&deadline_ms, self->bury_after_ms);
     size_t slot = 0;
     for (struct session *s; (s = session_next(self->sessions, &slot)) != NULL;) {
         sooner(&deadline_ms, s->blocked_until_ms);
@@ -328,7 +329,6 @@ int64_t broker_deadline_ms(struct broker *self)
         struct group_stats stats;
         group_stats_get(consumer->group, &stats);
         sooner(&deadline_ms, consumer->paused_until_ms);
-        sooner(&deadline_ms, stats.dying > 0 ? self->bury_after_ms : 0);
         // What was due in the last round and is still here has no member with
         // credit to go to: an ack will wake us, not the clock.
         const int64_t due_ms = group_next_due_ms(consumer->group);

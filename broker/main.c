@@ -144,7 +144,7 @@ int main(int argc, char **argv)
                         config_text(config, "LOG_FORMAT"),
                         config_text(config, "LOG_LEVEL")) == ERR_OK) {
         umask(S_IRWXG | S_IRWXO); // the log holds everybody's data
-        server_block_signals();
+        server_prepare_process();
         code = run(config);
     }
     config_destroy(&config);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -26,6 +27,8 @@ enum {
     FRAMES_MAX = 3, // routing id, control, batch
     RECEIVE_HWM = 256,
     SEND_HWM = 2048,
+    KEEPALIVE_S = 60,
+    FILES_MAX = 8192, // connections, segments, and some
     STOP_ROUNDS_MAX = 64,
 };
 
@@ -93,13 +96,20 @@ static sigset_t stop_signals(void)
     return set;
 }
 
-void server_block_signals(void)
+void server_prepare_process(void)
 {
     const sigset_t set = stop_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     // czmq would take these signals for itself and stop every loop.
     zsys_handler_set(NULL);
+    // As many sessions as there may be want more files than the usual 1024, and
+    // a socket that cannot accept spins.
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
+        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 static enum err open_log(struct server *self, const struct server_options *options, char **problem)
@@ -191,11 +201,19 @@ static enum err open_router(struct server *self, const struct server_options *op
     zsock_set_sndhwm(self->router, SEND_HWM);
     zsock_set_maxmsgsize(self->router, SERVER_MESSAGE_BYTES_MAX);
     zsock_set_linger(self->router, SERVER_LINGER_MS);
+    // A machine that lost its power says no farewell: let the kernel find out, or
+    // the connection stays for ever.
+    zsock_set_tcp_keepalive(self->router, 1);
+    zsock_set_tcp_keepalive_idle(self->router, KEEPALIVE_S);
     self->socket = zsock_resolve(self->router);
 
     char *endpoints = mem_strdup(options->bind);
     char *rest = NULL;
     enum err err = ERR_OK;
+    if (strspn(endpoints, ", ") == strlen(endpoints)) {
+        *problem = mem_strdup("BROKER_BIND names no endpoint");
+        err = ERR_INVALID;
+    }
     for (char *endpoint = strtok_r(endpoints, ", ", &rest); endpoint != NULL && err == ERR_OK;
          endpoint = strtok_r(NULL, ", ", &rest)) {
         err = bind_endpoint(self, endpoint, problem);

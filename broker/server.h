@@ -32,9 +32,9 @@ struct server_options {
     uint32_t heartbeat_ms;
 };
 
-// server_block_signals makes SIGTERM and SIGINT wait for server_run. Call it before
-// any thread exists.
-void server_block_signals(void);
+// server_prepare_process makes SIGTERM and SIGINT wait for server_run and allows as
+// many open files as 1024 sessions need. Call it before any thread exists.
+void server_prepare_process(void);
 
 // server_open recovers the log and the groups, then listens. Not ERR_OK: *problem,
 // which the caller frees, is a sentence for the operator. The caller owns *out.
