@@ -121,9 +121,12 @@ void broker_refuse(struct broker *self, struct bytes peer, const struct refusal 
                             .code = bytes_of_text(refusal->code),
                             .detail = bytes_of_text(refusal->detail),
                         });
-    // A peer that cannot be told is not worth more: it gets no answer, or is gone.
     if (world->send(world->context, peer, buf_view(&self->frame), (struct bytes){0}) != ERR_OK) {
+        struct session *session = session_by_peer(self->sessions, peer);
         self->counters.send_failures++;
+        if (session != NULL) {
+            session->lost = true; // as broker_send: it would wait for this answer
+        }
     }
     self->counters.refused++;
     for (size_t i = 0; i < BROKER_CODES; i++) {

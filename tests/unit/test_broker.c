@@ -147,6 +147,15 @@ Test(broker, a_publisher_that_cannot_be_answered_loses_its_session)
     cr_expect_eq(event_log_next(world.log), 1);
 }
 
+Test(broker, a_publisher_that_cannot_hear_its_refusal_loses_its_session)
+{
+    world.peers['p' - 'a'].answer = ERR_FULL;
+    toy_publish(&world, 'p', "dead-letter.payment", "", 10);
+    toy_turn(&world);
+
+    cr_expect_eq(session_count(world.broker->sessions), 1);
+}
+
 Test(broker, a_member_that_never_acks_holds_no_more_than_some_megabytes)
 {
     for (int i = 0; i < 200; i++) { // 12 MiB
