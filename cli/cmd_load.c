@@ -13,6 +13,7 @@
 enum {
     CLIENTS_ASYNC = 64,
     CLIENTS_SYNC = 16,
+    HEALTH_TIMEOUT_MS = 5000,
 };
 
 static const struct option_def load_command_options[] = {
@@ -153,6 +154,17 @@ static bool read_count(const struct options *options, size_t *count)
     return true;
 }
 
+// Says what to do when nobody does: better than a table of failures.
+static bool somebody_answers(struct api *api)
+{
+    struct api_answer answer = {0};
+    const struct api_request request = {
+        .service = "order", .method = "GET", .path = "/healthz", .timeout_ms = HEALTH_TIMEOUT_MS};
+    const enum err err = api_call(api, &request, &answer);
+    api_answer_release(&answer);
+    return err == ERR_OK;
+}
+
 static enum cli_exit load_command_run(const struct options *options)
 {
     struct api *api = api_open(cli_dir(options));
@@ -172,7 +184,7 @@ static enum cli_exit load_command_run(const struct options *options)
         load.clients_count = (size_t)options_int(options, "clients");
     }
     enum cli_exit exit = CLI_UNKNOWN;
-    if (read_count(options, &load.orders_count)) {
+    if (read_count(options, &load.orders_count) && somebody_answers(api)) {
         struct load_result result;
         load_run(&load, &result);
         if (options_flag(options, "json")) {

@@ -397,11 +397,38 @@ static void add_missing(struct story *self, size_t event, const char *service, c
     snprintf(node->reason, sizeof node->reason, "%s", reason);
 }
 
+// No line tells that the event reached the broker, or anybody behind it.
+static bool was_heard_of(const struct story *self, const char *event_id)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        const struct story_node *node = &self->nodes[i];
+        if ((node->kind == STORY_HANDLED || node->kind == STORY_FAILED ||
+             node->kind == STORY_DEAD_LETTERED) &&
+            strcmp(text_of(node->line, "event_id"), event_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void explain_outbox(struct story *self, size_t event, const char *problem)
+{
+    char service[STORY_SERVICE_SIZE];
+    memcpy(service, self->nodes[event].service, sizeof service);
+    char reason[STORY_REASON_SIZE];
+    snprintf(reason, sizeof reason, "waiting in the outbox of %s: %s", service, problem);
+    add_missing(self, event, service, reason);
+}
+
 static void explain_event(struct story *self, size_t event, const cJSON *groups)
 {
     // Copies: adding a node moves the array.
     const cJSON *line = self->nodes[event].line;
     const int64_t offset = self->nodes[event].offset;
+    if (offset < 0 && !was_heard_of(self, text_of(line, "event_id"))) {
+        explain_outbox(self, event, "it has not reached the broker");
+        return;
+    }
     const cJSON *group = NULL;
     cJSON_ArrayForEach(group, groups)
     {
@@ -428,11 +455,7 @@ void story_explain(struct story *self, const cJSON *broker_status, const char *p
         if (broker_status != NULL) {
             explain_event(self, i, groups);
         } else if (self->nodes[i].offset < 0) {
-            char service[STORY_SERVICE_SIZE];
-            memcpy(service, self->nodes[i].service, sizeof service);
-            char reason[STORY_REASON_SIZE];
-            snprintf(reason, sizeof reason, "waiting in the outbox of %s: %s", service, problem);
-            add_missing(self, i, service, reason);
+            explain_outbox(self, i, problem);
         }
     }
 }

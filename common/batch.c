@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/inbox.h"
@@ -13,7 +12,7 @@
 #include "common/service_state.h"
 
 enum {
-    RETRY_AFTER_FAILED_COMMIT_MS = 500,
+    PAUSE_AFTER_FAILED_COMMIT_MS = 500,
     RETRY_BY_BROKER = -1
 };
 
@@ -281,6 +280,18 @@ static void settle(struct service *self)
     }
 }
 
+void batch_refuse(struct service *self, struct request *request)
+{
+    (void)self;
+    request_drop_answer(request);
+    (void)request_reply_problem(request,
+                                503,
+                                "store-unavailable",
+                                NULL,
+                                "the database could not commit; nothing was changed here");
+    request_send(&request);
+}
+
 // Nothing of the batch happened. Its requests are told so. Its events come again by
 // the same way as after a crash: a new session, so that they do not count as
 // failures of the events. The pause is for whatever is wrong with the disk.
@@ -293,17 +304,11 @@ static void abandon(struct service *self)
     store_rollback(self->store);
     outbox_aborted(self->outbox);
     self->store_failed = true;
+    self->paused_until_ms = clock_mono_ms() + PAUSE_AFTER_FAILED_COMMIT_MS;
     for (size_t i = 0; i < self->inputs_count; i++) {
-        struct request *request = self->inputs[i].request;
-        if (request != NULL) {
+        if (self->inputs[i].request != NULL) {
+            batch_refuse(self, self->inputs[i].request);
             self->inputs[i].request = NULL;
-            request_drop_answer(request);
-            (void)request_reply_problem(request,
-                                        503,
-                                        "store-unavailable",
-                                        NULL,
-                                        "the database could not commit; nothing was changed here");
-            request_send(&request);
         }
     }
     bus_destroy(&self->bus);
@@ -312,8 +317,26 @@ static void abandon(struct service *self)
     assert(err == ERR_OK); // the options were good before
     (void)err;
     outbox_on_input(self->outbox, &(struct bus_input){.kind = BUS_LOST}, self->now_ms);
-    const struct timespec pause = {.tv_nsec = RETRY_AFTER_FAILED_COMMIT_MS * 1000000L};
-    nanosleep(&pause, NULL);
+}
+
+void batch_read(struct service *self, struct request *request)
+{
+    struct input input = {
+        .kind = INPUT_REQUEST, .request = request, .outcome = INPUT_DONE, .trace = request->trace};
+    self->present = &input;
+    const enum err err = request->route->handle(self, request);
+    self->present = NULL;
+    if (err != ERR_OK) {
+        request_drop_answer(request);
+        (void)request_reply_problem(
+            request, 500, "internal-error", NULL, "the request failed: %s", err_name(err));
+        log_error("a request failed",
+                  LOG_STR("request_id", request->id),
+                  LOG_STR("path", request->route->path),
+                  LOG_STR("error", input.why[0] == '\0' ? err_name(err) : input.why),
+                  LOG_END);
+    }
+    request_send(&request);
 }
 
 void batch_run(struct service *self)

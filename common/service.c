@@ -214,6 +214,12 @@ static void settings_make(struct settings *out, const struct service_def *def)
 
 // --- start
 
+// Grows with every change of a table, of the runtime or of any service.
+enum {
+    SERVICE_SCHEMA_VERSION = 1
+};
+static const char schema_version_sql[] = "PRAGMA user_version = 1";
+
 static bool make_folder(const char *path)
 {
     char *copy = mem_strdup(path);
@@ -237,6 +243,21 @@ static enum err give_up(enum err err, const char *problem)
     return err;
 }
 
+// A file that another program or another version made is left alone.
+static enum err claim_store(struct service *self, const char *path, char **problem)
+{
+    const int64_t version = store_schema_version(self->store);
+    if (version == SERVICE_SCHEMA_VERSION || (version == 0 && store_is_empty(self->store))) {
+        return ERR_OK;
+    }
+    *problem = mem_format("%s is not of this version of Faultline (its schema is %lld, not %d). "
+                          "Move it away, or set DATA_DIR to another folder",
+                          path,
+                          (long long)version,
+                          SERVICE_SCHEMA_VERSION);
+    return ERR_CONFLICT;
+}
+
 static enum err open_store(struct service *self)
 {
     const char *folder = config_text(self->config, "DATA_DIR");
@@ -255,6 +276,12 @@ static enum err open_store(struct service *self)
     clock_format_rfc3339(self->now, clock_wall_us());
     err = store_begin(self->store);
     if (err == ERR_OK) {
+        err = claim_store(self, path, &problem);
+    }
+    if (err == ERR_OK) {
+        err = store_exec_script(self->store, schema_version_sql);
+    }
+    if (err == ERR_OK) {
         err = store_exec_script(self->store, self->def->schema);
     }
     if (err == ERR_OK) {
@@ -269,7 +296,7 @@ static enum err open_store(struct service *self)
     if (err == ERR_OK) {
         err = store_commit(self->store);
     }
-    if (err != ERR_OK) {
+    if (err != ERR_OK && problem == NULL) {
         problem = mem_format("cannot set up %s: %s", path, store_last_error(self->store));
     }
 
@@ -413,10 +440,9 @@ static struct input *add_input(struct service *self, enum input_kind kind)
     return input;
 }
 
-// Workers' results first: their requests have waited longest.
 static void take_results(struct service *self)
 {
-    while (self->inputs_count < HALF_BATCH) {
+    while (self->inputs_count < SERVICE_BATCH_MAX) {
         struct work *work = worker_pool_take(self->workers);
         if (work == NULL) {
             return;
@@ -427,13 +453,26 @@ static void take_results(struct service *self)
     }
 }
 
+static bool is_paused(const struct service *self)
+{
+    return self->now_ms < self->paused_until_ms;
+}
+
+// Reads are answered at once, from what is committed; they need no transaction.
 static void take_requests(struct service *self)
 {
     struct http_exchange *exchanges[HALF_BATCH];
-    const size_t count = http_server_take(self->http, exchanges, HALF_BATCH - self->inputs_count);
+    const size_t count = http_server_take(self->http, exchanges, HALF_BATCH);
     for (size_t i = 0; i < count; i++) {
         struct request *request = request_open(self, exchanges[i]);
-        if (request != NULL) {
+        if (request == NULL) {
+            continue;
+        }
+        if (strcmp(request->route->method, "GET") == 0) {
+            batch_read(self, request);
+        } else if (is_paused(self)) {
+            batch_refuse(self, request);
+        } else {
             add_input(self, INPUT_REQUEST)->request = request;
         }
     }
@@ -459,6 +498,9 @@ static void take_events(struct service *self)
 
 static int poll_timeout_ms(struct service *self, int64_t clean_due_ms)
 {
+    if (is_paused(self)) {
+        return (int)(self->paused_until_ms - self->now_ms);
+    }
     if (bus_has_input(self->bus)) {
         return 0;
     }
@@ -479,10 +521,11 @@ static int poll_timeout_ms(struct service *self, int64_t clean_due_ms)
 
 static void wait_for_input(struct service *self, int timeout_ms)
 {
+    const bool paused = is_paused(self); // what is not taken must not wake us
     struct pollfd fds[] = {
-        {.fd = bus_fd(self->bus), .events = POLLIN},
+        {.fd = paused ? -1 : bus_fd(self->bus), .events = POLLIN},
         {.fd = http_server_fd(self->http), .events = POLLIN},
-        {.fd = worker_pool_fd(self->workers), .events = POLLIN},
+        {.fd = paused ? -1 : worker_pool_fd(self->workers), .events = POLLIN},
         {.fd = self->signal_fd, .events = POLLIN},
     };
     if (poll(fds, ARRAY_LEN(fds), timeout_ms) > 0 && (fds[3].revents & POLLIN) != 0) {
@@ -496,10 +539,12 @@ static void loop(struct service *self)
     int64_t clean_due_ms = INT64_MAX;
     while (!self->stopping) {
         self->now_ms = clock_mono_ms();
-        take_results(self);
         take_requests(self);
-        take_events(self);
-        const bool dirty = outbox_is_dirty(self->outbox);
+        if (!is_paused(self)) {
+            take_results(self);
+            take_events(self);
+        }
+        const bool dirty = outbox_is_dirty(self->outbox) && !is_paused(self);
         if (dirty && clean_due_ms == INT64_MAX) {
             clean_due_ms = self->now_ms + CLEAN_DELAY_MS;
         }

@@ -64,7 +64,8 @@ struct service {
     char source[EVENT_TEXT_MAX];
     int signal_fd;
     bool stopping;
-    bool store_failed; // the last batch could not be committed
+    bool store_failed;       // the last batch could not be committed
+    int64_t paused_until_ms; // after that: nothing is written before
 
     int64_t now_ms; // clock_mono_ms of this round
     char now[CLOCK_RFC3339_SIZE];
@@ -75,6 +76,13 @@ struct service {
     struct status_change changes[SERVICE_BATCH_MAX * 2];
     size_t changes_count;
 };
+
+// batch_read answers a request that only reads, from what is committed: also while
+// nothing can be written.
+void batch_read(struct service *self, struct request *request);
+
+// batch_refuse answers a request with 503: the database cannot take it now.
+void batch_refuse(struct service *self, struct request *request);
 
 // batch_run handles the inputs in one transaction, commits, then answers, acks and
 // publishes. With no inputs it still deletes what the outbox has answered.

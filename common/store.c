@@ -34,6 +34,8 @@ static const char commit_sql[] = "COMMIT";
 static const char rollback_sql[] = "ROLLBACK";
 static const char savepoint_sql[] = "SAVEPOINT input";
 static const char release_sql[] = "RELEASE input";
+static const char version_sql[] = "PRAGMA user_version";
+static const char tables_sql[] = "SELECT count(*) FROM sqlite_schema";
 static const char rollback_to_sql[] = "ROLLBACK TO input";
 
 // WAL and synchronous FULL: a commit is one append to the log and one sync, and
@@ -147,6 +149,24 @@ static enum err outcome(struct store *self, int code)
         self->broken = true;
     }
     return err;
+}
+
+static int64_t read_int(struct store *self, const char *sql)
+{
+    struct store_row *row = store_query(self, sql);
+    const int64_t number = store_next(row) == ERR_OK ? store_int(row, 0) : -1;
+    store_done(row);
+    return number;
+}
+
+int64_t store_schema_version(struct store *self)
+{
+    return read_int(self, version_sql);
+}
+
+bool store_is_empty(struct store *self)
+{
+    return read_int(self, tables_sql) == 0;
 }
 
 static enum err step_once(struct store_row *row)

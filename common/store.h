@@ -35,6 +35,11 @@ void store_destroy(struct store **self_p);
 // store_exec_script runs SQL text of several statements without parameters: schemas.
 enum err store_exec_script(struct store *self, const char *sql);
 
+// store_schema_version is the file's user_version, 0 when none was set;
+// store_is_empty tells whether it has no table yet.
+int64_t store_schema_version(struct store *self);
+bool store_is_empty(struct store *self);
+
 // store_begin takes the write lock (BEGIN IMMEDIATE); store_commit makes all
 // durable; store_rollback undoes all. Savepoints nest inside.
 enum err store_begin(struct store *self);
