@@ -326,6 +326,7 @@ void batch_read(struct service *self, struct request *request)
     self->present = &input;
     const enum err err = request->route->handle(self, request);
     self->present = NULL;
+    store_done_all(self->store);
     if (err != ERR_OK) {
         request_drop_answer(request);
         (void)request_reply_problem(

@@ -1,5 +1,6 @@
 #include "common/inbox.h"
 
+#include "common/mem.h"
 #include "common/record.h"
 
 static const char schema_sql[] =
@@ -79,9 +80,10 @@ enum err inbox_begin_request(struct store *store, const char *handler, const cha
     }
     *answer = (struct inbox_answer){
         .status = (int)store_int(row, 1),
-        .body = store_text(row, 2),
-        .location = store_text(row, 3),
+        .body = mem_strdup(store_text(row, 2)),
+        .location = mem_strdup(store_text(row, 3)),
     };
+    store_done(row);
     return ERR_EXISTS;
 }
 

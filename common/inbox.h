@@ -22,9 +22,9 @@ enum err inbox_add(struct store *store, const char *handler, const char *id, con
 
 // The state of an Idempotency-Key.
 struct inbox_answer {
-    int status;           // 0: still running
-    const char *body;     // borrowed until the store's next statement of the inbox; may be NULL
-    const char *location; // the same
+    int status;     // 0: still running
+    char *body;     // owned by whoever holds the answer; may be NULL
+    char *location; // the same
 };
 
 // inbox_begin_request claims key for a request; what is all that makes two requests

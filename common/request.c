@@ -370,8 +370,8 @@ enum err request_claim_key(struct request *self, bool *run)
                                      "the request with this key is still being worked on");
     }
     self->status = answer.status;
-    self->body = mem_strdup(answer.body);
-    self->location = mem_strdup(answer.location);
+    self->body = answer.body;
+    self->location = answer.location;
     self->is_problem = answer.status >= 400;
     self->is_replay = true;
     return ERR_OK;

@@ -182,13 +182,24 @@ enum err store_begin(struct store *self)
     return step_once(self->begin);
 }
 
+void store_done_all(struct store *self)
+{
+    for (size_t i = 0; i < self->rows_count; i++) {
+        if (sqlite3_stmt_busy(self->rows[i].stmt)) {
+            sqlite3_reset(self->rows[i].stmt);
+        }
+    }
+}
+
 enum err store_commit(struct store *self)
 {
+    store_done_all(self);
     return step_once(self->commit);
 }
 
 void store_rollback(struct store *self)
 {
+    store_done_all(self);
     // Some failures (disk full) have rolled back already.
     if (!sqlite3_get_autocommit(self->db)) {
         (void)step_once(self->rollback);

@@ -67,9 +67,12 @@ enum err store_run(struct store_row *row);
 int64_t store_changes(const struct store *self);
 
 // store_next moves to the next row. ERR_NOT_FOUND: there is none (left); the
-// statement is then done. A loop that stops before must call store_done.
+// statement is then done. Whoever stops before calls store_done: an open row keeps the
+// whole file as it was, for checkpoints and for other processes' writes. Rows that are
+// open at the end of a transaction, or at store_done_all, are closed.
 enum err store_next(struct store_row *row);
 void store_done(struct store_row *row);
+void store_done_all(struct store *self);
 
 // store_text, store_int: columns of the present row, from 0. Text is borrowed until
 // the next store_next; NULL for NULL.

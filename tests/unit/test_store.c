@@ -134,3 +134,33 @@ Test(store, a_folder_that_is_missing_is_io_and_named)
     cr_assert_not_null(problem);
     free(problem);
 }
+
+// Another process of the same service, as a replica is.
+static enum err write_from_elsewhere(void)
+{
+    struct store *other = NULL;
+    char *problem = NULL;
+    cr_assert_eq(store_open(&other, path, &problem), ERR_OK);
+    cr_assert_eq(store_begin(other), ERR_OK);
+    struct store_row *row = store_query(other, insert_sql);
+    store_bind_text(row, "elsewhere");
+    store_bind_int(row, 1);
+    cr_assert_eq(store_run(row), ERR_OK);
+    const enum err err = store_commit(other);
+    store_destroy(&other);
+    return err;
+}
+
+Test(store, a_row_that_was_left_open_does_not_outlive_its_transaction)
+{
+    cr_assert_eq(insert("moka-pot", 3), ERR_OK);
+    cr_assert_eq(store_begin(store), ERR_OK);
+    cr_assert_eq(store_next(store_query(store, select_sql)), ERR_OK);
+    cr_assert_eq(store_commit(store), ERR_OK);
+
+    cr_expect_eq(write_from_elsewhere(), ERR_OK);
+
+    // With the row open, this would be refused for ever: its view of the file is old.
+    cr_expect_eq(store_begin(store), ERR_OK);
+    cr_expect_eq(store_commit(store), ERR_OK);
+}
