@@ -8,44 +8,122 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json_scan.h"
 #include "common/mem.h"
+#include "common/utf8.h"
 
-// Where the tree's check is: a list on the stack, written out only on an error.
-struct step {
-    const struct step *up;
-    const cJSON *item;
+enum {
+    INT_TEXT_SIZE = 20, // "-9223372036854775808"
 };
 
-static void put_path(struct buf *path, const struct step *step)
+// cJSON is generous: it takes "01", raw control characters, bytes that are not
+// UTF-8, and cuts a string at \u0000. So the tokens are checked first; how they are
+// put together is left to cJSON.
+struct scan {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+static int peek(const struct scan *scan, ptrdiff_t ahead)
 {
-    if (step == NULL || step->up == NULL) {
-        return; // the root has no name
-    }
-    put_path(path, step->up);
-    const cJSON *parent = step->up->item;
-    if (cJSON_IsArray(parent)) {
-        size_t index = 0;
-        for (const cJSON *item = parent->child; item != step->item; item = item->next) {
-            index++;
-        }
-        buf_printf(path, "[%zu]", index);
-        return;
-    }
-    if (path->size > 0) {
-        buf_put_u8(path, '.');
-    }
-    buf_put_text(path, step->item->string);
+    return scan->end - scan->at > ahead ? scan->at[ahead] : -1;
 }
 
-static bool report(struct json_problem *problem, const struct step *step, const char *reason)
+static bool is_space(int c)
 {
-    struct buf path = {0};
-    put_path(&path, step);
-    buf_put_u8(&path, '\0');
-    json_problem_set(problem, (const char *)path.data, "%s", reason);
-    buf_release(&path);
-    return false;
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static bool digit_is_at(const struct scan *scan, ptrdiff_t ahead)
+{
+    return peek(scan, ahead) >= '0' && peek(scan, ahead) <= '9';
+}
+
+// Each scan_... moves past what it found good and returns NULL, or what is wrong.
+
+static const char *scan_escape(struct scan *scan)
+{
+    scan->at++; // the backslash
+    if (peek(scan, 0) == 'u') {
+        char digits[5] = "";
+        for (int i = 0; i < 4 && peek(scan, 1 + i) > 0; i++) {
+            digits[i] = (char)scan->at[1 + i];
+        }
+        if (strspn(digits, "0123456789abcdefABCDEF") != 4) {
+            return "is not JSON: a string has a malformed \\u escape";
+        }
+        if (strcmp(digits, "0000") == 0) {
+            return "has a string with U+0000 in it";
+        }
+    }
+    if (scan->at < scan->end) {
+        scan->at++;
+    }
+    return NULL;
+}
+
+static const char *scan_string(struct scan *scan)
+{
+    scan->at++; // the quote
+    while (scan->at < scan->end) {
+        const size_t size = utf8_size(scan->at, (size_t)(scan->end - scan->at));
+        if (size == 0) {
+            return "is not UTF-8";
+        }
+        const uint8_t c = *scan->at;
+        if (c < 0x20) {
+            return "is not JSON: a string has a control character";
+        }
+        if (c == '\\') {
+            const char *problem = scan_escape(scan);
+            if (problem != NULL) {
+                return problem;
+            }
+            continue;
+        }
+        scan->at += size;
+        if (c == '"') {
+            return NULL;
+        }
+    }
+    return "is not JSON: a string does not end";
+}
+
+// What strtod takes beyond JSON: a leading zero, and a point without digits around it.
+static const char *scan_number(struct scan *scan)
+{
+    const uint8_t *const start = scan->at;
+    if (*scan->at == '-') {
+        scan->at++;
+    }
+    bool is_good = digit_is_at(scan, 0) && !(*scan->at == '0' && digit_is_at(scan, 1));
+    while (scan->at < scan->end && memchr("0123456789+-.eE", *scan->at, 15) != NULL) {
+        is_good = is_good && (*scan->at != '.' || digit_is_at(scan, 1));
+        scan->at++;
+    }
+    return !is_good                             ? "is not JSON: a number is malformed"
+           : scan->at - start > JSON_NUMBER_MAX ? "has a number that is too long"
+                                                : NULL;
+}
+
+static const char *scan_tokens(struct scan *scan)
+{
+    const char *problem = NULL;
+    int depth = 0;
+    while (problem == NULL && scan->at < scan->end) {
+        const uint8_t c = *scan->at;
+        if (c == '"') {
+            problem = scan_string(scan);
+        } else if (c == '-' || digit_is_at(scan, 0)) {
+            problem = scan_number(scan);
+        } else if ((c < 0x20 && !is_space(c)) || c >= 0x7f) {
+            problem = "is not JSON: a value was expected";
+        } else {
+            depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+            problem = depth > JSON_DEPTH_MAX ? "is nested too deeply" : NULL;
+            scan->at++;
+        }
+    }
+    return problem;
 }
 
 static int compare_names(const void *left, const void *right)
@@ -55,27 +133,10 @@ static int compare_names(const void *left, const void *right)
     return strcmp((*a)->string, (*b)->string);
 }
 
-enum {
-    PAIRWISE_MAX = 16 // members up to which comparing all pairs beats sorting
-};
-
 // Returns a member whose name another member has, or NULL.
 static const cJSON *find_twin(const cJSON *object)
 {
-    size_t count = 0;
-    for (const cJSON *item = object->child; item != NULL; item = item->next) {
-        count++;
-    }
-    if (count <= PAIRWISE_MAX) {
-        for (const cJSON *item = object->child; item != NULL; item = item->next) {
-            for (const cJSON *other = item->next; other != NULL; other = other->next) {
-                if (strcmp(item->string, other->string) == 0) {
-                    return other;
-                }
-            }
-        }
-        return NULL;
-    }
+    const size_t count = (size_t)cJSON_GetArraySize(object);
     const cJSON **members = mem_calloc(count, sizeof *members);
     size_t filled = 0;
     for (const cJSON *item = object->child; item != NULL; item = item->next) {
@@ -92,25 +153,36 @@ static const cJSON *find_twin(const cJSON *object)
     return twin;
 }
 
-// Depth is bounded by JSON_DEPTH_MAX, which the scan has checked.
-static bool check_tree(const struct step *step, struct json_problem *problem)
+// Puts where item stands in its parent before the field that is at fault.
+static void path_extend(struct json_problem *problem, const cJSON *item, size_t index)
 {
-    const cJSON *value = step->item;
+    const char *rest = problem->field;
+    const char *dot = rest[0] == '\0' || rest[0] == '[' ? "" : ".";
+    char *path = item->string != NULL ? mem_format("%s%s%s", item->string, dot, rest)
+                                      : mem_format("[%zu]%s%s", index, dot, rest);
+    json_problem_set(problem, path, "%s", problem->reason);
+    free(path);
+}
+
+// Depth is bounded by JSON_DEPTH_MAX, which the scan has checked.
+static enum err check_tree(const cJSON *value, struct json_problem *problem)
+{
     if (cJSON_IsNumber(value) && !isfinite(value->valuedouble)) {
-        return report(problem, step, "is a number that is too large");
+        return json_problem_set(problem, "", "is a number that is too large");
     }
-    if (cJSON_IsObject(value)) {
-        const cJSON *twin = find_twin(value);
-        if (twin != NULL) {
-            return report(problem, &(struct step){.up = step, .item = twin}, "is there twice");
-        }
+    const cJSON *twin = cJSON_IsObject(value) ? find_twin(value) : NULL;
+    if (twin != NULL) {
+        return json_problem_set(problem, twin->string, "is there twice");
     }
+    size_t index = 0;
     for (const cJSON *item = value->child; item != NULL; item = item->next) {
-        if (!check_tree(&(struct step){.up = step, .item = item}, problem)) {
-            return false;
+        if (check_tree(item, problem) != ERR_OK) {
+            path_extend(problem, item, index);
+            return ERR_INVALID;
         }
+        index++;
     }
-    return true;
+    return ERR_OK;
 }
 
 enum err json_parse(struct bytes text, cJSON **out, struct json_problem *problem)
@@ -119,26 +191,32 @@ enum err json_parse(struct bytes text, cJSON **out, struct json_problem *problem
     assert(problem != NULL);
     *out = NULL;
     if (text.size == 0) {
-        json_problem_set(problem, "", "is empty");
-        return ERR_INVALID;
+        return json_problem_set(problem, "", "is empty");
     }
-    size_t at = 0;
-    const char *wrong = json_scan(text, &at);
+    struct scan scan = {.at = text.data, .end = text.data + text.size};
+    const char *wrong = scan_tokens(&scan);
+    if (wrong == NULL) {
+        const char *end = NULL;
+        *out = cJSON_ParseWithLengthOpts((const char *)text.data, text.size, &end, false);
+        scan.at = (const uint8_t *)end;
+        while (is_space(peek(&scan, 0))) {
+            scan.at++;
+        }
+        wrong = *out == NULL         ? "is not JSON"
+                : scan.at < scan.end ? "is not JSON: there is text behind the value"
+                                     : NULL;
+    }
+    enum err err = ERR_OK;
     if (wrong != NULL) {
-        json_problem_set(problem, "", "%s (byte %zu)", wrong, at);
-        return ERR_INVALID;
+        err = json_problem_set(problem, "", "%s (byte %td)", wrong, scan.at - text.data);
+    } else {
+        err = check_tree(*out, problem);
     }
-    cJSON *value = cJSON_ParseWithLength((const char *)text.data, text.size);
-    if (value == NULL) {
-        json_problem_set(problem, "", "is not JSON");
-        return ERR_INVALID;
+    if (err != ERR_OK) {
+        cJSON_Delete(*out);
+        *out = NULL;
     }
-    if (!check_tree(&(struct step){.item = value}, problem)) {
-        cJSON_Delete(value);
-        return ERR_INVALID;
-    }
-    *out = value;
-    return ERR_OK;
+    return err;
 }
 
 // Copies what fits; a character that would be cut in half is left out.
@@ -155,7 +233,7 @@ static void copy_text(char *to, size_t to_size, const char *from)
     to[size] = '\0';
 }
 
-void json_problem_set(struct json_problem *problem, const char *field, const char *reason, ...)
+enum err json_problem_set(struct json_problem *problem, const char *field, const char *reason, ...)
 {
     char line[JSON_REASON_SIZE * 2];
     va_list args;
@@ -164,15 +242,16 @@ void json_problem_set(struct json_problem *problem, const char *field, const cha
     va_end(args);
     copy_text(problem->field, sizeof problem->field, field);
     copy_text(problem->reason, sizeof problem->reason, line);
+    return ERR_INVALID;
 }
 
 static enum err refuse(struct json_problem *problem, const char *path, const char *name,
                        const char *reason)
 {
     char *field = mem_format("%s%s%s", path, path[0] == '\0' ? "" : ".", name);
-    json_problem_set(problem, field, "%s", reason);
+    const enum err err = json_problem_set(problem, field, "%s", reason);
     free(field);
-    return ERR_INVALID;
+    return err;
 }
 
 // Control characters: C0, DEL, and C1 (which UTF-8 writes as c2 80 .. c2 9f).
@@ -251,34 +330,78 @@ const char *json_text_of(const cJSON *object, const char *name)
     return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-void json_append_text(struct buf *out, const char *text)
+static bool is_plain(uint8_t byte)
 {
-    buf_put_u8(out, '"');
-    const char *plain = text; // start of what can go out as it is
-    const char *at = text;
-    for (; *at != '\0'; at++) {
-        const uint8_t c = (uint8_t)*at;
-        if (c >= 0x20 && c != '"' && c != '\\') {
+    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+}
+
+static void append_escape(struct buf *out, uint8_t byte)
+{
+    static const char named[] = "\"\\\n\r\t";
+    static const char digits[] = "0123456789abcdef";
+    const char *name = memchr(named, byte, sizeof named - 1);
+    if (name != NULL) {
+        const char escape[] = {'\\', "\"\\nrt"[name - named]};
+        buf_put(out, escape, sizeof escape);
+    } else {
+        const char escape[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
+        buf_put(out, escape, sizeof escape);
+    }
+}
+
+void json_append_escaped(struct buf *out, struct bytes text)
+{
+    size_t start = 0; // of the run that goes out as it is
+    for (size_t at = 0; at < text.size;) {
+        const uint8_t byte = text.data[at];
+        const size_t size = is_plain(byte) ? 1 : utf8_size(text.data + at, text.size - at);
+        if (size > 1 || is_plain(byte)) {
+            at += size;
             continue;
         }
-        buf_put(out, plain, (size_t)(at - plain));
-        plain = at + 1;
-        if (c >= 0x20) {
-            buf_put_u8(out, '\\');
-            buf_put_u8(out, c);
+        buf_put(out, text.data + start, at - start);
+        if (size == 1) {
+            append_escape(out, byte);
         } else {
-            buf_printf(out, "\\u%04x", (unsigned)c);
+            buf_put_text(out, "\xef\xbf\xbd"); // U+FFFD
         }
+        start = ++at;
     }
-    buf_put(out, plain, (size_t)(at - plain));
+    buf_put(out, text.data + start, text.size - start);
+}
+
+void json_append_bytes(struct buf *out, struct bytes text)
+{
     buf_put_u8(out, '"');
+    json_append_escaped(out, text);
+    buf_put_u8(out, '"');
+}
+
+void json_append_text(struct buf *out, const char *text)
+{
+    json_append_bytes(out, bytes_of_text(text));
+}
+
+void json_append_int(struct buf *out, int64_t number)
+{
+    char text[INT_TEXT_SIZE];
+    size_t at = sizeof text;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0) {
+        text[--at] = '-';
+    }
+    buf_put(out, text + at, sizeof text - at);
 }
 
 static void append_number(struct buf *out, double number)
 {
     static const double exact_max = 9007199254740992.0; // 2^53
     if (number >= -exact_max && number <= exact_max && number == (double)(int64_t)number) {
-        buf_printf(out, "%lld", (long long)number);
+        json_append_int(out, (int64_t)number);
     } else if (isfinite(number)) {
         buf_printf(out, "%.17g", number);
     } else {

@@ -27,14 +27,19 @@ struct json_problem {
 // JSON_DEPTH_MAX; problem says which. The caller owns *out.
 enum err json_parse(struct bytes text, cJSON **out, struct json_problem *problem);
 
-// json_problem_set fills problem; reason is a printf format.
-__attribute__((format(printf, 3, 4))) void
+// json_problem_set fills problem and returns ERR_INVALID; reason is a printf format.
+__attribute__((format(printf, 3, 4))) enum err
 json_problem_set(struct json_problem *problem, const char *field, const char *reason, ...);
 
 // json_append writes value at the end of out, without white space; whole numbers
-// within 2^53 without exponent. json_append_text writes text (UTF-8) as a JSON string.
+// within 2^53 without exponent. json_append_text and json_append_bytes write text as
+// a JSON string, json_append_escaped what stands between its quotes: control
+// characters, DEL included, are escaped, bytes that are not UTF-8 become U+FFFD.
 void json_append(struct buf *out, const cJSON *value);
 void json_append_text(struct buf *out, const char *text);
+void json_append_bytes(struct buf *out, struct bytes text);
+void json_append_escaped(struct buf *out, struct bytes text);
+void json_append_int(struct buf *out, int64_t number);
 
 // The getters read member name of object; path, "" at the top, is the object's own
 // path. ERR_INVALID: missing, of another type or out of range; problem is filled.

@@ -10,14 +10,13 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/json.h"
 #include "common/mem.h"
-#include "common/utf8.h"
 
 enum {
     LOG_BUFFER_BYTES = 64 * 1024, // written at the latest when so much has gathered
     LOG_SERVICE_MAX = 64,
     LOG_STALL_MS = 1000, // how long a full, non-blocking standard output is waited for
-    INT_TEXT_SIZE = 21,
 };
 
 // The logger of the process; see log.h on why there is one.
@@ -48,22 +47,11 @@ static const char *const level_names[] = {
 static const char *const level_colours[] = {
     [LOG_DEBUG] = "\033[2m", [LOG_INFO] = "", [LOG_WARN] = "\033[33m", [LOG_ERROR] = "\033[1;31m"};
 
-static const char colour_off[] = "\033[0m";
-
 // A service keeps its colour from run to run: it is chosen by the name.
 static const char *colour_of(const char *service)
 {
     static const char *const colours[] = {
-        "\033[36m",
-        "\033[32m",
-        "\033[35m",
-        "\033[34m",
-        "\033[96m",
-        "\033[92m",
-        "\033[95m",
-        "\033[94m",
-        "\033[93m",
-    };
+        "\033[36m", "\033[32m", "\033[35m", "\033[34m", "\033[96m", "\033[92m", "\033[95m"};
     unsigned sum = 0;
     for (const char *at = service; *at != '\0'; at++) {
         sum = sum * 31 + (unsigned char)*at;
@@ -73,27 +61,17 @@ static const char *colour_of(const char *service)
 
 // --- writing out
 
-static bool output_wait(void)
-{
-    struct pollfd poll_out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&poll_out, 1, LOG_STALL_MS) == 1 && (poll_out.revents & POLLOUT) != 0;
-}
-
 // Writes all lines, or drops them: a log that cannot be written must not stop
 // what it tells of. The mutex is held.
 static void lines_write(void)
 {
-    size_t done = 0;
-    while (done < logger.lines.size) {
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    for (size_t done = 0; done < logger.lines.size;) {
         const ssize_t size =
             write(STDOUT_FILENO, logger.lines.data + done, logger.lines.size - done);
         if (size >= 0) {
             done += (size_t)size;
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            if (!output_wait()) {
-                break;
-            }
-        } else if (errno != EINTR) {
+        } else if (errno != EINTR && (errno != EAGAIN || poll(&output, 1, LOG_STALL_MS) != 1)) {
             break;
         }
     }
@@ -113,88 +91,6 @@ void log_flush(void)
 
 // buf_put_text with the size known at compile time.
 #define PUT_LITERAL(text) buf_put(&logger.lines, (text), sizeof(text) - 1)
-
-static void int_put(int64_t number)
-{
-    char text[INT_TEXT_SIZE];
-    size_t at = sizeof text;
-    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    do {
-        text[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (number < 0) {
-        text[--at] = '-';
-    }
-    buf_put(&logger.lines, text + at, sizeof text - at);
-}
-
-static void escape_put(uint8_t byte)
-{
-    static const char digits[] = "0123456789abcdef";
-    switch (byte) {
-    case '"':
-        PUT_LITERAL("\\\"");
-        break;
-    case '\\':
-        PUT_LITERAL("\\\\");
-        break;
-    case '\n':
-        PUT_LITERAL("\\n");
-        break;
-    case '\r':
-        PUT_LITERAL("\\r");
-        break;
-    case '\t':
-        PUT_LITERAL("\\t");
-        break;
-    default: {
-        const char escape[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
-        buf_put(&logger.lines, escape, sizeof escape);
-        break;
-    }
-    }
-}
-
-static bool is_plain(uint8_t byte)
-{
-    return byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
-}
-
-// Escapes for JSON. The text format does the same: what comes from outside must
-// not move the cursor of somebody's terminal.
-static void escaped_put(struct bytes text)
-{
-    size_t start = 0; // of the run that can be copied as it is
-    size_t at = 0;
-    while (at < text.size) {
-        const uint8_t byte = text.data[at];
-        if (is_plain(byte)) {
-            at++;
-            continue;
-        }
-        const size_t size = utf8_size(text.data + at, text.size - at);
-        if (size > 1) {
-            at += size;
-            continue;
-        }
-        buf_put(&logger.lines, text.data + start, at - start);
-        if (size == 1) {
-            escape_put(byte);
-        } else {
-            PUT_LITERAL("\xef\xbf\xbd"); // U+FFFD
-        }
-        start = ++at;
-    }
-    buf_put(&logger.lines, text.data + start, at - start);
-}
-
-static void quoted_put(struct bytes text)
-{
-    buf_put_u8(&logger.lines, '"');
-    escaped_put(text);
-    buf_put_u8(&logger.lines, '"');
-}
 
 // Where the microseconds stand in an RFC 3339 time.
 enum {
@@ -223,23 +119,38 @@ static const char *stamp_now(void)
     return logger.stamp;
 }
 
-// --- one JSON object a line
+static struct bytes text_of(const struct log_field *field)
+{
+    return field->kind == LOG_FIELD_STR ? bytes_of_text(field->text) : field->bytes;
+}
 
-static void json_fields_put(const struct log_field *fields)
+// For people a value that is one plain word goes without quotes.
+static bool is_word(struct bytes text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        const uint8_t byte = text.data[i];
+        if (byte <= ' ' || byte >= 0x7f || byte == '"' || byte == '\\') {
+            return false;
+        }
+    }
+    return text.size > 0;
+}
+
+static void fields_put(const struct log_field *fields)
 {
     for (const struct log_field *field = fields; field->kind != LOG_FIELD_END; field++) {
         if (field->kind == LOG_FIELD_STR && field->text == NULL) {
             continue;
         }
-        PUT_LITERAL(",\"");
+        buf_put_text(&logger.lines, logger.is_text ? " " : ",\"");
         buf_put_text(&logger.lines, field->name);
-        PUT_LITERAL("\":");
+        buf_put_text(&logger.lines, logger.is_text ? "=" : "\":");
         if (field->kind == LOG_FIELD_INT) {
-            int_put(field->number);
-        } else if (field->kind == LOG_FIELD_STR) {
-            quoted_put(bytes_of_text(field->text));
+            json_append_int(&logger.lines, field->number);
+        } else if (logger.is_text && is_word(text_of(field))) {
+            buf_put(&logger.lines, text_of(field).data, text_of(field).size);
         } else {
-            quoted_put(field->bytes);
+            json_append_bytes(&logger.lines, text_of(field));
         }
     }
 }
@@ -251,60 +162,26 @@ static void json_line_put(enum log_level level, const char *msg, const struct lo
     PUT_LITERAL("\",\"level\":\"");
     buf_put_text(&logger.lines, level_names[level]);
     PUT_LITERAL("\",\"service\":");
-    quoted_put(bytes_of_text(logger.service));
+    json_append_text(&logger.lines, logger.service);
     PUT_LITERAL(",\"msg\":");
-    quoted_put(bytes_of_text(msg));
-    json_fields_put(fields);
+    json_append_text(&logger.lines, msg);
+    fields_put(fields);
     PUT_LITERAL("}\n");
 }
 
-// --- a line for people
-
-static void padded_put(const char *text, size_t width)
-{
-    const size_t size = strlen(text);
-    escaped_put((struct bytes){.data = (const uint8_t *)text, .size = size});
-    for (size_t i = size; i < width; i++) {
-        buf_put_u8(&logger.lines, ' ');
-    }
-}
-
-static void text_value_put(struct bytes text)
-{
-    bool is_word = text.size > 0;
-    for (size_t i = 0; i < text.size && is_word; i++) {
-        is_word = is_plain(text.data[i]) && text.data[i] != ' ';
-    }
-    if (is_word) {
-        buf_put(&logger.lines, text.data, text.size);
-    } else {
-        quoted_put(text);
-    }
-}
-
-static void text_fields_put(const struct log_field *fields)
-{
-    for (const struct log_field *field = fields; field->kind != LOG_FIELD_END; field++) {
-        if (field->kind == LOG_FIELD_STR && field->text == NULL) {
-            continue;
-        }
-        buf_put_u8(&logger.lines, ' ');
-        buf_put_text(&logger.lines, field->name);
-        buf_put_u8(&logger.lines, '=');
-        if (field->kind == LOG_FIELD_INT) {
-            int_put(field->number);
-        } else if (field->kind == LOG_FIELD_STR) {
-            text_value_put(bytes_of_text(field->text));
-        } else {
-            text_value_put(field->bytes);
-        }
-    }
-}
-
-static void colour_put(const char *colour)
+// A column of a line for people. What comes from outside must not move the cursor of
+// somebody's terminal: it is escaped as in JSON.
+static void column_put(const char *colour, const char *text, size_t width)
 {
     if (logger.has_colours) {
         buf_put_text(&logger.lines, colour);
+    }
+    json_append_escaped(&logger.lines, bytes_of_text(text));
+    for (size_t i = strlen(text); i < width; i++) {
+        buf_put_u8(&logger.lines, ' ');
+    }
+    if (logger.has_colours) {
+        PUT_LITERAL("\033[0m");
     }
 }
 
@@ -312,37 +189,25 @@ static void text_line_put(enum log_level level, const char *msg, const struct lo
 {
     buf_put(&logger.lines, stamp_now() + STAMP_CLOCK_AT, STAMP_CLOCK_SIZE);
     PUT_LITERAL("  ");
-    colour_put(logger.service_colour);
-    padded_put(logger.service, 12);
-    colour_put(colour_off);
+    column_put(logger.service_colour, logger.service, 12);
     PUT_LITERAL("  ");
-    colour_put(level_colours[level]);
-    padded_put(level_names[level], 5);
+    column_put(level_colours[level], level_names[level], 5);
     PUT_LITERAL("  ");
-    padded_put(msg, 18);
-    colour_put(colour_off);
-    text_fields_put(fields);
+    column_put(level_colours[level], msg, 18);
+    fields_put(fields);
     PUT_LITERAL("\n");
 }
 
 // ---
 
-static bool level_parse(const char *text, enum log_level *out)
-{
-    for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
-        if (strcmp(level_names[i], text) == 0) {
-            *out = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 enum err log_open(const char *service, const char *format, const char *level)
 {
-    enum log_level lowest = LOG_INFO;
+    size_t lowest = 0;
+    while (lowest < ARRAY_LEN(level_names) && strcmp(level_names[lowest], level) != 0) {
+        lowest++;
+    }
     const bool is_text = strcmp(format, "text") == 0;
-    if (!level_parse(level, &lowest) || (!is_text && strcmp(format, "json") != 0)) {
+    if (lowest == ARRAY_LEN(level_names) || (!is_text && strcmp(format, "json") != 0)) {
         return ERR_INVALID;
     }
     pthread_mutex_lock(&logger.mutex);

@@ -287,7 +287,7 @@ Test(json, a_problem_is_cut_at_a_whole_character)
 Test(json, what_was_parsed_is_printed_again)
 {
     static const char text[] = "{\"a\":[1,-2.5,1000000000000000,-9007199254740992,true,false,null],"
-                               "\"b\\\"\\\\\":{\"c\":\"\\u000a\xc3\xa9\"},\"d\":[],\"e\":{}}";
+                               "\"b\\\"\\\\\":{\"c\":\"\\n\\u0001\xc3\xa9\"},\"d\":[],\"e\":{}}";
     cJSON *json = parse(text);
     struct buf out = {0};
     json_append(&out, json);
