@@ -3,17 +3,17 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bytes.h"
 #include "common/mem.h"
 
 // One setting and what it was set to.
 struct config_value {
     const struct setting *setting; // borrowed from the caller's table
     char *text;                    // owned
-    int64_t number;                // SETTING_INT; 0 or 1 for SETTING_BOOL
+    int64_t number;                // SETTING_INT
 };
 
 struct config {
@@ -21,15 +21,9 @@ struct config {
     size_t values_count;
 };
 
-static size_t settings_count(const struct setting *const *tables, size_t tables_count)
+static const char *unit_text(const struct setting *setting)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < tables_count; i++) {
-        for (const struct setting *setting = tables[i]; setting->name != NULL; setting++) {
-            count++;
-        }
-    }
-    return count;
+    return setting->unit == NULL ? "" : setting->unit;
 }
 
 static bool int_parse(const struct setting *setting, const char *text, int64_t *out)
@@ -44,14 +38,6 @@ static bool int_parse(const struct setting *setting, const char *text, int64_t *
     }
     *out = number;
     return true;
-}
-
-static bool bool_parse(const char *text, int64_t *out)
-{
-    const bool yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    const bool no = strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
-    *out = yes ? 1 : 0;
-    return yes || no;
 }
 
 static bool choice_is_valid(const char *choices, const char *text)
@@ -71,53 +57,28 @@ static bool choice_is_valid(const char *choices, const char *text)
 static bool value_parse(struct config_value *value)
 {
     switch (value->setting->kind) {
-    case SETTING_TEXT:
-        return true;
     case SETTING_INT:
         return int_parse(value->setting, value->text, &value->number);
-    case SETTING_BOOL:
-        return bool_parse(value->text, &value->number);
     case SETTING_CHOICE:
         return choice_is_valid(value->setting->choices, value->text);
-    }
-    return false;
-}
-
-// What a setting may be, as the end of a sentence.
-static void rule_print(struct buf *out, const struct setting *setting)
-{
-    switch (setting->kind) {
-    case SETTING_TEXT:
-        buf_put_text(out, "a text");
-        break;
-    case SETTING_INT:
-        buf_printf(out,
-                   "a whole number from %" PRId64 " to %" PRId64 "%s%s",
-                   setting->min,
-                   setting->max,
-                   setting->unit != NULL && setting->unit[0] != '\0' ? " " : "",
-                   setting->unit != NULL ? setting->unit : "");
-        break;
-    case SETTING_BOOL:
-        buf_put_text(out, "true or false");
-        break;
-    case SETTING_CHOICE:
-        buf_printf(out, "one of %s", setting->choices);
-        break;
+    default:
+        return true;
     }
 }
 
 static char *problem_new(const struct setting *setting, const char *text)
 {
-    struct buf problem = {0};
-    if (text == NULL) {
-        buf_printf(&problem, "%s is not set: it must be given as ", setting->name);
-    } else {
-        buf_printf(&problem, "%s is \"%s\": it must be ", setting->name, text);
+    if (setting->kind == SETTING_CHOICE) {
+        return mem_format(
+            "%s is \"%s\": it must be one of %s", setting->name, text, setting->choices);
     }
-    rule_print(&problem, setting);
-    buf_put_u8(&problem, '\0');
-    return (char *)problem.data;
+    return mem_format("%s is \"%s\": it must be a whole number from %" PRId64 " to %" PRId64 "%s%s",
+                      setting->name,
+                      text,
+                      setting->min,
+                      setting->max,
+                      unit_text(setting)[0] != '\0' ? " " : "",
+                      unit_text(setting));
 }
 
 static enum err setting_load(struct config *self, const struct setting *setting, char **problem)
@@ -129,10 +90,7 @@ static enum err setting_load(struct config *self, const struct setting *setting,
     if (text == NULL || text[0] == '\0') {
         text = setting->fallback;
     }
-    if (text == NULL) {
-        *problem = problem_new(setting, NULL);
-        return ERR_INVALID;
-    }
+    self->values = mem_realloc(self->values, (self->values_count + 1) * sizeof *self->values);
     struct config_value *value = &self->values[self->values_count++];
     *value = (struct config_value){.setting = setting, .text = mem_strdup(text)};
     if (!value_parse(value)) {
@@ -148,7 +106,6 @@ enum err config_load(struct config **out, const struct setting *const *tables, s
     *out = NULL;
     *problem = NULL;
     struct config *self = mem_calloc(1, sizeof *self);
-    self->values = mem_calloc(settings_count(tables, tables_count), sizeof *self->values);
     for (size_t i = 0; i < tables_count; i++) {
         for (const struct setting *setting = tables[i]; setting->name != NULL; setting++) {
             if (setting_load(self, setting, problem) != ERR_OK) {
@@ -198,32 +155,12 @@ int64_t config_int(const struct config *self, const char *name)
     return value->number;
 }
 
-bool config_bool(const struct config *self, const char *name)
-{
-    const struct config_value *value = value_find(self, name);
-    assert(value->setting->kind == SETTING_BOOL);
-    return value->number != 0;
-}
-
-// The columns of --help, as wide as the widest of all tables.
+// The columns of --help.
 struct help_widths {
     int name;
     int fallback;
     int unit;
 };
-
-static const char *fallback_text(const struct setting *setting)
-{
-    if (setting->fallback == NULL) {
-        return "(required)";
-    }
-    return setting->fallback[0] == '\0' ? "-" : setting->fallback;
-}
-
-static const char *unit_text(const struct setting *setting)
-{
-    return setting->unit == NULL ? "" : setting->unit;
-}
 
 static void width_grow(int *width, const char *text)
 {
@@ -233,24 +170,22 @@ static void width_grow(int *width, const char *text)
     }
 }
 
+static void help_line_print(const struct help_widths *widths, const char *name,
+                            const char *fallback, const char *unit, const char *help, FILE *out)
+{
+    fprintf(out, "  %-*s  %-*s", widths->name, name, widths->fallback, fallback);
+    fprintf(out, "  %-*s  %s", widths->unit, unit, help);
+}
+
 static void setting_print_help(const struct setting *setting, const struct help_widths *widths,
                                FILE *out)
 {
-    fprintf(out,
-            "  %-*s  %-*s  %-*s  %s",
-            widths->name,
-            setting->name,
-            widths->fallback,
-            fallback_text(setting),
-            widths->unit,
-            unit_text(setting),
-            setting->help);
+    const char *fallback = setting->fallback[0] == '\0' ? "-" : setting->fallback;
+    help_line_print(widths, setting->name, fallback, unit_text(setting), setting->help, out);
     if (setting->kind == SETTING_INT) {
         fprintf(out, " (%" PRId64 " to %" PRId64 ")", setting->min, setting->max);
     } else if (setting->kind == SETTING_CHOICE) {
         fprintf(out, " (%s)", setting->choices);
-    } else if (setting->kind == SETTING_BOOL) {
-        fputs(" (true|false)", out);
     }
     fputc('\n', out);
 }
@@ -261,19 +196,11 @@ void config_print_help(const struct setting *const *tables, size_t tables_count,
     for (size_t i = 0; i < tables_count; i++) {
         for (const struct setting *setting = tables[i]; setting->name != NULL; setting++) {
             width_grow(&widths.name, setting->name);
-            width_grow(&widths.fallback, fallback_text(setting));
+            width_grow(&widths.fallback, setting->fallback);
             width_grow(&widths.unit, unit_text(setting));
         }
     }
-    fprintf(out,
-            "  %-*s  %-*s  %-*s  %s\n",
-            widths.name,
-            "setting",
-            widths.fallback,
-            "default",
-            widths.unit,
-            "unit",
-            "what it does");
+    help_line_print(&widths, "setting", "default", "unit", "what it does\n", out);
     for (size_t i = 0; i < tables_count; i++) {
         for (const struct setting *setting = tables[i]; setting->name != NULL; setting++) {
             setting_print_help(setting, &widths, out);

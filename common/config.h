@@ -5,7 +5,7 @@
 #ifndef FAULTLINE_CONFIG_H
 #define FAULTLINE_CONFIG_H
 
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -14,13 +14,12 @@
 enum setting_kind {
     SETTING_TEXT,
     SETTING_INT,    // min .. max
-    SETTING_BOOL,   // true | false | 1 | 0
     SETTING_CHOICE, // one of choices, "a|b|c"
 };
 
 struct setting {
     const char *name;     // "SYNC_TIMEOUT_MS"
-    const char *fallback; // the default, as text; NULL: must be given
+    const char *fallback; // the default, as text
     enum setting_kind kind;
     int64_t min, max;
     const char *choices;
@@ -43,7 +42,6 @@ void config_destroy(struct config **self_p);
 // error and aborts. Text is borrowed from config.
 const char *config_text(const struct config *self, const char *name);
 int64_t config_int(const struct config *self, const char *name);
-bool config_bool(const struct config *self, const char *name);
 
 // config_print_help writes the tables as one, aligned: name, default, unit, help and
 // what the value may be.

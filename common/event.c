@@ -10,14 +10,10 @@
 #define SCHEMA_PREFIX "urn:faultline:"
 
 enum {
-    VERSION_MAX = 999999
+    VERSION_MAX = 999999,
+    VERSION_DIGITS = 6,
+    SCHEMA_SIZE = sizeof SCHEMA_PREFIX + EVENT_TEXT_MAX + VERSION_DIGITS + 1,
 };
-
-static enum err refuse(struct json_problem *problem, const char *attribute, const char *reason)
-{
-    json_problem_set(problem, attribute, "%s", reason);
-    return ERR_INVALID;
-}
 
 // CloudEvents 1.0, 3.1: attribute names are lower-case letters and digits; values
 // are of a simple type. data is no attribute.
@@ -29,10 +25,11 @@ static enum err check_attributes(const cJSON *json, struct json_problem *problem
         }
         if (item->string[0] == '\0' ||
             strspn(item->string, "abcdefghijklmnopqrstuvwxyz0123456789") != strlen(item->string)) {
-            return refuse(problem, item->string, "is no CloudEvents attribute name ([a-z0-9])");
+            return json_problem_set(
+                problem, item->string, "is no CloudEvents attribute name ([a-z0-9])");
         }
         if (cJSON_IsObject(item) || cJSON_IsArray(item)) {
-            return refuse(problem, item->string, "must be a simple value");
+            return json_problem_set(problem, item->string, "must be a simple value");
         }
     }
     return ERR_OK;
@@ -58,28 +55,26 @@ static enum err check_fixed(const cJSON *json, const char *name, const char *exp
     }
     const char *text = cJSON_GetStringValue(item);
     if (text == NULL || strcmp(text, expected) != 0) {
-        json_problem_set(problem, name, "must be \"%s\"", expected);
-        return ERR_INVALID;
+        return json_problem_set(problem, name, "must be \"%s\"", expected);
     }
     return ERR_OK;
 }
 
 static enum err read_schema(struct event *event, const cJSON *json, struct json_problem *problem)
 {
-    char schema[sizeof SCHEMA_PREFIX + EVENT_TEXT_MAX + 8];
+    char schema[SCHEMA_SIZE];
     if (read_text(json, "dataschema", schema, sizeof schema, problem) != ERR_OK) {
         return ERR_INVALID;
     }
-    const size_t prefix_size = sizeof SCHEMA_PREFIX - 1;
-    const size_t type_size = strlen(event->type);
-    const char *version = schema + prefix_size + type_size + 1;
-    if (strncmp(schema, SCHEMA_PREFIX, prefix_size) != 0 ||
-        strncmp(schema + prefix_size, event->type, type_size) != 0 ||
-        schema[prefix_size + type_size] != ':' || version[0] < '1' || version[0] > '9' ||
-        strspn(version, "0123456789") != strlen(version) || strlen(version) > 6) {
-        json_problem_set(
-            problem, "dataschema", "must be \"%s%s:VERSION\"", SCHEMA_PREFIX, event->type);
-        return ERR_INVALID;
+    char *prefix = mem_format(SCHEMA_PREFIX "%s:", event->type);
+    const char *version = schema + strlen(prefix);
+    const bool is_good = strncmp(schema, prefix, strlen(prefix)) == 0 && version[0] != '0' &&
+                         strspn(version, "0123456789") == strlen(version) && version[0] != '\0' &&
+                         strlen(version) <= VERSION_DIGITS;
+    free(prefix);
+    if (!is_good) {
+        return json_problem_set(
+            problem, "dataschema", "must be \"" SCHEMA_PREFIX "%s:VERSION\"", event->type);
     }
     event->version = (int)strtol(version, NULL, 10);
     return ERR_OK;
@@ -92,11 +87,11 @@ static enum err read_time_and_trace(struct event *event, const cJSON *json,
         return ERR_INVALID;
     }
     if (clock_parse_rfc3339(event->time) < 0) {
-        return refuse(problem, "time", "must be RFC 3339 in UTC, at most microseconds");
+        return json_problem_set(problem, "time", "must be RFC 3339 in UTC, at most microseconds");
     }
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, "traceparent");
     if (item != NULL && trace_parse(&event->trace, cJSON_GetStringValue(item)) != ERR_OK) {
-        return refuse(problem, "traceparent", "must be a W3C traceparent");
+        return json_problem_set(problem, "traceparent", "must be a W3C traceparent");
     }
     return ERR_OK;
 }
@@ -121,10 +116,10 @@ static enum err read_attributes(struct event *event, const cJSON *json,
         }
     }
     if (strspn(event->type, "abcdefghijklmnopqrstuvwxyz0123456789.-") != strlen(event->type)) {
-        return refuse(problem, "type", "must be a topic ([a-z0-9.-])");
+        return json_problem_set(problem, "type", "must be a topic ([a-z0-9.-])");
     }
     if (strchr(event->source, ' ') != NULL) {
-        return refuse(problem, "source", "must be a URI reference");
+        return json_problem_set(problem, "source", "must be a URI reference");
     }
     if (read_schema(event, json, problem) != ERR_OK ||
         check_fixed(json, "partitionkey", event->subject, true, problem) != ERR_OK) {
@@ -133,41 +128,37 @@ static enum err read_attributes(struct event *event, const cJSON *json,
     return read_time_and_trace(event, json, problem);
 }
 
-enum err event_parse(struct event **out, struct bytes json, struct json_problem *problem)
+static enum err read_envelope(struct event *event, cJSON *envelope, struct json_problem *problem)
 {
-    assert(out != NULL);
-    *out = NULL;
-    struct event *event = mem_calloc(1, sizeof *event);
-    cJSON *envelope = NULL;
-
-    enum err err = json_parse(json, &envelope, problem);
-    if (err != ERR_OK) {
-        goto out;
-    }
-    err = ERR_INVALID;
     if (!cJSON_IsObject(envelope)) {
-        refuse(problem, "", "must be an object");
-        goto out;
+        return json_problem_set(problem, "", "must be an object");
     }
     if (check_attributes(envelope, problem) != ERR_OK ||
         check_fixed(envelope, "specversion", "1.0", false, problem) != ERR_OK ||
         check_fixed(envelope, "datacontenttype", "application/json", true, problem) != ERR_OK ||
         read_attributes(event, envelope, problem) != ERR_OK) {
-        goto out;
+        return ERR_INVALID;
     }
     cJSON *data = cJSON_GetObjectItemCaseSensitive(envelope, "data");
     if (!cJSON_IsObject(data)) {
-        refuse(problem, "data", data == NULL ? "is missing" : "must be an object");
-        goto out;
+        return json_problem_set(problem, "data", "must be an object");
     }
     event->data = cJSON_DetachItemViaPointer(envelope, data);
-    *out = event;
-    event = NULL; // handed to the caller
-    err = ERR_OK;
+    return ERR_OK;
+}
 
-out:
+enum err event_parse(struct event **out, struct bytes json, struct json_problem *problem)
+{
+    *out = mem_calloc(1, sizeof **out);
+    cJSON *envelope = NULL;
+    enum err err = json_parse(json, &envelope, problem);
+    if (err == ERR_OK) {
+        err = read_envelope(*out, envelope, problem);
+    }
+    if (err != ERR_OK) {
+        event_destroy(out);
+    }
     cJSON_Delete(envelope);
-    event_destroy(&event);
     return err;
 }
 
@@ -182,41 +173,38 @@ void event_destroy(struct event **self_p)
     *self_p = NULL;
 }
 
-static void put_attribute(struct buf *out, const char *name, const char *value)
-{
-    buf_put_text(out, ",\"");
-    buf_put_text(out, name);
-    buf_put_text(out, "\":");
-    json_append_text(out, value);
-}
-
 char *event_format(const struct event *event)
 {
     assert(event->version >= 1 && event->version <= VERSION_MAX);
     assert(cJSON_IsObject(event->data));
+    char schema[SCHEMA_SIZE];
+    snprintf(schema, sizeof schema, SCHEMA_PREFIX "%.127s:%d", event->type, event->version);
+    char traceparent[TRACE_PARENT_SIZE];
+    trace_format(traceparent, &event->trace);
+    const char *const attributes[][2] = {
+        {"{\"specversion\":", "1.0"},
+        {",\"id\":", event->id},
+        {",\"source\":", event->source},
+        {",\"type\":", event->type},
+        {",\"subject\":", event->subject},
+        {",\"partitionkey\":", event->subject},
+        {",\"time\":", event->time},
+        {",\"datacontenttype\":", "application/json"},
+        {",\"dataschema\":", schema},
+        {",\"correlationid\":", event->correlation_id},
+        {",\"causationid\":", event->causation_id},
+        {",\"traceparent\":", event->trace.trace_id[0] != '\0' ? traceparent : NULL},
+    };
     struct buf out = {0};
     buf_reserve(&out, 1024); // most events, in one piece
-    buf_put_text(&out, "{\"specversion\":\"1.0\"");
-    put_attribute(&out, "id", event->id);
-    put_attribute(&out, "source", event->source);
-    put_attribute(&out, "type", event->type);
-    put_attribute(&out, "subject", event->subject);
-    put_attribute(&out, "partitionkey", event->subject);
-    put_attribute(&out, "time", event->time);
-    put_attribute(&out, "datacontenttype", "application/json");
-    char schema[sizeof SCHEMA_PREFIX + EVENT_TEXT_MAX + 8];
-    snprintf(schema, sizeof schema, SCHEMA_PREFIX "%.127s:%d", event->type, event->version);
-    put_attribute(&out, "dataschema", schema);
-    put_attribute(&out, "correlationid", event->correlation_id);
-    put_attribute(&out, "causationid", event->causation_id);
-    if (event->trace.trace_id[0] != '\0') {
-        char traceparent[TRACE_PARENT_SIZE];
-        trace_format(traceparent, &event->trace);
-        put_attribute(&out, "traceparent", traceparent);
+    for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
+        if (attributes[i][1] != NULL) {
+            buf_put_text(&out, attributes[i][0]);
+            json_append_text(&out, attributes[i][1]);
+        }
     }
     buf_put_text(&out, ",\"data\":");
     json_append(&out, event->data);
-    buf_put_text(&out, "}");
-    buf_put_u8(&out, '\0');
+    buf_put(&out, "}", 2);   // and the NUL
     return (char *)out.data; // the buffer's memory is the caller's now
 }

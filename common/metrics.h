@@ -23,7 +23,8 @@ enum metric_kind {
     METRIC_HISTOGRAM
 };
 
-// A metric is a static const definition; its address is its identity.
+// A metric is a static const definition; its name is its identity. help is one line
+// without backslashes.
 // Histograms have the fixed bounds 0.0001 .. 10 in steps of 1, 2.5, 5 unless
 // bounds (ascending, bounds_count of them) are given.
 struct metric_def {
@@ -43,16 +44,24 @@ struct metrics; // opaque
 struct metrics *metrics_new(void);
 void metrics_destroy(struct metrics **self_p);
 
+enum metric_update {
+    METRIC_ADD,
+    METRIC_SET,
+    METRIC_OBSERVE
+};
+
 // metrics_add adds to a counter or gauge; metrics_set sets a gauge, or a counter
 // that is kept elsewhere; metrics_observe puts value into a histogram (seconds
 // for times). Label values are copied at first sight; one that is missing is "". A
 // series once seen costs no allocation.
-void metrics_add(struct metrics *self, const struct metric_def *def, const char *const *labels,
-                 double value);
-void metrics_set(struct metrics *self, const struct metric_def *def, const char *const *labels,
-                 double value);
-void metrics_observe(struct metrics *self, const struct metric_def *def, const char *const *labels,
-                     double value);
+#define metrics_add(self, def, labels, value)                                                      \
+    metrics_update((self), (def), (labels), METRIC_ADD, (value))
+#define metrics_set(self, def, labels, value)                                                      \
+    metrics_update((self), (def), (labels), METRIC_SET, (value))
+#define metrics_observe(self, def, labels, value)                                                  \
+    metrics_update((self), (def), (labels), METRIC_OBSERVE, (value))
+void metrics_update(struct metrics *self, const struct metric_def *def, const char *const *labels,
+                    enum metric_update update, double value);
 
 // metrics_format appends all samples as text, sorted, HELP and TYPE once a metric.
 void metrics_format(struct metrics *self, struct buf *out);

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -26,37 +27,23 @@ enum err money_add(struct money *sum, struct money other)
     if (strcmp(sum->currency, other.currency) != 0) {
         return ERR_INVALID;
     }
-    if (!is_in_range(sum->amount_minor) || !is_in_range(other.amount_minor)) {
+    if (!is_in_range(sum->amount_minor) || !is_in_range(other.amount_minor) ||
+        !is_in_range(sum->amount_minor + other.amount_minor)) {
         return ERR_TOO_LARGE;
     }
-    const int64_t amount_minor = sum->amount_minor + other.amount_minor;
-    if (!is_in_range(amount_minor)) {
-        return ERR_TOO_LARGE;
-    }
-    sum->amount_minor = amount_minor;
+    sum->amount_minor += other.amount_minor;
     return ERR_OK;
 }
 
 enum err money_times(struct money *money, int64_t factor)
 {
-    if (!is_in_range(money->amount_minor)) {
+    const int64_t amount = money->amount_minor;
+    // Within these bounds the quotient tells before the product could overflow.
+    if (amount != 0 && (!is_in_range(amount) || !is_in_range(factor) ||
+                        llabs(factor) > MONEY_AMOUNT_MAX / llabs(amount))) {
         return ERR_TOO_LARGE;
     }
-    if (money->amount_minor == 0 || factor == 0) {
-        money->amount_minor = 0;
-        return ERR_OK;
-    }
-    // Within these bounds both absolute values exist, and the quotient tells
-    // before the product could overflow.
-    if (!is_in_range(factor)) {
-        return ERR_TOO_LARGE;
-    }
-    const int64_t amount_abs = money->amount_minor < 0 ? -money->amount_minor : money->amount_minor;
-    const int64_t factor_abs = factor < 0 ? -factor : factor;
-    if (amount_abs > MONEY_AMOUNT_MAX / factor_abs) {
-        return ERR_TOO_LARGE;
-    }
-    money->amount_minor *= factor;
+    money->amount_minor = amount == 0 ? 0 : amount * factor;
     return ERR_OK;
 }
 
@@ -65,21 +52,9 @@ enum err money_from_json(const cJSON *json, struct money *out)
     struct json_problem problem;
     int64_t amount_minor = 0;
     const char *currency = NULL;
-    if (!cJSON_IsObject(json) ||
-        json_get_int(json,
-                     "",
-                     "amount_minor",
-                     -MONEY_AMOUNT_MAX,
-                     MONEY_AMOUNT_MAX,
-                     &amount_minor,
-                     &problem) != ERR_OK ||
-        json_get_text(json,
-                      "",
-                      "currency",
-                      MONEY_CURRENCY_SIZE - 1,
-                      MONEY_CURRENCY_SIZE - 1,
-                      &currency,
-                      &problem) != ERR_OK ||
+    const int64_t max = MONEY_AMOUNT_MAX;
+    if (json_get_int(json, "", "amount_minor", -max, max, &amount_minor, &problem) != ERR_OK ||
+        json_get_text(json, "", "currency", 3, 3, &currency, &problem) != ERR_OK ||
         !currency_is_valid(currency)) {
         return ERR_INVALID;
     }

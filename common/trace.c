@@ -12,55 +12,27 @@ enum {
     TRACE_ID_AT = 3,
     SPAN_ID_AT = 36,
     FLAGS_AT = 53,
-    PARENT_SIZE = 55,
 };
 
-static int hex_digit(char c)
+// Whether exactly size characters at text are lower-case hexadecimal, then next.
+static bool is_hex(const char *text, size_t size, char next)
 {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    return strspn(text, "0123456789abcdef") == size && text[size] == next;
 }
 
-static bool is_hex(const char *text, size_t size)
+static bool is_zero(const char *text)
 {
-    for (size_t i = 0; i < size; i++) {
-        if (hex_digit(text[i]) < 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_zero(const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] != '0') {
-            return false;
-        }
-    }
-    return true;
+    return strspn(text, "0") >= strspn(text, "0123456789abcdef");
 }
 
 static bool is_well_formed(const char *text)
 {
-    if (strnlen(text, PARENT_SIZE) < PARENT_SIZE) {
-        return false;
-    }
-    if (!is_hex(text, 2) || strncmp(text, "ff", 2) == 0) {
-        return false;
-    }
-    // Version 00 ends here; a later one may go on with a dash.
-    const char next = text[PARENT_SIZE];
-    if (next != '\0' && (next != '-' || strncmp(text, "00", 2) == 0)) {
-        return false;
-    }
-    return text[TRACE_ID_AT - 1] == '-' && text[SPAN_ID_AT - 1] == '-' &&
-           text[FLAGS_AT - 1] == '-' && is_hex(text + TRACE_ID_AT, TRACE_ID_SIZE - 1) &&
-           is_hex(text + SPAN_ID_AT, TRACE_SPAN_SIZE - 1) && is_hex(text + FLAGS_AT, 2) &&
-           !is_zero(text + TRACE_ID_AT, TRACE_ID_SIZE - 1) &&
-           !is_zero(text + SPAN_ID_AT, TRACE_SPAN_SIZE - 1);
+    // Version 00 ends after the flags; a later one may go on with a dash.
+    return is_hex(text, 2, '-') && strncmp(text, "ff", 2) != 0 &&
+           is_hex(text + TRACE_ID_AT, TRACE_ID_SIZE - 1, '-') && !is_zero(text + TRACE_ID_AT) &&
+           is_hex(text + SPAN_ID_AT, TRACE_SPAN_SIZE - 1, '-') && !is_zero(text + SPAN_ID_AT) &&
+           (is_hex(text + FLAGS_AT, 2, '\0') ||
+            (is_hex(text + FLAGS_AT, 2, '-') && strncmp(text, "00", 2) != 0));
 }
 
 enum err trace_parse(struct trace_context *out, const char *traceparent)
@@ -72,34 +44,33 @@ enum err trace_parse(struct trace_context *out, const char *traceparent)
     memcpy(out->trace_id, traceparent + TRACE_ID_AT, TRACE_ID_SIZE - 1);
     memcpy(out->span_id, traceparent + SPAN_ID_AT, TRACE_SPAN_SIZE - 1);
     // Only "sampled" is defined; other bits must not be passed on.
-    out->flags = (unsigned)hex_digit(traceparent[FLAGS_AT + 1]) & 1u;
+    out->flags = strchr("13579bdf", traceparent[FLAGS_AT + 1]) != NULL ? 1 : 0;
     return ERR_OK;
 }
 
-static void random_hex(char *out, size_t digits)
+// size is that of the text with its NUL.
+static void random_hex(char *out, size_t size)
 {
-    uint8_t bytes[(TRACE_ID_SIZE - 1) / 2];
-    const size_t size = digits / 2;
     do {
+        uint8_t bytes[TRACE_ID_SIZE];
         if (getrandom(bytes, size, 0) != (ssize_t)size) {
             abort();
         }
-        for (size_t i = 0; i < size; i++) {
-            out[2 * i] = "0123456789abcdef"[bytes[i] >> 4];
-            out[2 * i + 1] = "0123456789abcdef"[bytes[i] & 0x0f];
+        for (size_t i = 0; i < size - 1; i++) {
+            out[i] = "0123456789abcdef"[bytes[i] & 15];
         }
-    } while (is_zero(out, digits)); // zeros mean "none"
-    out[digits] = '\0';
+        out[size - 1] = '\0';
+    } while (is_zero(out)); // zeros mean "none"
 }
 
 void trace_child(struct trace_context *out, const struct trace_context *parent)
 {
     struct trace_context child = *parent;
     if (child.trace_id[0] == '\0') {
-        random_hex(child.trace_id, TRACE_ID_SIZE - 1);
+        random_hex(child.trace_id, sizeof child.trace_id);
         child.flags = 1;
     }
-    random_hex(child.span_id, TRACE_SPAN_SIZE - 1);
+    random_hex(child.span_id, sizeof child.span_id);
     *out = child;
 }
 

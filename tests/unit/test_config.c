@@ -20,21 +20,15 @@ static const struct setting common_settings[] = {
      .help = "How a log line looks."},
     {.name = "BUS_URL", .fallback = "tcp://127.0.0.1:5550", .kind = SETTING_TEXT, .help = "Where."},
     {0}};
-static const struct setting own_settings[] = {
-    {.name = "SYNC_TIMEOUT_MS",
-     .fallback = "2000",
-     .kind = SETTING_INT,
-     .min = 1,
-     .max = 60000,
-     .unit = "ms",
-     .help = "Longest wait for an answer."},
-    {.name = "BREAKER", .fallback = "false", .kind = SETTING_BOOL, .help = "Break the circuit."},
-    {0}};
+static const struct setting own_settings[] = {{.name = "SYNC_TIMEOUT_MS",
+                                               .fallback = "2000",
+                                               .kind = SETTING_INT,
+                                               .min = 1,
+                                               .max = 60000,
+                                               .unit = "ms",
+                                               .help = "Longest wait for an answer."},
+                                              {0}};
 static const struct setting *const tables[] = {common_settings, own_settings};
-
-static const struct setting required_settings[] = {
-    {.name = "DATA_KEY", .kind = SETTING_TEXT, .help = "Must be given."}, {0}};
-static const struct setting *const required_tables[] = {required_settings};
 
 static struct config *load(void)
 {
@@ -65,7 +59,6 @@ Test(config, what_is_not_set_has_its_default)
     cr_expect_str_eq(config_text(config, "LOG_FORMAT"), "json");
     cr_expect_str_eq(config_text(config, "BUS_URL"), "tcp://127.0.0.1:5550");
     cr_expect_eq(config_int(config, "SYNC_TIMEOUT_MS"), 2000);
-    cr_expect_not(config_bool(config, "BREAKER"));
     config_destroy(&config);
     cr_expect_null(config);
 }
@@ -74,11 +67,9 @@ Test(config, the_environment_overrides_the_default)
 {
     setenv("HTTP_PORT", "65535", 1);
     setenv("LOG_FORMAT", "text", 1);
-    setenv("BREAKER", "1", 1);
     struct config *config = load();
     cr_expect_eq(config_int(config, "HTTP_PORT"), 65535);
     cr_expect_str_eq(config_text(config, "LOG_FORMAT"), "text");
-    cr_expect(config_bool(config, "BREAKER"));
     config_destroy(&config);
 }
 
@@ -115,16 +106,6 @@ Test(config, a_choice_that_is_none_is_refused_by_name)
     expect_refused("LOG_FORMAT", "jso", "LOG_FORMAT is \"jso\": it must be one of json|text");
     expect_refused(
         "LOG_FORMAT", "json|text", "LOG_FORMAT is \"json|text\": it must be one of json|text");
-    expect_refused("BREAKER", "yes", "BREAKER is \"yes\": it must be true or false");
-}
-
-Test(config, what_has_no_default_must_be_given)
-{
-    struct config *config = NULL;
-    char *problem = NULL;
-    cr_expect_eq(config_load(&config, required_tables, 1, &problem), ERR_INVALID);
-    cr_expect_str_eq(problem, "DATA_KEY is not set: it must be given as a text");
-    free(problem);
 }
 
 Test(config, help_is_a_table_whose_columns_stand_under_each_other)
@@ -141,7 +122,7 @@ Test(config, help_is_a_table_whose_columns_stand_under_each_other)
         "  HTTP_PORT        8001                        Port of the HTTP interface. (0 to 65535)\n"
         "  LOG_FORMAT       json                        How a log line looks. (json|text)\n"
         "  BUS_URL          tcp://127.0.0.1:5550        Where.\n"
-        "  SYNC_TIMEOUT_MS  2000                  ms    Longest wait for an answer. (1 to 60000)\n"
-        "  BREAKER          false                       Break the circuit. (true|false)\n");
+        "  SYNC_TIMEOUT_MS  2000                  ms    Longest wait for an answer. (1 to "
+        "60000)\n");
     free(text);
 }
