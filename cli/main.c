@@ -1,7 +1,6 @@
 // faultline - the command of a person at the house. A command is a struct command in
 // a file of its own; here is which ones there are.
 #include "cli/commands.h"
-#include "common/http_client.h"
 #include "common/mem.h"
 
 static const struct command *const commands[] = {
@@ -24,6 +23,5 @@ static const struct command *const commands[] = {
 
 int main(int argc, char **argv)
 {
-    http_client_setup();
     return command_main(commands, ARRAY_LEN(commands), argc, argv);
 }

@@ -40,7 +40,8 @@ void breaker_destroy(struct breaker **self_p)
     *self_p = NULL;
 }
 
-bool breaker_allows(struct breaker *self, int64_t now_ms)
+// Tells whether a call may go out now; in HALF-OPEN only one may at a time.
+static bool breaker_allows(struct breaker *self, int64_t now_ms)
 {
     pthread_mutex_lock(&self->mutex);
     bool allows = true;
@@ -52,7 +53,7 @@ bool breaker_allows(struct breaker *self, int64_t now_ms)
     return allows;
 }
 
-void breaker_report(struct breaker *self, bool ok, int64_t now_ms)
+static void breaker_report(struct breaker *self, bool ok, int64_t now_ms)
 {
     pthread_mutex_lock(&self->mutex);
     self->probing = false;

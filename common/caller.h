@@ -43,10 +43,6 @@ struct breaker;
 struct breaker *breaker_new(int64_t failures_max, int64_t open_ms);
 void breaker_destroy(struct breaker **self_p);
 
-// breaker_allows tells whether a call may go out now; in HALF-OPEN only one may at a time.
-bool breaker_allows(struct breaker *self, int64_t now_ms);
-void breaker_report(struct breaker *self, bool ok, int64_t now_ms);
-
 // Whose calls these are.
 struct call_context {
     char correlation_id[EVENT_TEXT_MAX];

@@ -28,14 +28,6 @@ struct http_client {
     char error[ERROR_SIZE];
 };
 
-void http_client_setup(void)
-{
-    // No TLS and no Windows sockets: nothing more to set up.
-    if (curl_global_init(CURL_GLOBAL_NOTHING) != CURLE_OK) {
-        abort();
-    }
-}
-
 static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
     struct http_client *self = context;
@@ -79,7 +71,9 @@ static curl_socket_t on_socket(void *context, curlsocktype purpose, struct curl_
 struct http_client *http_client_new(void)
 {
     struct http_client *self = mem_calloc(1, sizeof *self);
-    self->easy = curl_easy_init();
+    // Before curl_easy_init, which would set up TLS too, and that takes a while.
+    const CURLcode rc = curl_global_init(CURL_GLOBAL_NOTHING);
+    self->easy = rc == CURLE_OK ? curl_easy_init() : NULL;
     if (self->easy == NULL) {
         abort(); // out of memory
     }
@@ -114,20 +108,14 @@ void http_client_destroy(struct http_client **self_p)
 
 static void method_set(CURL *easy, const char *method, const char *body)
 {
-    const bool is_post = strcmp(method, "POST") == 0;
-    // Back to a plain GET first, which also forgets a HEAD or the last body.
+    // Back to a plain GET first, which also forgets the last body.
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
-    if (strcmp(method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    } else if (body != NULL || is_post) {
-        const char *text = body == NULL ? "" : body;
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, text);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)strlen(text));
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
-    } else {
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    if (body != NULL || strcmp(method, "POST") == 0) {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body == NULL ? "" : body);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, body == NULL ? 0L : (long)strlen(body));
     }
+    curl_easy_setopt(easy, CURLOPT_NOBODY, strcmp(method, "HEAD") == 0 ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
 static void header_add(struct curl_slist **list, const char *line)
@@ -180,21 +168,13 @@ static enum err err_of(const struct http_client *self, CURLcode code)
     }
 }
 
-static const char *reason_of(enum err err)
-{
-    switch (err) {
-    case ERR_INVALID:
-        return "is no http URL";
-    case ERR_UNAVAILABLE:
-        return "could not be reached";
-    case ERR_TIMEOUT:
-        return "did not answer in time";
-    case ERR_TOO_LARGE:
-        return "answered more than is taken";
-    default:
-        return "broke the connection or answered no HTTP";
-    }
-}
+static const char *const reasons[ERR_COUNT] = {
+    [ERR_INVALID] = "is no http URL",
+    [ERR_UNAVAILABLE] = "could not be reached",
+    [ERR_TIMEOUT] = "did not answer in time",
+    [ERR_TOO_LARGE] = "answered more than is taken",
+    [ERR_IO] = "broke the connection or answered no HTTP",
+};
 
 enum err http_client_call(struct http_client *self, const char *method, const char *url,
                           const struct http_header *headers, const char *body, int64_t timeout_ms,
@@ -224,7 +204,7 @@ enum err http_client_call(struct http_client *self, const char *method, const ch
                  sizeof self->error,
                  "%.200s %s: %s",
                  url,
-                 reason_of(err),
+                 reasons[err],
                  self->detail[0] != '\0' ? self->detail
                  : code == CURLE_OK      ? "the answer ends in its head"
                                          : curl_easy_strerror(code));

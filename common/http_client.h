@@ -10,10 +10,6 @@
 
 struct http_client; // opaque
 
-// http_client_setup must be called before any thread starts, and before the first
-// http_client_new; again does no harm.
-void http_client_setup(void);
-
 struct http_client *http_client_new(void);
 void http_client_destroy(struct http_client **self_p);
 

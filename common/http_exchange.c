@@ -7,36 +7,26 @@
 #include "common/clock.h"
 #include "common/mem.h"
 
-const struct http_refusal http_body_too_large = {
-    .status = 413,
-    .code = "body-too-large",
-    .detail = "The body is over the limit of 65536 bytes.",
+#define METHODS "GET, HEAD, POST, PUT, PATCH, DELETE"
+
+struct refusal {
+    int status;
+    const char *code;
+    const char *detail;
+    const char *header; // one more header; NULL: none
+    const char *header_value;
 };
-const struct http_refusal http_unknown_method = {
-    .status = 405,
-    .code = "method-not-allowed",
-    .detail = "The method is none of GET, HEAD, POST, PUT, PATCH, DELETE.",
-    .header = "Allow",
-    .header_value = "GET, HEAD, POST, PUT, PATCH, DELETE",
-};
-const struct http_refusal http_malformed_url = {
-    .status = 400,
-    .code = "malformed-url",
-    .detail = "The URL holds a character with the code 0.",
-};
-const struct http_refusal http_overloaded = {
-    .status = 503,
-    .code = "overloaded",
-    .detail = "Too many requests wait already; try again later.",
-    .header = "Retry-After",
-    .header_value = "1",
-};
-const struct http_refusal http_stopping = {
-    .status = 503,
-    .code = "stopping",
-    .detail = "This process is stopping.",
-    .header = "Connection",
-    .header_value = "close",
+
+static const struct refusal refusals[] = {
+    [HTTP_MALFORMED_URL] =
+        {400, "malformed-url", "The URL holds a character with the code 0.", NULL, NULL},
+    [HTTP_UNKNOWN_METHOD] =
+        {405, "method-not-allowed", "The method is none of " METHODS ".", "Allow", METHODS},
+    [HTTP_BODY_TOO_LARGE] =
+        {413, "body-too-large", "The body is over the limit of 65536 bytes.", NULL, NULL},
+    [HTTP_OVERLOADED] =
+        {503, "overloaded", "Too many requests wait already; try again later.", "Retry-After", "1"},
+    [HTTP_STOPPING] = {503, "stopping", "This process is stopping.", "Connection", "close"},
 };
 
 struct http_exchange *http_exchange_new(struct http_server *server,
@@ -47,7 +37,7 @@ struct http_exchange *http_exchange_new(struct http_server *server,
         .server = server, .connection = connection, .received_us = clock_mono_us()};
     // Decoded, it would end the text before its end.
     if (strstr(uri, "%00") != NULL) {
-        self->refusal = &http_malformed_url;
+        self->refusal = HTTP_MALFORMED_URL;
     }
     return self;
 }
@@ -130,17 +120,6 @@ void http_set_header(struct http_exchange *exchange, const char *name, const cha
     buf_put(&exchange->headers, value, strlen(value) + 1);
 }
 
-static void headers_add(struct MHD_Response *response, const struct buf *headers)
-{
-    for (size_t at = 0; at < headers->size;) {
-        const char *name = (const char *)headers->data + at;
-        const char *value = name + strlen(name) + 1;
-        // One with a line break is refused, and then simply not there.
-        MHD_add_response_header(response, name, value);
-        at += strlen(name) + 1 + strlen(value) + 1;
-    }
-}
-
 void http_exchange_respond(struct http_exchange *self, int status, const char *content_type,
                            struct bytes body)
 {
@@ -158,10 +137,17 @@ void http_exchange_respond(struct http_exchange *self, int status, const char *c
     if (content_type != NULL) {
         MHD_add_response_header(self->response, "Content-Type", content_type);
     }
-    headers_add(self->response, &self->headers);
+    const struct bytes headers = buf_view(&self->headers);
+    for (size_t at = 0; at < headers.size;) {
+        const char *name = (const char *)headers.data + at;
+        const char *value = name + strlen(name) + 1;
+        // One with a line break is refused, and then simply not there.
+        MHD_add_response_header(self->response, name, value);
+        at += strlen(name) + 1 + strlen(value) + 1;
+    }
 }
 
-static void respond_refusal(struct http_exchange *self, const struct http_refusal *refusal)
+static void respond_refusal(struct http_exchange *self, const struct refusal *refusal)
 {
     struct buf body = {0};
     // Only constants without quotes go in: nothing to escape.
@@ -182,9 +168,8 @@ static void respond_refusal(struct http_exchange *self, const struct http_refusa
 bool http_exchange_send(struct http_exchange *self)
 {
     if (self->response == NULL) {
-        respond_refusal(self, self->refusal);
+        respond_refusal(self, &refusals[self->refusal]);
     }
-    self->state = EXCHANGE_ANSWERED;
     const enum MHD_Result result =
         MHD_queue_response(self->connection, (unsigned)self->status, self->response);
     MHD_destroy_response(self->response);

@@ -13,19 +13,14 @@ struct MHD_Connection;
 struct MHD_Response;
 
 // Why the server itself refuses a request.
-struct http_refusal {
-    int status;
-    const char *code;
-    const char *detail;
-    const char *header; // one more header; NULL: none
-    const char *header_value;
+enum http_refusal {
+    HTTP_REFUSAL_NONE,
+    HTTP_MALFORMED_URL,
+    HTTP_UNKNOWN_METHOD,
+    HTTP_BODY_TOO_LARGE,
+    HTTP_OVERLOADED,
+    HTTP_STOPPING
 };
-
-extern const struct http_refusal http_body_too_large;
-extern const struct http_refusal http_unknown_method;
-extern const struct http_refusal http_malformed_url;
-extern const struct http_refusal http_overloaded;
-extern const struct http_refusal http_stopping;
 
 //  NEW --headers--> READING --whole--> WAITING --http_reply--> ANSWERED --sent--> destroyed
 //                      \----------------refused----------------/    \--client gone-/
@@ -43,16 +38,15 @@ struct http_exchange {
     struct http_server *server;        // borrowed
     struct MHD_Connection *connection; // borrowed
     enum http_exchange_state state;
-    const char *method;                 // borrowed from the connection
-    const char *path;                   // borrowed from the connection
-    struct buf body;                    // at most HTTP_BODY_BYTES_MAX
-    size_t body_bytes;                  // that came, those thrown away included
-    int64_t received_us;                // clock_mono_us at the request line
-    const struct http_refusal *refusal; // the answer once the request is read; NULL: none
-    struct buf headers;                 // of the answer: name NUL value NUL ...
-    struct MHD_Response *response;      // owned; from http_reply until it is queued
+    const char *method;            // borrowed from the connection
+    const char *path;              // borrowed from the connection
+    struct buf body;               // at most HTTP_BODY_BYTES_MAX
+    size_t body_bytes;             // that came, those thrown away included
+    int64_t received_us;           // clock_mono_us at the request line
+    enum http_refusal refusal;     // the answer once the request is read
+    struct buf headers;            // of the answer: name NUL value NUL ...
+    struct MHD_Response *response; // owned; from http_reply until it is queued
     int status;
-    bool is_counted;            // in the server's answers_count
     struct http_exchange *next; // borrowed; in the queue
 };
 

@@ -10,14 +10,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/http_exchange.h"
-#include "common/http_linger.h"
-#include "common/http_listener.h"
-#include "common/http_queue.h"
+#include "common/http_socket.h"
 #include "common/mem.h"
 
 enum {
@@ -25,8 +24,15 @@ enum {
     BODY_TIMEOUTS = 3,                    // a body must be whole within so many timeouts
     CHUNKED_BYTES_MAX = 16 * 1024 * 1024, // read, mostly thrown away, before a 413
     STOP_WAIT_MS = 500,                   // for the last answers to reach their sockets
-    STOP_TURN_MS = 20,                    // between looks whether they have
+    TURN_MS = 20,                         // between looks at those, and at lingering sockets
     FILES_SPARE = 256,                    // descriptors beyond those of connections
+};
+
+// Exchanges in a row from one thread to another.
+struct queue {
+    struct http_exchange *head;  // oldest; the exchanges belong to their connections
+    struct http_exchange **tail; // where the next goes, unless head is NULL
+    int event_fd;                // readable while there are some; -1 until open
 };
 
 //   sockets --> libmicrohttpd, on the server's thread --waiting--> core
@@ -41,12 +47,38 @@ struct http_server {
     int64_t body_timeout_ms;
     struct http_linger linger; // the thread's
     pthread_mutex_t mutex;     // guards all below
-    struct http_queue waiting;
-    struct http_queue answered; // not yet resumed; wakes the thread
-    size_t waiting_count;       // whole requests without an answer
-    size_t answers_count;       // answers on their way to the socket
+    struct queue waiting;
+    struct queue answered; // not yet resumed; wakes the thread
+    size_t waiting_count;  // whole requests without an answer
+    size_t answers_count;  // answers on their way to the socket
     bool is_stopping;
 };
+
+// --- the queues; the mutex is held
+
+static void queue_put(struct queue *queue, struct http_exchange *exchange)
+{
+    if (queue->head == NULL) {
+        queue->tail = &queue->head;
+        eventfd_write(queue->event_fd, 1); // one wake serves all until the next take
+    }
+    exchange->next = NULL;
+    *queue->tail = exchange;
+    queue->tail = &exchange->next;
+}
+
+static size_t queue_take(struct queue *queue, struct http_exchange **out, size_t max)
+{
+    size_t count = 0;
+    for (; count < max && queue->head != NULL; queue->head = queue->head->next) {
+        out[count++] = queue->head;
+    }
+    if (queue->head == NULL) {
+        eventfd_t wakes = 0;
+        eventfd_read(queue->event_fd, &wakes);
+    }
+    return count;
+}
 
 // --- call-backs of libmicrohttpd, on the server's thread
 
@@ -74,8 +106,8 @@ static bool request_begin(struct http_exchange *exchange, const char *method, co
     exchange->state = EXCHANGE_READING;
     exchange->method = method;
     exchange->path = path;
-    if (exchange->refusal == NULL && !method_is_known(method)) {
-        exchange->refusal = &http_unknown_method;
+    if (exchange->refusal == HTTP_REFUSAL_NONE && !method_is_known(method)) {
+        exchange->refusal = HTTP_UNKNOWN_METHOD;
     }
     const char *length = http_header(exchange, "Content-Length");
     const unsigned long long size = length == NULL ? 0 : strtoull(length, NULL, 10);
@@ -84,7 +116,7 @@ static bool request_begin(struct http_exchange *exchange, const char *method, co
     }
     // Here, before any of the body is read, libmicrohttpd allows an answer. It closes
     // then, which would lose it for a client that is in the middle of sending.
-    exchange->refusal = &http_body_too_large;
+    exchange->refusal = HTTP_BODY_TOO_LARGE;
     struct http_server *self = exchange->server;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -101,9 +133,9 @@ static bool request_read(struct http_exchange *exchange, const char *data, size_
         return false;
     }
     if (exchange->body_bytes > HTTP_BODY_BYTES_MAX) {
-        exchange->refusal = &http_body_too_large;
+        exchange->refusal = HTTP_BODY_TOO_LARGE;
     }
-    if (exchange->refusal == NULL) {
+    if (exchange->refusal == HTTP_REFUSAL_NONE) {
         buf_put(&exchange->body, data, size);
     }
     return true;
@@ -113,27 +145,22 @@ static bool request_read(struct http_exchange *exchange, const char *data, size_
 static bool request_end(struct http_exchange *exchange)
 {
     struct http_server *self = exchange->server;
-    if (exchange->refusal != NULL) {
-        return http_exchange_send(exchange);
-    }
     pthread_mutex_lock(&self->mutex);
-    const struct http_refusal *refusal = self->is_stopping ? &http_stopping
-                                         : self->waiting_count >= HTTP_WAITING_MAX
-                                             ? &http_overloaded
-                                             : NULL;
-    if (refusal == NULL) {
+    if (exchange->refusal == HTTP_REFUSAL_NONE) {
+        exchange->refusal = self->is_stopping                         ? HTTP_STOPPING
+                            : self->waiting_count == HTTP_WAITING_MAX ? HTTP_OVERLOADED
+                                                                      : HTTP_REFUSAL_NONE;
+    }
+    const bool waits = exchange->refusal == HTTP_REFUSAL_NONE;
+    if (waits) {
         // Suspended before it can be seen: the core may answer at once.
         MHD_suspend_connection(exchange->connection);
         exchange->state = EXCHANGE_WAITING;
         self->waiting_count++;
-        http_queue_put(&self->waiting, exchange);
+        queue_put(&self->waiting, exchange);
     }
     pthread_mutex_unlock(&self->mutex);
-    if (refusal != NULL) {
-        exchange->refusal = refusal;
-        return http_exchange_send(exchange);
-    }
-    return true;
+    return waits || http_exchange_send(exchange);
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
@@ -170,7 +197,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)code;
     struct http_server *self = context;
     struct http_exchange *exchange = *exchange_p;
-    if (exchange != NULL && exchange->is_counted) {
+    if (exchange != NULL && exchange->state == EXCHANGE_ANSWERED) {
         pthread_mutex_lock(&self->mutex);
         self->answers_count--;
         pthread_mutex_unlock(&self->mutex);
@@ -194,7 +221,7 @@ uint16_t http_server_port(const struct http_server *self)
 size_t http_server_take(struct http_server *self, struct http_exchange **out, size_t max)
 {
     pthread_mutex_lock(&self->mutex);
-    const size_t count = http_queue_take(&self->waiting, out, max);
+    const size_t count = queue_take(&self->waiting, out, max);
     pthread_mutex_unlock(&self->mutex);
     return count;
 }
@@ -206,10 +233,9 @@ static void exchange_give_back(struct http_exchange *exchange)
     pthread_mutex_lock(&self->mutex);
     assert(exchange->state == EXCHANGE_WAITING);
     exchange->state = EXCHANGE_ANSWERED;
-    exchange->is_counted = true;
     self->waiting_count--;
     self->answers_count++;
-    http_queue_put(&self->answered, exchange);
+    queue_put(&self->answered, exchange);
     pthread_mutex_unlock(&self->mutex);
 }
 
@@ -221,28 +247,6 @@ void http_reply(struct http_exchange *exchange, int status, const char *content_
 }
 
 // --- the thread
-
-// Resumes what was answered, and tells whether to stop.
-static bool orders_take(struct http_server *self)
-{
-    struct http_exchange *answered[HTTP_WAITING_MAX];
-    pthread_mutex_lock(&self->mutex);
-    const size_t count = http_queue_take(&self->answered, answered, ARRAY_LEN(answered));
-    const bool stops = self->is_stopping;
-    pthread_mutex_unlock(&self->mutex);
-    for (size_t i = 0; i < count; i++) {
-        MHD_resume_connection(answered[i]->connection);
-    }
-    return stops;
-}
-
-static bool all_is_sent(struct http_server *self)
-{
-    pthread_mutex_lock(&self->mutex);
-    const bool all = self->waiting_count == 0 && self->answers_count == 0;
-    pthread_mutex_unlock(&self->mutex);
-    return all;
-}
 
 // Waits until there is something to do, at most max_ms.
 static void daemon_wait(struct http_server *self, int max_ms)
@@ -256,10 +260,9 @@ static void daemon_wait(struct http_server *self, int max_ms)
         return;
     }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(self->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    struct pollfd polls[2 + HTTP_LINGER_MAX] = {{.fd = info->epoll_fd, .events = POLLIN},
-                                                {.fd = self->answered.event_fd, .events = POLLIN}};
-    const size_t count = 2 + http_linger_poll(&self->linger, polls + 2);
-    poll(polls, count, (int)timeout_ms);
+    struct pollfd polls[] = {{.fd = info->epoll_fd, .events = POLLIN},
+                             {.fd = self->answered.event_fd, .events = POLLIN}};
+    poll(polls, ARRAY_LEN(polls), (int)timeout_ms);
 }
 
 // libmicrohttpd has a thread of its own to offer, but that one (0.9.75) sleeps on
@@ -269,25 +272,30 @@ static void daemon_wait(struct http_server *self, int max_ms)
 static void *daemon_run(void *context)
 {
     struct http_server *self = context;
-    int64_t deadline_ms = INT64_MAX;
+    struct http_exchange *answered[HTTP_WAITING_MAX];
+    int64_t deadline_ms = 0; // of stopping
     for (;;) {
-        daemon_wait(self,
-                    deadline_ms != INT64_MAX  ? STOP_TURN_MS
-                    : self->linger.count == 0 ? INT_MAX
-                                              : HTTP_LINGER_TURN_MS);
-        const bool stops = orders_take(self);
-        if (stops && deadline_ms == INT64_MAX) {
+        daemon_wait(self, deadline_ms != 0 || self->linger.count > 0 ? TURN_MS : INT_MAX);
+        pthread_mutex_lock(&self->mutex);
+        const size_t count = queue_take(&self->answered, answered, ARRAY_LEN(answered));
+        const bool stops = self->is_stopping;
+        const bool all_is_sent = self->waiting_count == 0 && self->answers_count == 0;
+        pthread_mutex_unlock(&self->mutex);
+        // Stopping the daemon closes every socket at once: first let the answers out.
+        if (stops && (all_is_sent || (deadline_ms != 0 && clock_mono_ms() > deadline_ms))) {
+            return NULL;
+        }
+        if (stops && deadline_ms == 0) {
             // This gives the listening socket back to us.
             self->listener = MHD_quiesce_daemon(self->daemon);
             deadline_ms = clock_mono_ms() + STOP_WAIT_MS;
         }
+        for (size_t i = 0; i < count; i++) {
+            MHD_resume_connection(answered[i]->connection);
+        }
         MHD_run(self->daemon);
         if (self->linger.count > 0) {
             http_linger_drain(&self->linger, clock_mono_ms());
-        }
-        // Stopping the daemon closes every socket at once: first let the answers out.
-        if (stops && (all_is_sent(self) || clock_mono_ms() > deadline_ms)) {
-            return NULL;
         }
     }
 }
@@ -305,7 +313,7 @@ static void files_limit_raise(void)
     }
 }
 
-static enum err daemon_start(struct http_server *self, int64_t timeout_ms)
+static bool daemon_start(struct http_server *self, int64_t timeout_ms)
 {
     self->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
                                     0,
@@ -327,8 +335,9 @@ static enum err daemon_start(struct http_server *self, int64_t timeout_ms)
                                     self,
                                     MHD_OPTION_END);
     if (self->daemon == NULL) {
-        return ERR_IO;
+        return false;
     }
+    self->listener = -1;
     // The thread inherits the mask: signals belong to the core.
     sigset_t all;
     sigset_t before;
@@ -336,7 +345,7 @@ static enum err daemon_start(struct http_server *self, int64_t timeout_ms)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     self->has_thread = pthread_create(&self->thread, NULL, daemon_run, self) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return self->has_thread ? ERR_OK : ERR_IO;
+    return self->has_thread;
 }
 
 enum err http_server_open(struct http_server **out, const struct http_server_options *options,
@@ -352,14 +361,16 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
                                  .body_timeout_ms = timeout_ms * BODY_TIMEOUTS};
     pthread_mutex_init(&self->mutex, NULL);
 
-    enum err err =
-        http_listener_open(&self->listener, &self->port, options->address, options->port, problem);
+    enum err err = http_listen(&self->listener, options->address, options->port, problem);
     if (err != ERR_OK) {
         goto out;
     }
+    self->port = http_port_of(self->listener);
     files_limit_raise();
-    if (!http_queue_open(&self->waiting) || !http_queue_open(&self->answered) ||
-        daemon_start(self, timeout_ms) != ERR_OK) {
+    self->waiting.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->answered.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self->waiting.event_fd < 0 || self->answered.event_fd < 0 ||
+        !daemon_start(self, timeout_ms)) {
         *problem = mem_format("cannot start the HTTP server: %s", strerror(errno));
         err = ERR_IO;
         goto out;
@@ -372,25 +383,27 @@ out:
     return err;
 }
 
-static void waiting_refuse(struct http_server *self)
-{
-    struct http_exchange *exchange = NULL;
-    while (http_server_take(self, &exchange, 1) == 1) {
-        exchange->refusal = &http_stopping;
-        exchange_give_back(exchange);
-    }
-}
-
 static void thread_stop(struct http_server *self)
 {
     pthread_mutex_lock(&self->mutex);
     self->is_stopping = true;
-    http_queue_wake(&self->answered);
+    eventfd_write(self->answered.event_fd, 1);
     pthread_mutex_unlock(&self->mutex);
-    waiting_refuse(self);
+    struct http_exchange *exchange = NULL;
+    while (http_server_take(self, &exchange, 1) == 1) {
+        exchange->refusal = HTTP_STOPPING;
+        exchange_give_back(exchange);
+    }
     pthread_join(self->thread, NULL);
     // To stop the daemon with a suspended connection aborts the process.
     assert(self->waiting_count == 0);
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0) {
+        close(fd);
+    }
 }
 
 void http_server_destroy(struct http_server **self_p)
@@ -405,12 +418,10 @@ void http_server_destroy(struct http_server **self_p)
     if (self->daemon != NULL) {
         MHD_stop_daemon(self->daemon);
     }
-    http_linger_release(&self->linger);
-    if (self->listener >= 0) {
-        close(self->listener);
-    }
-    http_queue_close(&self->answered);
-    http_queue_close(&self->waiting);
+    http_linger_drain(&self->linger, INT64_MAX);
+    close_fd(self->listener);
+    close_fd(self->answered.event_fd);
+    close_fd(self->waiting.event_fd);
     pthread_mutex_destroy(&self->mutex);
     free(self);
     *self_p = NULL;

@@ -12,7 +12,6 @@ enum {
 
 int ready_ask(uint16_t port)
 {
-    http_client_setup();
     struct http_client *client = http_client_new();
     char *url = mem_format("http://127.0.0.1:%u/readyz", (unsigned)port);
     struct http_response response = {0};

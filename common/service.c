@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/http_client.h"
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -391,7 +390,6 @@ static enum err service_open(struct service *self)
     snprintf(self->source, sizeof self->source, "/services/%s", self->def->name);
     self->metrics = metrics_new();
     take_signals(self);
-    http_client_setup();
     enum err err = open_store(self);
     if (err == ERR_OK) {
         err = open_bus(self);
@@ -565,7 +563,7 @@ static void loop(struct service *self)
 // the server as it stops. What is under way gets the rest of the time.
 static bool is_settled(struct service *self)
 {
-    return worker_pool_pending(self->workers) == 0 &&
+    return worker_pool_counts(self->workers).pending == 0 &&
            (!bus_is_connected(self->bus) ||
             (bus_in_flight(self->bus) == 0 && outbox_timer_ms(self->outbox, self->bus, 0) < 0)) &&
            !outbox_is_dirty(self->outbox);
@@ -600,7 +598,7 @@ static int stop(struct service *self)
 {
     log_info("stopping", LOG_END);
     drain(self);
-    const bool unfinished = worker_pool_pending(self->workers) > 0;
+    const bool unfinished = worker_pool_counts(self->workers).pending > 0;
     log_info("stopped", LOG_INT("outbox", outbox_depth(self->outbox)), LOG_END);
     log_flush();
     if (unfinished) {

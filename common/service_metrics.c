@@ -83,8 +83,9 @@ void service_metrics_format(struct service *self, struct buf *out)
     set(self, &outbox_waiting, (double)outbox_depth(self->outbox));
     set(self, &outbox_refused_count, (double)outbox_refused(self->outbox));
     set(self, &connected, bus_is_connected(self->bus) ? 1 : 0);
-    set(self, &workers_busy, (double)worker_pool_busy(self->workers));
+    const struct worker_counts workers = worker_pool_counts(self->workers);
+    set(self, &workers_busy, (double)workers.busy);
     set(self, &workers_max, (double)config_int(self->config, "SYNC_WORKERS"));
-    set(self, &workers_queue, (double)worker_pool_queued(self->workers));
+    set(self, &workers_queue, (double)workers.queued);
     metrics_format(self->metrics, out);
 }

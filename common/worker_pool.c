@@ -173,26 +173,11 @@ struct work *worker_pool_take(struct worker_pool *self)
     return work;
 }
 
-size_t worker_pool_busy(struct worker_pool *self)
+struct worker_counts worker_pool_counts(struct worker_pool *self)
 {
     pthread_mutex_lock(&self->mutex);
-    const size_t busy = self->busy;
+    const struct worker_counts counts = {
+        .busy = self->busy, .queued = self->todo.count, .pending = self->pending};
     pthread_mutex_unlock(&self->mutex);
-    return busy;
-}
-
-size_t worker_pool_queued(struct worker_pool *self)
-{
-    pthread_mutex_lock(&self->mutex);
-    const size_t queued = self->todo.count;
-    pthread_mutex_unlock(&self->mutex);
-    return queued;
-}
-
-size_t worker_pool_pending(struct worker_pool *self)
-{
-    pthread_mutex_lock(&self->mutex);
-    const size_t pending = self->pending;
-    pthread_mutex_unlock(&self->mutex);
-    return pending;
+    return counts;
 }

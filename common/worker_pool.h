@@ -43,10 +43,11 @@ void worker_pool_put(struct worker_pool *self, struct work *work);
 int worker_pool_fd(const struct worker_pool *self);
 struct work *worker_pool_take(struct worker_pool *self);
 
-// worker_pool_busy counts the threads that run a job now; worker_pool_queued the
-// jobs that wait for a thread; worker_pool_pending all that were put and not taken.
-size_t worker_pool_busy(struct worker_pool *self);
-size_t worker_pool_queued(struct worker_pool *self);
-size_t worker_pool_pending(struct worker_pool *self);
+struct worker_counts {
+    size_t busy;    // threads that run a job now
+    size_t queued;  // jobs that wait for a thread
+    size_t pending; // jobs that were put and not taken
+};
+struct worker_counts worker_pool_counts(struct worker_pool *self);
 
 #endif

@@ -159,7 +159,6 @@ static void core_start(void)
 
 static void setup(void)
 {
-    http_client_setup();
     server_start(1000);
     core_start();
     client = http_client_new();

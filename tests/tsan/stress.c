@@ -233,7 +233,6 @@ int main(void)
         perror("/dev/null");
         return 1;
     }
-    http_client_setup();
     struct stress stress = {.metrics = metrics_new()};
     pthread_mutex_init(&stress.mutex, NULL);
     pthread_cond_init(&stress.handed_more, NULL);
