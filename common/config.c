@@ -9,6 +9,9 @@
 
 #include "common/mem.h"
 
+// The columns of --help, wide enough for all settings that there are.
+#define HELP_FORMAT "  %-21s  %-28s  %-8s  %s"
+
 // One setting and what it was set to.
 struct config_value {
     const struct setting *setting; // borrowed from the caller's table
@@ -43,27 +46,12 @@ static bool int_parse(const struct setting *setting, const char *text, int64_t *
 static bool choice_is_valid(const char *choices, const char *text)
 {
     const size_t size = strlen(text);
-    for (const char *at = choices; at != NULL;) {
-        const char *end = strchr(at, '|');
-        const size_t choice_size = end == NULL ? strlen(at) : (size_t)(end - at);
-        if (choice_size == size && memcmp(at, text, size) == 0) {
-            return true;
-        }
-        at = end == NULL ? NULL : end + 1;
+    const char *at = choices;
+    while (at != NULL && (strcspn(at, "|") != size || memcmp(at, text, size) != 0)) {
+        at = strchr(at, '|');
+        at = at == NULL ? NULL : at + 1;
     }
-    return false;
-}
-
-static bool value_parse(struct config_value *value)
-{
-    switch (value->setting->kind) {
-    case SETTING_INT:
-        return int_parse(value->setting, value->text, &value->number);
-    case SETTING_CHOICE:
-        return choice_is_valid(value->setting->choices, value->text);
-    default:
-        return true;
-    }
+    return at != NULL;
 }
 
 static char *problem_new(const struct setting *setting, const char *text)
@@ -93,7 +81,10 @@ static enum err setting_load(struct config *self, const struct setting *setting,
     self->values = mem_realloc(self->values, (self->values_count + 1) * sizeof *self->values);
     struct config_value *value = &self->values[self->values_count++];
     *value = (struct config_value){.setting = setting, .text = mem_strdup(text)};
-    if (!value_parse(value)) {
+    const bool is_good = setting->kind == SETTING_INT ? int_parse(setting, text, &value->number)
+                         : setting->kind == SETTING_CHOICE ? choice_is_valid(setting->choices, text)
+                                                           : true;
+    if (!is_good) {
         *problem = problem_new(setting, text);
         return ERR_INVALID;
     }
@@ -155,33 +146,10 @@ int64_t config_int(const struct config *self, const char *name)
     return value->number;
 }
 
-// The columns of --help.
-struct help_widths {
-    int name;
-    int fallback;
-    int unit;
-};
-
-static void width_grow(int *width, const char *text)
-{
-    const int size = (int)strlen(text);
-    if (size > *width) {
-        *width = size;
-    }
-}
-
-static void help_line_print(const struct help_widths *widths, const char *name,
-                            const char *fallback, const char *unit, const char *help, FILE *out)
-{
-    fprintf(out, "  %-*s  %-*s", widths->name, name, widths->fallback, fallback);
-    fprintf(out, "  %-*s  %s", widths->unit, unit, help);
-}
-
-static void setting_print_help(const struct setting *setting, const struct help_widths *widths,
-                               FILE *out)
+static void setting_print_help(const struct setting *setting, FILE *out)
 {
     const char *fallback = setting->fallback[0] == '\0' ? "-" : setting->fallback;
-    help_line_print(widths, setting->name, fallback, unit_text(setting), setting->help, out);
+    fprintf(out, HELP_FORMAT, setting->name, fallback, unit_text(setting), setting->help);
     if (setting->kind == SETTING_INT) {
         fprintf(out, " (%" PRId64 " to %" PRId64 ")", setting->min, setting->max);
     } else if (setting->kind == SETTING_CHOICE) {
@@ -192,18 +160,10 @@ static void setting_print_help(const struct setting *setting, const struct help_
 
 void config_print_help(const struct setting *const *tables, size_t tables_count, FILE *out)
 {
-    struct help_widths widths = {.name = 7, .fallback = 7, .unit = 4};
+    fprintf(out, HELP_FORMAT "\n", "setting", "default", "unit", "what it does");
     for (size_t i = 0; i < tables_count; i++) {
         for (const struct setting *setting = tables[i]; setting->name != NULL; setting++) {
-            width_grow(&widths.name, setting->name);
-            width_grow(&widths.fallback, setting->fallback);
-            width_grow(&widths.unit, unit_text(setting));
-        }
-    }
-    help_line_print(&widths, "setting", "default", "unit", "what it does\n", out);
-    for (size_t i = 0; i < tables_count; i++) {
-        for (const struct setting *setting = tables[i]; setting->name != NULL; setting++) {
-            setting_print_help(setting, &widths, out);
+            setting_print_help(setting, out);
         }
     }
 }

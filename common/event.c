@@ -80,38 +80,24 @@ static enum err read_schema(struct event *event, const cJSON *json, struct json_
     return ERR_OK;
 }
 
-static enum err read_time_and_trace(struct event *event, const cJSON *json,
-                                    struct json_problem *problem)
-{
-    if (read_text(json, "time", event->time, sizeof event->time, problem) != ERR_OK) {
-        return ERR_INVALID;
-    }
-    if (clock_parse_rfc3339(event->time) < 0) {
-        return json_problem_set(problem, "time", "must be RFC 3339 in UTC, at most microseconds");
-    }
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, "traceparent");
-    if (item != NULL && trace_parse(&event->trace, cJSON_GetStringValue(item)) != ERR_OK) {
-        return json_problem_set(problem, "traceparent", "must be a W3C traceparent");
-    }
-    return ERR_OK;
-}
-
 static enum err read_attributes(struct event *event, const cJSON *json,
                                 struct json_problem *problem)
 {
     const struct {
         const char *name;
         char *out;
+        size_t size;
     } texts[] = {
-        {"id", event->id},
-        {"source", event->source},
-        {"type", event->type},
-        {"subject", event->subject},
-        {"correlationid", event->correlation_id},
-        {"causationid", event->causation_id},
+        {"id", event->id, EVENT_TEXT_MAX},
+        {"source", event->source, EVENT_TEXT_MAX},
+        {"type", event->type, EVENT_TEXT_MAX},
+        {"subject", event->subject, EVENT_TEXT_MAX},
+        {"correlationid", event->correlation_id, EVENT_TEXT_MAX},
+        {"causationid", event->causation_id, EVENT_TEXT_MAX},
+        {"time", event->time, sizeof event->time},
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (read_text(json, texts[i].name, texts[i].out, EVENT_TEXT_MAX, problem) != ERR_OK) {
+        if (read_text(json, texts[i].name, texts[i].out, texts[i].size, problem) != ERR_OK) {
             return ERR_INVALID;
         }
     }
@@ -121,11 +107,14 @@ static enum err read_attributes(struct event *event, const cJSON *json,
     if (strchr(event->source, ' ') != NULL) {
         return json_problem_set(problem, "source", "must be a URI reference");
     }
-    if (read_schema(event, json, problem) != ERR_OK ||
-        check_fixed(json, "partitionkey", event->subject, true, problem) != ERR_OK) {
-        return ERR_INVALID;
+    if (clock_parse_rfc3339(event->time) < 0) {
+        return json_problem_set(problem, "time", "must be RFC 3339 in UTC, at most microseconds");
     }
-    return read_time_and_trace(event, json, problem);
+    const cJSON *trace = cJSON_GetObjectItemCaseSensitive(json, "traceparent");
+    if (trace != NULL && trace_parse(&event->trace, cJSON_GetStringValue(trace)) != ERR_OK) {
+        return json_problem_set(problem, "traceparent", "must be a W3C traceparent");
+    }
+    return ERR_OK;
 }
 
 static enum err read_envelope(struct event *event, cJSON *envelope, struct json_problem *problem)
@@ -136,7 +125,9 @@ static enum err read_envelope(struct event *event, cJSON *envelope, struct json_
     if (check_attributes(envelope, problem) != ERR_OK ||
         check_fixed(envelope, "specversion", "1.0", false, problem) != ERR_OK ||
         check_fixed(envelope, "datacontenttype", "application/json", true, problem) != ERR_OK ||
-        read_attributes(event, envelope, problem) != ERR_OK) {
+        read_attributes(event, envelope, problem) != ERR_OK ||
+        read_schema(event, envelope, problem) != ERR_OK ||
+        check_fixed(envelope, "partitionkey", event->subject, true, problem) != ERR_OK) {
         return ERR_INVALID;
     }
     cJSON *data = cJSON_GetObjectItemCaseSensitive(envelope, "data");

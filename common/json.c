@@ -1,6 +1,7 @@
 #include "common/json.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -245,9 +246,15 @@ enum err json_problem_set(struct json_problem *problem, const char *field, const
     return ERR_INVALID;
 }
 
-static enum err refuse(struct json_problem *problem, const char *path, const char *name,
-                       const char *reason)
+// As json_problem_set, for member name of the object at path.
+__attribute__((format(printf, 4, 5))) static enum err
+refuse(struct json_problem *problem, const char *path, const char *name, const char *format, ...)
 {
+    char reason[JSON_REASON_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
     char *field = mem_format("%s%s%s", path, path[0] == '\0' ? "" : ".", name);
     const enum err err = json_problem_set(problem, field, "%s", reason);
     free(field);
@@ -277,9 +284,7 @@ enum err json_get_text(const cJSON *object, const char *path, const char *name, 
     }
     const size_t size = strlen(item->valuestring);
     if (size < min_size || size > max_size) {
-        char reason[JSON_REASON_SIZE];
-        snprintf(reason, sizeof reason, "must have %zu to %zu bytes", min_size, max_size);
-        return refuse(problem, path, name, reason);
+        return refuse(problem, path, name, "must have %zu to %zu bytes", min_size, max_size);
     }
     if (has_control(item->valuestring)) {
         return refuse(problem, path, name, "must not have control characters");
@@ -298,13 +303,8 @@ enum err json_get_int(const cJSON *object, const char *path, const char *name, i
     const double number = item->valuedouble;
     if (!cJSON_IsNumber(item) || !(number >= (double)min && number <= (double)max) ||
         number != (double)(int64_t)number) {
-        char reason[JSON_REASON_SIZE];
-        snprintf(reason,
-                 sizeof reason,
-                 "must be a whole number from %lld to %lld",
-                 (long long)min,
-                 (long long)max);
-        return refuse(problem, path, name, reason);
+        return refuse(
+            problem, path, name, "must be a whole number from %" PRId64 " to %" PRId64, min, max);
     }
     *out = (int64_t)number;
     return ERR_OK;
@@ -337,16 +337,15 @@ static bool is_plain(uint8_t byte)
 
 static void append_escape(struct buf *out, uint8_t byte)
 {
-    static const char named[] = "\"\\\n\r\t";
     static const char digits[] = "0123456789abcdef";
-    const char *name = memchr(named, byte, sizeof named - 1);
+    char escape[] = {'\\', (char)byte, '0', '0', digits[byte >> 4], digits[byte & 15]};
+    const char *name = memchr("\nn\rr\tt", byte, 6); // each followed by its letter
     if (name != NULL) {
-        const char escape[] = {'\\', "\"\\nrt"[name - named]};
-        buf_put(out, escape, sizeof escape);
-    } else {
-        const char escape[] = {'\\', 'u', '0', '0', digits[byte >> 4], digits[byte & 15]};
-        buf_put(out, escape, sizeof escape);
+        escape[1] = name[1];
+    } else if (byte != '"' && byte != '\\') {
+        escape[1] = 'u';
     }
+    buf_put(out, escape, escape[1] == 'u' ? sizeof escape : 2);
 }
 
 void json_append_escaped(struct buf *out, struct bytes text)

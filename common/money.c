@@ -14,12 +14,7 @@ static bool is_in_range(int64_t amount_minor)
 
 static bool currency_is_valid(const char *text)
 {
-    for (int i = 0; i < MONEY_CURRENCY_SIZE - 1; i++) {
-        if (text[i] < 'A' || text[i] > 'Z') {
-            return false;
-        }
-    }
-    return text[MONEY_CURRENCY_SIZE - 1] == '\0';
+    return strlen(text) == 3 && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3;
 }
 
 enum err money_add(struct money *sum, struct money other)
@@ -73,30 +68,24 @@ cJSON *money_to_json(struct money money)
 
 enum err money_from_text(const char *text, struct money *out)
 {
-    const bool is_negative = *text == '-';
-    const char *at = text + (is_negative ? 1 : 0);
-    // One way to write each amount: no leading zeros.
-    if (at[0] == '0' && at[1] != '.') {
+    char *end = NULL;
+    const int64_t units = strtoll(text, &end, 10);
+    if (*end != '.' || !is_in_range(units)) {
         return ERR_INVALID;
     }
-    const char *const units = at;
-    int64_t amount_minor = 0;
-    for (; *at >= '0' && *at <= '9'; at++) {
-        amount_minor = amount_minor * 10 + (*at - '0');
-        if (amount_minor > MONEY_AMOUNT_MAX / 100) {
-            return ERR_INVALID;
-        }
-    }
-    if (at == units || at[0] != '.' || at[1] < '0' || at[1] > '9' || at[2] < '0' || at[2] > '9' ||
-        at[3] != ' ' || !currency_is_valid(at + 4)) {
+    const int64_t cents = strtoll(end + 1, &end, 10);
+    if (*end != ' ' || cents < 0 || cents > 99 || !currency_is_valid(end + 1)) {
         return ERR_INVALID;
     }
-    amount_minor = amount_minor * 100 + (at[1] - '0') * 10 + (at[2] - '0');
-    if (!is_in_range(amount_minor) || (is_negative && amount_minor == 0)) {
+    struct money money = {.amount_minor = units * 100 + (text[0] == '-' ? -cents : cents)};
+    memcpy(money.currency, end + 1, MONEY_CURRENCY_SIZE);
+    // There is one way to write each amount.
+    char canonical[MONEY_TEXT_SIZE];
+    money_to_text(money, canonical);
+    if (!is_in_range(money.amount_minor) || strcmp(text, canonical) != 0) {
         return ERR_INVALID;
     }
-    out->amount_minor = is_negative ? -amount_minor : amount_minor;
-    memcpy(out->currency, at + 4, MONEY_CURRENCY_SIZE);
+    *out = money;
     return ERR_OK;
 }
 
@@ -105,11 +94,8 @@ void money_to_text(struct money money, char out[MONEY_TEXT_SIZE])
     const bool is_negative = money.amount_minor < 0;
     const uint64_t amount =
         is_negative ? -(uint64_t)money.amount_minor : (uint64_t)money.amount_minor;
-    snprintf(out,
-             MONEY_TEXT_SIZE,
-             "%s%" PRIu64 ".%02u %.3s",
-             is_negative ? "-" : "",
-             amount / 100,
-             (unsigned)(amount % 100),
-             money.currency);
+    const char *sign = is_negative ? "-" : "";
+    const unsigned cents = (unsigned)(amount % 100);
+    snprintf(
+        out, MONEY_TEXT_SIZE, "%s%" PRIu64 ".%02u %.3s", sign, amount / 100, cents, money.currency);
 }
