@@ -17,7 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/log_file.h"
 #include "common/bytes.h"
+#include "common/err.h"
 
 enum {
     BATCH_HEADER_SIZE = 32,
@@ -30,21 +32,34 @@ struct batch {
     uint32_t count;
     uint64_t base;
     uint64_t time_us;
-    struct bytes records; // borrowed from the bytes that were parsed
+    struct bytes records; // borrowed from the reader
 };
 
 // batch_seal writes the header into the first BATCH_HEADER_SIZE bytes of data, whose
-// other bytes up to size are the records. Of batch it uses count, base and time_us.
-void batch_seal(uint8_t *data, size_t size, uint32_t mark, const struct batch *batch);
+// other bytes up to batch->size are the records.
+void batch_seal(uint8_t *data, uint32_t mark, const struct batch *batch);
 
-enum batch_state {
-    BATCH_WHOLE, // it is good, *out is filled
-    BATCH_SHORT, // data ends before the batch does; it takes out->size bytes to tell more
-    BATCH_BAD,   // no batch of this segment starts here
+// A reader takes batches from one file through a buffer: one read for many small
+// batches, a larger buffer for a large one. Who uses it sets the first three fields
+// and, for another file, size to 0; all else begins as zero.
+struct batch_reader {
+    const struct log_file *file; // borrowed
+    uint32_t mark;               // of its segment
+    uint64_t end;                // what is read lies before this byte of the file
+    uint8_t *data;               // owned; what the file holds
+    size_t size;                 // so many bytes of it
+    uint64_t at;                 // from here on
 };
 
-// batch_parse checks the batch at the start of data: mark, limits and CRC. Whether
-// base is the expected offset is for the caller to check.
-enum batch_state batch_parse(struct bytes data, uint32_t mark, struct batch *out);
+void batch_reader_release(struct batch_reader *self);
+
+// batch_reader_bytes gives size bytes at at, borrowed until the next call; fewer at
+// the end. ERR_IO: errno tells why.
+enum err batch_reader_bytes(struct batch_reader *self, uint64_t at, size_t size, struct bytes *out);
+
+// batch_reader_read gives the batch at at, borrowed until the next call. ERR_CORRUPT:
+// no whole batch with this mark lies there. ERR_IO: errno tells why. Whether base is
+// the expected offset is for the caller to check.
+enum err batch_reader_read(struct batch_reader *self, uint64_t at, struct batch *out);
 
 #endif

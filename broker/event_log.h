@@ -16,7 +16,7 @@
 
 struct event_log; // opaque
 
-struct event_log_io; // broker/event_log_io.h
+struct event_log_io; // broker/log_file.h
 
 struct event_log_options {
     const char *directory;         // made when missing, parents too

@@ -1,30 +1,45 @@
-// event_log_private - what the log and its cursors share, and nobody else sees.
+// event_log_private - what the log, its start and its cursors share, and nobody else
+// sees.
 #ifndef FAULTLINE_EVENT_LOG_PRIVATE_H
 #define FAULTLINE_EVENT_LOG_PRIVATE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/batch.h"
 #include "broker/event_log.h"
-#include "broker/event_log_io.h"
-#include "broker/log_directory.h"
+#include "broker/log_file.h"
 #include "broker/segment.h"
-#include "common/bytes.h"
+
+// Where a batch begins.
+struct log_place {
+    uint64_t offset;   // of its first record
+    uint64_t position; // in its segment's file
+    size_t segment;    // which of the log's
+};
 
 struct event_log {
-    const struct event_log_io *io; // borrowed
-    struct log_directory directory;
+    struct log_file directory;
+    struct log_file lock; // held while it is open
     uint64_t segment_bytes;
     uint64_t disk_bytes_max;
-    struct segment *segments; // owned; oldest first, at least one, the last is written to
-    size_t segments_count;
-    size_t segments_capacity;
+    struct segment *segments; // owned; oldest first, the last is written to
+    size_t segments_count;    // at least one, once the log is open
+    struct log_place *index;  // owned; ascending: each segment's first batch, then sparse
+    size_t index_count;
     struct buf batch; // room for a header, then the records not synced yet
     uint32_t pending; // how many
 };
 
-// event_log_segment_of gives the segment that holds offset, which must be in the
-// log. Borrowed until the next sync.
-const struct segment *event_log_segment_of(const struct event_log *self, uint64_t offset);
+// event_log_segment_add describes one more segment; the caller makes or opens its
+// file. Borrowed until the next one is added.
+struct segment *event_log_segment_add(struct event_log *self, uint64_t base);
+
+// event_log_note takes a batch that is in the last segment at its tail: moves tail and
+// next past it, and notes it in the index.
+void event_log_note(struct event_log *self, const struct batch *batch);
+
+// event_log_find gives the noted batch at or before offset, which must be in the log.
+struct log_place event_log_find(const struct event_log *self, uint64_t offset);
 
 #endif

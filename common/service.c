@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/folder.h"
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -219,21 +219,6 @@ enum {
 };
 static const char schema_version_sql[] = "PRAGMA user_version = 1";
 
-static bool make_folder(const char *path)
-{
-    char *copy = mem_strdup(path);
-    for (char *at = copy + 1; *at != '\0'; at++) {
-        if (*at == '/') {
-            *at = '\0';
-            (void)mkdir(copy, 0755);
-            *at = '/';
-        }
-    }
-    const bool made = mkdir(copy, 0755) == 0 || errno == EEXIST;
-    free(copy);
-    return made;
-}
-
 // A start that failed: the sentence goes to the log, where a supervisor and a
 // person look, and the process ends.
 static enum err give_up(enum err err, const char *problem)
@@ -263,7 +248,7 @@ static enum err open_store(struct service *self)
     char *problem = NULL;
     char *path = NULL;
     enum err err = ERR_IO;
-    if (!make_folder(folder)) {
+    if (!folder_make(folder)) {
         problem = mem_format("cannot make the folder DATA_DIR=%s: %s", folder, strerror(errno));
         goto out;
     }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/event_log_io.h"
+#include "broker/log_file.h"
 
 struct faulty_disk {
     struct event_log_io io; // give this to the log

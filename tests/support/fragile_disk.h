@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "broker/event_log_io.h"
+#include "broker/log_file.h"
 #include "common/bytes.h"
 
 enum crash_kind {

@@ -1,0 +1,261 @@
+// Opening the log: its folder, its lock, and the check of all that is in it.
+//
+//    | header | batch | batch | ... | batch | zeros                 clean
+//    | header | batch | batch | ... | batch | rubbish | zeros       torn: cut off
+//    | header | batch | rubbish | batch | ...                       damaged: refused
+//
+// Only the last batch of the last segment can be torn: each is synced before the
+// next one is written, and a segment before the next one is made. So a good batch
+// behind a bad place, and any bad place in an earlier segment, is damage.
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "broker/event_log_private.h"
+#include "common/folder.h"
+#include "common/mem.h"
+
+enum {
+    SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024
+};
+
+_Static_assert(sizeof((struct event_log_recovery *)NULL)->problem == LOG_FILE_PROBLEM_SIZE,
+               "a file's problem fits");
+
+// A segment under recovery.
+struct recovery {
+    struct event_log *log;
+    struct segment *segment; // the log's last one so far
+    struct batch_reader reader;
+    bool has_header;
+    bool has_later_batch; // a good one behind a bad place
+    uint64_t rubbish_end; // behind the last byte after tail that is not zero; 0: only zeros
+    uint64_t last_at;     // where the last good batch begins; 0: the header, there is none
+    struct event_log_recovery *found;
+};
+
+static enum err problem(const struct recovery *self, const char *action)
+{
+    return log_file_problem(&self->segment->file, action, self->found->problem);
+}
+
+static enum err damage(const struct recovery *self, uint64_t at, const char *what)
+{
+    static const char sentence[] =
+        "%s is damaged at byte %" PRIu64 ": %s. Nothing was changed. Restore it from a copy, or "
+        "move this file and all later ones away, which gives up the events from offset %" PRIu64
+        " on";
+    const char *path = self->segment->file.path;
+    const uint64_t next = self->segment->next;
+    char *problem = self->found->problem;
+    (void)snprintf(problem, LOG_FILE_PROBLEM_SIZE, sentence, path, at, what, next);
+    return ERR_CORRUPT;
+}
+
+// Takes the header and the good batches, as far as they go.
+static enum err batches_take(struct recovery *self)
+{
+    struct segment *segment = self->segment;
+    struct bytes header;
+    enum err err = batch_reader_bytes(&self->reader, 0, SEGMENT_HEADER_SIZE, &header);
+    self->has_header = err == ERR_OK && segment_header_take(segment, header);
+    self->reader.mark = segment->mark;
+    while (self->has_header) {
+        struct batch batch;
+        err = batch_reader_read(&self->reader, segment->tail, &batch);
+        if (err != ERR_OK || batch.base != segment->next) {
+            break;
+        }
+        self->last_at = segment->tail;
+        self->found->records += batch.count;
+        event_log_note(self->log, &batch);
+    }
+    return err == ERR_IO ? ERR_IO : ERR_OK;
+}
+
+// Looks through what lies behind them.
+static enum err rest_read(struct recovery *self)
+{
+    const struct segment *segment = self->segment;
+    for (uint64_t at = segment->tail; at < self->reader.end && !self->has_later_batch; at++) {
+        struct bytes bytes;
+        struct batch batch;
+        enum err err = batch_reader_bytes(&self->reader, at, sizeof segment->mark, &bytes);
+        if (err != ERR_OK || bytes.size == 0) { // the file got shorter meanwhile
+            return err;
+        }
+        if (bytes.data[0] != 0) {
+            self->rubbish_end = at + 1;
+        }
+        if (bytes.size == sizeof segment->mark && load_u32(bytes.data) == segment->mark) {
+            err = batch_reader_read(&self->reader, at, &batch);
+            if (err == ERR_IO) {
+                return err;
+            }
+            self->has_later_batch = err == ERR_OK && batch.base >= segment->next;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err judge(const struct recovery *self, bool is_last)
+{
+    const struct segment *segment = self->segment;
+    const bool has_rubbish = self->rubbish_end != 0;
+    // A header is synced before the first batch is written, so a bad one with
+    // something behind it was good once.
+    if (!self->has_header && (!is_last || has_rubbish)) {
+        return damage(self, 0, "no header of a segment (format 1) that begins here");
+    }
+    if (self->has_later_batch || (has_rubbish && !is_last)) {
+        return damage(self, segment->tail, "no whole batch is here, but the log goes on behind");
+    }
+    if (has_rubbish) {
+        self->found->torn_bytes = self->rubbish_end - segment->tail;
+        self->found->torn_at = segment->next;
+    }
+    return ERR_OK;
+}
+
+// Makes sure that what we read is what the disk holds. A process that died of a
+// failed sync may have left its last change in the page cache, marked clean: a sync
+// alone would do nothing. So the same bytes, of the last batch or the header, are
+// written once more, and the file is cut once more, torn or not. No room for that (a
+// file system that never overwrites) must not keep readers from a full disk.
+static enum err settle(struct recovery *self)
+{
+    struct segment *segment = self->segment;
+    if (!self->has_header) { // its making was cut short: it held nothing
+        return segment_create(segment, &self->log->directory) ? ERR_OK : problem(self, "make");
+    }
+    const size_t size = (size_t)(segment->tail - self->last_at);
+    struct bytes last;
+    if (batch_reader_bytes(&self->reader, self->last_at, size, &last) != ERR_OK ||
+        !log_file_truncate(&segment->file, segment->tail) ||
+        (!log_file_write(&segment->file, last.data, last.size, self->last_at) &&
+         !log_file_is_full(errno)) ||
+        !log_file_datasync(&segment->file)) {
+        return problem(self, "cut, write again and sync");
+    }
+    segment->file_bytes = segment->tail;
+    return ERR_OK;
+}
+
+static enum err segment_check(struct recovery *self, bool is_last)
+{
+    struct segment *segment = self->segment;
+    struct stat status;
+    if (!log_file_open(&segment->file, O_RDWR) || fstat(segment->file.fd, &status) != 0) {
+        return problem(self, "open");
+    }
+    segment->file_bytes = (uint64_t)status.st_size;
+    self->reader.file = &segment->file;
+    self->reader.end = segment->file_bytes;
+    if (batches_take(self) != ERR_OK || rest_read(self) != ERR_OK) {
+        return problem(self, "read");
+    }
+    return judge(self, is_last);
+}
+
+static enum err segment_recover(struct event_log *log, uint64_t base, bool is_last,
+                                struct event_log_recovery *found)
+{
+    const bool is_next = log->segments_count == 0 || event_log_next(log) == base;
+    struct recovery self = {
+        .log = log, .segment = event_log_segment_add(log, base), .found = found};
+    if (!is_next) {
+        return damage(&self, 0, "it is not where the file before it ends: one is missing or cut");
+    }
+    enum err err = segment_check(&self, is_last);
+    if (err == ERR_OK && is_last) {
+        err = settle(&self);
+    } else {
+        log_file_close(&self.segment->file);
+    }
+    batch_reader_release(&self.reader);
+    return err;
+}
+
+static int name_is_segment(const struct dirent *entry)
+{
+    const char *name = entry->d_name; // 20 digits may be too many for an offset
+    return strspn(name, "0123456789") == 20 && strcmp(name + 20, ".log") == 0 &&
+           strcmp(name, "18446744073709551615.log") <= 0;
+}
+
+static enum err segments_recover(struct event_log *self, struct event_log_recovery *found)
+{
+    struct dirent **names = NULL;
+    const int count = scandir(self->directory.path, &names, name_is_segment, alphasort);
+    // The newest file may have been made by a process that died before this.
+    if (count < 0 || !log_file_sync(&self->directory)) {
+        return log_file_problem(&self->directory, "list and sync", found->problem);
+    }
+    enum err err = ERR_OK;
+    for (int i = 0; i < count; i++) {
+        if (err == ERR_OK) {
+            err =
+                segment_recover(self, strtoull(names[i]->d_name, NULL, 10), i + 1 == count, found);
+        }
+        free(names[i]);
+    }
+    free(names);
+    if (count > 0) {
+        return err;
+    }
+    struct segment *first = event_log_segment_add(self, 0);
+    return segment_create(first, &self->directory)
+               ? ERR_OK
+               : log_file_problem(&first->file, "make", found->problem);
+}
+
+static enum err folder_open(struct event_log *self, char *problem)
+{
+    struct log_file *folder = &self->directory;
+    if (!folder_make(folder->path) || !log_file_open(folder, O_RDONLY | O_DIRECTORY)) {
+        return log_file_problem(folder, "make or open the folder", problem);
+    }
+    if (log_file_open(&self->lock, O_RDWR | O_CREAT) &&
+        flock(self->lock.fd, LOCK_EX | LOCK_NB) == 0) {
+        return ERR_OK;
+    }
+    if (errno != EWOULDBLOCK) {
+        return log_file_problem(&self->lock, "open and lock", problem);
+    }
+    static const char sentence[] = "another process, most likely a broker, has %s open; stop it, "
+                                   "or give this one a folder of its own";
+    (void)snprintf(problem, LOG_FILE_PROBLEM_SIZE, sentence, folder->path);
+    return ERR_CONFLICT;
+}
+
+enum err event_log_open(struct event_log **out, const struct event_log_options *options,
+                        struct event_log_recovery *recovery)
+{
+    assert(out != NULL && options != NULL && options->directory != NULL && recovery != NULL);
+    *recovery = (struct event_log_recovery){0};
+    const struct event_log_io *io = options->io;
+    const uint64_t segment_bytes = options->segment_bytes;
+    struct event_log *self = mem_calloc(1, sizeof *self);
+    *self = (struct event_log){
+        .directory = {.io = io, .path = mem_strdup(options->directory), .fd = -1},
+        .lock = {.io = io, .path = mem_format("%s/lock", options->directory), .fd = -1},
+        .segment_bytes = segment_bytes == 0 ? SEGMENT_BYTES_DEFAULT : segment_bytes,
+        .disk_bytes_max = options->disk_bytes_max == 0 ? UINT64_MAX : options->disk_bytes_max,
+    };
+    enum err err = folder_open(self, recovery->problem);
+    if (err == ERR_OK) {
+        err = segments_recover(self, recovery);
+    }
+    if (err != ERR_OK) {
+        event_log_destroy(&self);
+    }
+    *out = self;
+    return err;
+}
