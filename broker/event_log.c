@@ -9,11 +9,10 @@
 #include "common/mem.h"
 
 enum {
-    INDEX_GAP = 64 * 1024, // bytes of batches between two places of the index
-    INDEX_GROWTH = 1024,
+    INDEX_GAP = 64 * 1024 // bytes of batches between two places of the index
 };
 
-_Static_assert((int)EVENT_LOG_BATCH_MAX == (int)BATCH_RECORDS_MAX, "one limit, two names");
+_Static_assert(BATCH_HEADER_SIZE + EVENT_LOG_BATCH_MAX == (int)BATCH_SIZE_MAX, "one limit");
 
 static struct segment *last_of(const struct event_log *self)
 {
@@ -58,14 +57,10 @@ void event_log_note(struct event_log *self, const struct batch *batch)
     struct segment *segment = last_of(self);
     const struct log_place place = {
         .offset = batch->base, .position = segment->tail, .segment = self->segments_count - 1};
-    const struct log_place *last =
-        self->index_count == 0 ? NULL : &self->index[self->index_count - 1];
-    if (last == NULL || last->segment != place.segment ||
-        place.position - last->position >= INDEX_GAP) {
-        if (self->index_count % INDEX_GROWTH == 0) {
-            self->index =
-                mem_realloc(self->index, (self->index_count + INDEX_GROWTH) * sizeof *self->index);
-        }
+    const size_t count = self->index_count;
+    if (count == 0 || self->index[count - 1].segment != place.segment ||
+        place.position - self->index[count - 1].position >= INDEX_GAP) {
+        self->index = mem_realloc(self->index, (count + 1) * sizeof *self->index);
         self->index[self->index_count++] = place;
     }
     segment->tail += batch->size;
@@ -105,36 +100,35 @@ enum err event_log_append(struct event_log *self, struct bytes record, uint64_t 
     return ERR_OK;
 }
 
-// Begins a new segment. ERR_FULL: no room, the log is as before.
-static enum err roll(struct event_log *self)
+// Begins a new segment. false: no room, the log is as before.
+static bool roll(struct event_log *self)
 {
     // The old one first: when the new one is there, all before it is complete.
     segment_cut(last_of(self));
     if (SEGMENT_HEADER_SIZE + self->batch.size > room_of(self)) {
-        return ERR_FULL;
+        return false;
     }
     struct segment *segment = event_log_segment_add(self, event_log_next(self));
     if (!segment_create(segment, &self->directory)) {
         log_file_must(&segment->file, log_file_is_full(errno), "make");
         log_file_release(&segment->file);
         self->segments_count--;
-        return ERR_FULL;
+        return false;
     }
     log_file_close(&segment[-1].file); // cursors open it for themselves
-    return ERR_OK;
+    return true;
 }
 
 static enum err batch_write(struct event_log *self, uint64_t time_us)
 {
     const size_t size = self->batch.size;
-    const struct segment *last = last_of(self);
-    if (last->next > last->base && last->tail + size > self->segment_bytes) {
-        const enum err err = roll(self);
-        if (err != ERR_OK) {
-            return err;
-        }
-    }
     struct segment *segment = last_of(self);
+    if (segment->next > segment->base && segment->tail + size > self->segment_bytes) {
+        if (!roll(self)) {
+            return ERR_FULL;
+        }
+        segment = last_of(self);
+    }
     const uint64_t most = segment->file_bytes + room_of(self);
     if (segment->tail + size > most) {
         return ERR_FULL;

@@ -11,9 +11,8 @@
 
 struct event_log_cursor {
     const struct event_log *log; // borrowed
-    struct log_file file;        // its path is borrowed from the segment
-    struct batch_reader reader;  // of file
-    size_t segment;              // which one file is
+    struct batch_reader reader;  // its path is borrowed from the segment
+    size_t segment;              // which one the reader has open
     uint64_t position;           // where batch begins
     struct batch batch;          // being read; count 0: none. Borrowed from reader
     uint64_t next;               // offset of the record at the beginning of rest
@@ -25,8 +24,7 @@ struct event_log_cursor *event_log_cursor_new(struct event_log *log)
 {
     struct event_log_cursor *self = mem_calloc(1, sizeof *self);
     self->log = log;
-    self->file = (struct log_file){.io = log->directory.io, .fd = -1};
-    self->reader.file = &self->file;
+    self->reader.file = (struct log_file){.io = log->directory.io, .fd = -1};
     return self;
 }
 
@@ -36,7 +34,7 @@ void event_log_cursor_destroy(struct event_log_cursor **self_p)
     if (self == NULL) {
         return;
     }
-    log_file_close(&self->file);
+    log_file_close(&self->reader.file);
     batch_reader_release(&self->reader);
     free(self);
     *self_p = NULL;
@@ -52,15 +50,15 @@ static bool segment_enter(struct event_log_cursor *self, size_t number)
 {
     const struct segment *segment = &self->log->segments[number];
     self->reader.end = segment->tail; // it may have moved
-    if (self->file.fd >= 0 && self->segment == number) {
+    if (self->reader.file.fd >= 0 && self->segment == number) {
         return true;
     }
-    log_file_close(&self->file);
+    log_file_close(&self->reader.file);
     self->segment = number;
-    self->file.path = segment->file.path;
+    self->reader.file.path = segment->file.path;
     self->reader.mark = segment->mark;
     self->reader.size = 0;
-    return log_file_open(&self->file, O_RDONLY);
+    return log_file_open(&self->reader.file, O_RDONLY);
 }
 
 // Says what is wrong at position, damage or what errno tells, and forgets what was
@@ -68,11 +66,11 @@ static bool segment_enter(struct event_log_cursor *self, size_t number)
 static enum err fail(struct event_log_cursor *self, enum err err, uint64_t position)
 {
     const char *what = err == ERR_IO ? strerror(errno) : "the batch here is damaged";
-    const char *path = self->file.path;
+    const char *path = self->reader.file.path;
     char *problem = self->problem; // a long path may be cut
     (void)snprintf(
         problem, LOG_FILE_PROBLEM_SIZE, "%s, byte %" PRIu64 ": %s", path, position, what);
-    log_file_close(&self->file);
+    log_file_close(&self->reader.file);
     self->batch.count = 0;
     return err;
 }
@@ -111,14 +109,14 @@ enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,
         return ERR_NOT_FOUND;
     }
     const struct batch *batch = &self->batch;
-    const bool is_here = batch->count > 0 && offset - batch->base < batch->count;
-    if (!is_here) {
+    if (offset - batch->base >= batch->count) {
         const enum err err = batch_enter(self, offset);
         if (err != ERR_OK) {
             return err;
         }
+        self->next = UINT64_MAX; // not begun
     }
-    if (!is_here || offset < self->next) {
+    if (offset < self->next) {
         self->next = batch->base;
         self->rest = (struct reader){.rest = batch->records};
     }

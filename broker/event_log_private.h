@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/batch.h"
 #include "broker/event_log.h"
 #include "broker/log_file.h"
 #include "broker/segment.h"

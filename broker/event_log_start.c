@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "broker/event_log_private.h"
 #include "common/folder.h"
@@ -59,15 +59,29 @@ static enum err damage(const struct recovery *self, uint64_t at, const char *wha
     return ERR_CORRUPT;
 }
 
-// Takes the header and the good batches, as far as they go.
-static enum err batches_take(struct recovery *self)
+static bool file_open(struct recovery *self)
+{
+    struct segment *segment = self->segment;
+    const bool is_open = log_file_open(&segment->file, O_RDWR);
+    const off_t size = is_open ? lseek(segment->file.fd, 0, SEEK_END) : -1;
+    segment->file_bytes = size < 0 ? 0 : (uint64_t)size;
+    self->reader.file = segment->file;
+    self->reader.end = segment->file_bytes;
+    return size >= 0;
+}
+
+// Takes the header and the good batches, as far as they go. false: errno tells why not.
+static bool batches_take(struct recovery *self)
 {
     struct segment *segment = self->segment;
     struct bytes header;
-    enum err err = batch_reader_bytes(&self->reader, 0, SEGMENT_HEADER_SIZE, &header);
-    self->has_header = err == ERR_OK && segment_header_take(segment, header);
+    if (!batch_reader_bytes(&self->reader, 0, SEGMENT_HEADER_SIZE, &header)) {
+        return false;
+    }
+    self->has_header = segment_header_take(segment, header);
     self->reader.mark = segment->mark;
-    while (self->has_header) {
+    enum err err = self->has_header ? ERR_OK : ERR_CORRUPT;
+    while (err == ERR_OK) {
         struct batch batch;
         err = batch_reader_read(&self->reader, segment->tail, &batch);
         if (err != ERR_OK || batch.base != segment->next) {
@@ -77,32 +91,32 @@ static enum err batches_take(struct recovery *self)
         self->found->records += batch.count;
         event_log_note(self->log, &batch);
     }
-    return err == ERR_IO ? ERR_IO : ERR_OK;
+    return err != ERR_IO;
 }
 
-// Looks through what lies behind them.
-static enum err rest_read(struct recovery *self)
+// Looks through what lies behind them. false: errno tells why not.
+static bool rest_read(struct recovery *self)
 {
-    const struct segment *segment = self->segment;
-    for (uint64_t at = segment->tail; at < self->reader.end && !self->has_later_batch; at++) {
+    const uint32_t mark = self->reader.mark;
+    enum err err = ERR_OK;
+    for (uint64_t at = self->segment->tail; at < self->reader.end && err != ERR_IO; at++) {
         struct bytes bytes;
-        struct batch batch;
-        enum err err = batch_reader_bytes(&self->reader, at, sizeof segment->mark, &bytes);
-        if (err != ERR_OK || bytes.size == 0) { // the file got shorter meanwhile
-            return err;
+        if (!batch_reader_bytes(&self->reader, at, sizeof mark, &bytes)) {
+            return false;
+        }
+        if (bytes.size == 0 || self->has_later_batch) {
+            break; // the file got shorter meanwhile, or we know enough
         }
         if (bytes.data[0] != 0) {
             self->rubbish_end = at + 1;
         }
-        if (bytes.size == sizeof segment->mark && load_u32(bytes.data) == segment->mark) {
+        if (bytes.size == sizeof mark && load_u32(bytes.data) == mark) {
+            struct batch batch;
             err = batch_reader_read(&self->reader, at, &batch);
-            if (err == ERR_IO) {
-                return err;
-            }
-            self->has_later_batch = err == ERR_OK && batch.base >= segment->next;
+            self->has_later_batch = err == ERR_OK && batch.base >= self->segment->next;
         }
     }
-    return ERR_OK;
+    return err != ERR_IO;
 }
 
 static enum err judge(const struct recovery *self, bool is_last)
@@ -137,7 +151,7 @@ static enum err settle(struct recovery *self)
     }
     const size_t size = (size_t)(segment->tail - self->last_at);
     struct bytes last;
-    if (batch_reader_bytes(&self->reader, self->last_at, size, &last) != ERR_OK ||
+    if (!batch_reader_bytes(&self->reader, self->last_at, size, &last) ||
         !log_file_truncate(&segment->file, segment->tail) ||
         (!log_file_write(&segment->file, last.data, last.size, self->last_at) &&
          !log_file_is_full(errno)) ||
@@ -148,32 +162,21 @@ static enum err settle(struct recovery *self)
     return ERR_OK;
 }
 
-static enum err segment_check(struct recovery *self, bool is_last)
-{
-    struct segment *segment = self->segment;
-    struct stat status;
-    if (!log_file_open(&segment->file, O_RDWR) || fstat(segment->file.fd, &status) != 0) {
-        return problem(self, "open");
-    }
-    segment->file_bytes = (uint64_t)status.st_size;
-    self->reader.file = &segment->file;
-    self->reader.end = segment->file_bytes;
-    if (batches_take(self) != ERR_OK || rest_read(self) != ERR_OK) {
-        return problem(self, "read");
-    }
-    return judge(self, is_last);
-}
-
+// Opens the segment from base on, behind those that are open already.
 static enum err segment_recover(struct event_log *log, uint64_t base, bool is_last,
                                 struct event_log_recovery *found)
 {
     const bool is_next = log->segments_count == 0 || event_log_next(log) == base;
     struct recovery self = {
         .log = log, .segment = event_log_segment_add(log, base), .found = found};
+    enum err err = ERR_OK;
     if (!is_next) {
-        return damage(&self, 0, "it is not where the file before it ends: one is missing or cut");
+        err = damage(&self, 0, "it is not where the file before it ends: one is missing or cut");
+    } else if (!file_open(&self) || !batches_take(&self) || !rest_read(&self)) {
+        err = problem(&self, "open and read");
+    } else {
+        err = judge(&self, is_last);
     }
-    enum err err = segment_check(&self, is_last);
     if (err == ERR_OK && is_last) {
         err = settle(&self);
     } else {
@@ -193,27 +196,25 @@ static int name_is_segment(const struct dirent *entry)
 static enum err segments_recover(struct event_log *self, struct event_log_recovery *found)
 {
     struct dirent **names = NULL;
-    const int count = scandir(self->directory.path, &names, name_is_segment, alphasort);
-    // The newest file may have been made by a process that died before this.
-    if (count < 0 || !log_file_sync(&self->directory)) {
-        return log_file_problem(&self->directory, "list and sync", found->problem);
+    int count = -1;
+    // The newest file may have been made by a process that died before it did this.
+    if (log_file_sync(&self->directory)) {
+        count = scandir(self->directory.path, &names, name_is_segment, alphasort);
+    }
+    if (count < 0) {
+        return log_file_problem(&self->directory, "sync and list", found->problem);
     }
     enum err err = ERR_OK;
     for (int i = 0; i < count; i++) {
-        if (err == ERR_OK) {
-            err =
-                segment_recover(self, strtoull(names[i]->d_name, NULL, 10), i + 1 == count, found);
-        }
+        const uint64_t base = strtoull(names[i]->d_name, NULL, 10);
+        err = err == ERR_OK ? segment_recover(self, base, i + 1 == count, found) : err;
         free(names[i]);
     }
     free(names);
-    if (count > 0) {
-        return err;
+    if (count == 0 && !segment_create(event_log_segment_add(self, 0), &self->directory)) {
+        err = log_file_problem(&self->segments[0].file, "make", found->problem);
     }
-    struct segment *first = event_log_segment_add(self, 0);
-    return segment_create(first, &self->directory)
-               ? ERR_OK
-               : log_file_problem(&first->file, "make", found->problem);
+    return err;
 }
 
 static enum err folder_open(struct event_log *self, char *problem)

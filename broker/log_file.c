@@ -89,12 +89,10 @@ uint32_t log_file_random(const struct log_file *self)
 
 void log_file_close(struct log_file *self)
 {
-    const int error = errno;
     if (self->fd >= 0) {
         close(self->fd);
     }
     self->fd = -1;
-    errno = error;
 }
 
 void log_file_release(struct log_file *self)
@@ -114,12 +112,11 @@ void log_file_must(const struct log_file *self, bool done, const char *action)
     if (done) {
         return;
     }
-    (void)fprintf(stderr,
-                  "event log: cannot %s %s: %s. What the disk holds is unknown now, so the "
-                  "process ends; the next start reads it again.\n",
-                  action,
-                  self->path,
-                  strerror(errno));
+    char problem[LOG_FILE_PROBLEM_SIZE];
+    (void)log_file_problem(self, action, problem);
+    static const char sentence[] = "event log: %s. What the disk holds is unknown now, so the "
+                                   "process ends; the next start reads it again.\n";
+    (void)fprintf(stderr, sentence, problem);
     abort();
 }
 

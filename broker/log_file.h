@@ -46,7 +46,7 @@ ssize_t log_file_read(const struct log_file *self, uint8_t *data, size_t size, u
 // log_file_random gives any number.
 uint32_t log_file_random(const struct log_file *self);
 
-// log_file_close closes the file and keeps errno; log_file_release also frees the path.
+// log_file_close closes the file; log_file_release also frees the path.
 void log_file_close(struct log_file *self);
 void log_file_release(struct log_file *self);
 

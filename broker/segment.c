@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -19,13 +21,24 @@ enum {
     FILL_SIZE = 1024 * 1024,     // of zeros ahead
     FILL_BATCH_MAX = 128 * 1024, // from this size on a batch is large
     ZEROS_SIZE = 64 * 1024,
+    BATCH_AT_MARK = 0,
+    BATCH_AT_CRC = 4,
+    BATCH_AT_SIZE = 8,
+    BATCH_AT_COUNT = 12,
+    BATCH_AT_BASE = 16,
+    BATCH_AT_TIME = 24,
+    READ_SIZE = 256 * 1024, // of a reader's buffer, unless a batch is larger
 };
 
 static const uint32_t magic = 0x67734c46; // "FLsg"
 
-static uint32_t header_checksum(const uint8_t *header)
+static void header_make(uint8_t header[SEGMENT_HEADER_SIZE], uint32_t mark, uint64_t base)
 {
-    return record_crc32c(0, header + AT_MARK, SEGMENT_HEADER_SIZE - AT_MARK);
+    store_u32(header + AT_MAGIC, magic);
+    store_u32(header + AT_VERSION, FORMAT_VERSION);
+    store_u32(header + AT_MARK, mark);
+    store_u64(header + AT_BASE, base);
+    store_u32(header + AT_CRC, record_crc32c(0, header + AT_MARK, SEGMENT_HEADER_SIZE - AT_MARK));
 }
 
 void segment_init(struct segment *self, const struct log_file *directory, uint64_t base)
@@ -44,12 +57,7 @@ bool segment_create(struct segment *self, const struct log_file *directory)
     self->mark = mark == 0 ? 1 : mark;
     self->file_bytes = SEGMENT_HEADER_SIZE;
     uint8_t header[SEGMENT_HEADER_SIZE];
-    store_u32(header + AT_MAGIC, magic);
-    store_u32(header + AT_VERSION, FORMAT_VERSION);
-    store_u32(header + AT_MARK, self->mark);
-    store_u64(header + AT_BASE, self->base);
-    store_u32(header + AT_CRC, header_checksum(header));
-
+    header_make(header, self->mark, self->base);
     log_file_close(&self->file);
     // The name as well: a synced batch in a file that no folder lists is lost.
     if (log_file_open(&self->file, O_RDWR | O_CREAT | O_TRUNC) &&
@@ -66,13 +74,10 @@ bool segment_create(struct segment *self, const struct log_file *directory)
 
 bool segment_header_take(struct segment *self, struct bytes header)
 {
-    const bool is_good = header.size == SEGMENT_HEADER_SIZE &&
-                         load_u32(header.data + AT_MAGIC) == magic &&
-                         load_u32(header.data + AT_VERSION) == FORMAT_VERSION &&
-                         load_u32(header.data + AT_CRC) == header_checksum(header.data) &&
-                         load_u64(header.data + AT_BASE) == self->base;
-    self->mark = is_good ? load_u32(header.data + AT_MARK) : 0;
-    return is_good;
+    uint8_t wanted[SEGMENT_HEADER_SIZE];
+    self->mark = header.size < sizeof wanted ? 0 : load_u32(header.data + AT_MARK);
+    header_make(wanted, self->mark, self->base);
+    return header.size == sizeof wanted && memcmp(header.data, wanted, sizeof wanted) == 0;
 }
 
 // Writes zeros from the end of the file up to file_bytes. What finds no room is left out.
@@ -117,4 +122,76 @@ void segment_cut(struct segment *self)
     const struct log_file *file = &self->file;
     log_file_must(file, log_file_truncate(file, self->tail) && log_file_datasync(file), "cut");
     self->file_bytes = self->tail;
+}
+
+static uint32_t checksum(const uint8_t *data, size_t size)
+{
+    const uint32_t mark = record_crc32c(0, data + BATCH_AT_MARK, BATCH_AT_CRC - BATCH_AT_MARK);
+    return record_crc32c(mark, data + BATCH_AT_SIZE, size - BATCH_AT_SIZE);
+}
+
+void batch_seal(uint8_t *data, uint32_t mark, const struct batch *batch)
+{
+    assert(batch->size > BATCH_HEADER_SIZE && batch->size <= BATCH_SIZE_MAX && batch->count > 0);
+    store_u32(data + BATCH_AT_MARK, mark);
+    store_u32(data + BATCH_AT_SIZE, batch->size);
+    store_u32(data + BATCH_AT_COUNT, batch->count);
+    store_u64(data + BATCH_AT_BASE, batch->base);
+    store_u64(data + BATCH_AT_TIME, batch->time_us);
+    store_u32(data + BATCH_AT_CRC, checksum(data, batch->size));
+}
+
+void batch_reader_release(struct batch_reader *self)
+{
+    free(self->data);
+    *self = (struct batch_reader){0};
+}
+
+bool batch_reader_bytes(struct batch_reader *self, uint64_t at, size_t size, struct bytes *out)
+{
+    const uint64_t left = at < self->end ? self->end - at : 0;
+    size = left < size ? (size_t)left : size;
+    if (self->data == NULL || at < self->at || at + size > self->at + self->size) {
+        // After a batch that needed more room, back to the usual.
+        const size_t room = size < READ_SIZE ? READ_SIZE : size;
+        self->data = mem_realloc(self->data, room);
+        const ssize_t got =
+            log_file_read(&self->file, self->data, left < room ? (size_t)left : room, at);
+        self->at = at;
+        self->size = got < 0 ? 0 : (size_t)got;
+        if (got < 0) {
+            return false;
+        }
+        size = self->size < size ? self->size : size; // the file got shorter meanwhile
+    }
+    *out = (struct bytes){.data = self->data + (at - self->at), .size = size};
+    return true;
+}
+
+enum err batch_reader_read(struct batch_reader *self, uint64_t at, struct batch *out)
+{
+    struct bytes bytes;
+    if (!batch_reader_bytes(self, at, BATCH_HEADER_SIZE, &bytes)) {
+        return ERR_IO;
+    }
+    if (bytes.size < BATCH_HEADER_SIZE || load_u32(bytes.data + BATCH_AT_MARK) != self->mark) {
+        return ERR_CORRUPT;
+    }
+    const uint32_t size = load_u32(bytes.data + BATCH_AT_SIZE);
+    if (size <= BATCH_HEADER_SIZE || size > BATCH_SIZE_MAX || size > self->end - at) {
+        return ERR_CORRUPT;
+    }
+    if (!batch_reader_bytes(self, at, size, &bytes)) {
+        return ERR_IO;
+    }
+    if (bytes.size < size || load_u32(bytes.data + BATCH_AT_CRC) != checksum(bytes.data, size)) {
+        return ERR_CORRUPT;
+    }
+    *out = (struct batch){
+        .size = size,
+        .count = load_u32(bytes.data + BATCH_AT_COUNT),
+        .base = load_u64(bytes.data + BATCH_AT_BASE),
+        .time_us = load_u64(bytes.data + BATCH_AT_TIME),
+        .records = {.data = bytes.data + BATCH_HEADER_SIZE, .size = size - BATCH_HEADER_SIZE}};
+    return ERR_OK;
 }
