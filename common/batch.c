@@ -123,8 +123,13 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
         return;
     }
     request_drop_answer(input->request);
-    (void)request_reply_problem(
-        input->request, 500, "internal-error", NULL, "the request failed and changed nothing");
+    (void)request_reply_problem(input->request,
+                                500,
+                                "internal-error",
+                                NULL,
+                                input->kind == INPUT_RESULT
+                                    ? "the request failed after it had called other services"
+                                    : "the request failed and changed nothing");
     if (input->kind == INPUT_RESULT && input->request->idempotency_key != NULL) {
         (void)request_settle_key(input->request);
     }
@@ -292,6 +297,17 @@ void batch_refuse(struct service *self, struct request *request)
     request_send(&request);
 }
 
+// What the calls of a job did in other services has happened: its result must not be
+// lost, and its client waits anyway.
+static void keep_result(struct service *self, struct input *input)
+{
+    request_drop_answer(input->request);
+    input->request = NULL;
+    input->work->next = self->kept;
+    self->kept = input->work;
+    input->work = NULL;
+}
+
 // Nothing of the batch happened. Its requests are told so. Its events come again by
 // the same way as after a crash: a new session, so that they do not count as
 // failures of the events. The pause is for whatever is wrong with the disk.
@@ -306,9 +322,12 @@ static void abandon(struct service *self)
     self->store_failed = true;
     self->paused_until_ms = clock_mono_ms() + PAUSE_AFTER_FAILED_COMMIT_MS;
     for (size_t i = 0; i < self->inputs_count; i++) {
-        if (self->inputs[i].request != NULL) {
-            batch_refuse(self, self->inputs[i].request);
-            self->inputs[i].request = NULL;
+        struct input *input = &self->inputs[i];
+        if (input->kind == INPUT_RESULT) {
+            keep_result(self, input);
+        } else if (input->request != NULL) {
+            batch_refuse(self, input->request);
+            input->request = NULL;
         }
     }
     bus_destroy(&self->bus);

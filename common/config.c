@@ -54,11 +54,36 @@ static bool choice_is_valid(const char *choices, const char *text)
     return at != NULL;
 }
 
+static bool url_is_valid(const char *text)
+{
+    static const char scheme[] = "http://";
+    return strncmp(text, scheme, strlen(scheme)) == 0 && text[strlen(scheme)] != '\0' &&
+           strpbrk(text, " \t\r\n?#") == NULL;
+}
+
+static bool is_valid(const struct setting *setting, const char *text, int64_t *number)
+{
+    switch (setting->kind) {
+    case SETTING_INT:
+        return int_parse(setting, text, number);
+    case SETTING_CHOICE:
+        return choice_is_valid(setting->choices, text);
+    case SETTING_URL:
+        return url_is_valid(text);
+    default:
+        return true;
+    }
+}
+
 static char *problem_new(const struct setting *setting, const char *text)
 {
     if (setting->kind == SETTING_CHOICE) {
         return mem_format(
             "%s is \"%s\": it must be one of %s", setting->name, text, setting->choices);
+    }
+    if (setting->kind == SETTING_URL) {
+        return mem_format(
+            "%s is \"%s\": it must be http://host or http://host:port", setting->name, text);
     }
     return mem_format("%s is \"%s\": it must be a whole number from %" PRId64 " to %" PRId64 "%s%s",
                       setting->name,
@@ -81,10 +106,7 @@ static enum err setting_load(struct config *self, const struct setting *setting,
     self->values = mem_realloc(self->values, (self->values_count + 1) * sizeof *self->values);
     struct config_value *value = &self->values[self->values_count++];
     *value = (struct config_value){.setting = setting, .text = mem_strdup(text)};
-    const bool is_good = setting->kind == SETTING_INT ? int_parse(setting, text, &value->number)
-                         : setting->kind == SETTING_CHOICE ? choice_is_valid(setting->choices, text)
-                                                           : true;
-    if (!is_good) {
+    if (!is_valid(setting, text, &value->number)) {
         *problem = problem_new(setting, text);
         return ERR_INVALID;
     }

@@ -13,6 +13,7 @@
 
 enum setting_kind {
     SETTING_TEXT,
+    SETTING_URL,    // http://host or http://host:port
     SETTING_INT,    // min .. max
     SETTING_CHOICE, // one of choices, "a|b|c"
 };

@@ -146,27 +146,27 @@ static const struct setting common_settings[] = {
      .help = "how long the circuit stays open"},
     {.name = "INVENTORY_URL",
      .fallback = "http://127.0.0.1:8003",
-     .kind = SETTING_TEXT,
+     .kind = SETTING_URL,
      .unit = "",
      .help = "inventory's HTTP interface"},
     {.name = "PAYMENT_URL",
      .fallback = "http://127.0.0.1:8002",
-     .kind = SETTING_TEXT,
+     .kind = SETTING_URL,
      .unit = "",
      .help = "payment's"},
     {.name = "FRAUD_URL",
      .fallback = "http://127.0.0.1:8005",
-     .kind = SETTING_TEXT,
+     .kind = SETTING_URL,
      .unit = "",
      .help = "fraud's"},
     {.name = "LEDGER_URL",
      .fallback = "http://127.0.0.1:8006",
-     .kind = SETTING_TEXT,
+     .kind = SETTING_URL,
      .unit = "",
      .help = "ledger's"},
     {.name = "NOTIFICATION_URL",
      .fallback = "http://127.0.0.1:8004",
-     .kind = SETTING_TEXT,
+     .kind = SETTING_URL,
      .unit = "",
      .help = "notification's"},
     {0},
@@ -319,7 +319,15 @@ static enum err open_bus(struct service *self)
     }
     const char *problem = NULL;
     const enum err err = service_bus_open(self, &problem);
-    return err == ERR_OK ? ERR_OK : give_up(err, problem);
+    if (err != ERR_OK) {
+        log_error("cannot start: one of BUS_URL, BUS_GROUP and BUS_MEMBER is malformed",
+                  LOG_STR("error", problem),
+                  LOG_STR("BUS_URL", config_text(self->config, "BUS_URL")),
+                  LOG_STR("BUS_GROUP", config_text(self->config, "BUS_GROUP")),
+                  LOG_STR("BUS_MEMBER", service_member(self)),
+                  LOG_END);
+    }
+    return err;
 }
 
 static enum err open_http(struct service *self)
@@ -426,7 +434,12 @@ static struct input *add_input(struct service *self, enum input_kind kind)
 static void take_results(struct service *self)
 {
     while (self->inputs_count < SERVICE_BATCH_MAX) {
-        struct work *work = worker_pool_take(self->workers);
+        struct work *work = self->kept;
+        if (work != NULL) {
+            self->kept = work->next;
+        } else {
+            work = worker_pool_take(self->workers);
+        }
         if (work == NULL) {
             return;
         }

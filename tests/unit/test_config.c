@@ -28,6 +28,11 @@ static const struct setting own_settings[] = {{.name = "SYNC_TIMEOUT_MS",
                                                .unit = "ms",
                                                .help = "Longest wait for an answer."},
                                               {0}};
+static const struct setting url_settings[] = {{.name = "PAYMENT_URL",
+                                               .fallback = "http://127.0.0.1:8002",
+                                               .kind = SETTING_URL,
+                                               .help = "The payment service."},
+                                              {0}};
 static const struct setting *const tables[] = {common_settings, own_settings};
 
 static struct config *load(void)
@@ -132,4 +137,19 @@ Test(config, help_is_a_table_whose_columns_stand_under_each_other)
     }
     cr_expect_str_empty(line);
     free(text);
+}
+
+Test(config, a_url_that_no_call_could_use_is_refused)
+{
+    static const struct setting *const urls[] = {url_settings};
+    static const char *const bad[] = {"ftp://payment", "payment:8002", "http://", "http://a b"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct config *config = NULL;
+        char *problem = NULL;
+        cr_assert_eq(setenv("PAYMENT_URL", bad[i], 1), 0);
+        cr_expect_eq(config_load(&config, urls, ARRAY_LEN(urls), &problem), ERR_INVALID);
+        cr_assert_not_null(problem);
+        cr_expect_not_null(strstr(problem, "it must be http://host or http://host:port"));
+        free(problem);
+    }
 }
