@@ -13,65 +13,13 @@
 #include "common/mem.h"
 #include "common/metrics.h"
 
-struct breaker {
-    pthread_mutex_t mutex;
-    int64_t failures_max; // 0: never opens
-    int64_t open_ms;
-    int64_t failures;      // in a row
-    int64_t open_until_ms; // OPEN before, HALF-OPEN from then on; 0: CLOSED
-    bool probing;          // HALF-OPEN and its one call is out
+enum {
+    STATUS_SIZE = 12
 };
 
-struct breaker *breaker_new(int64_t failures_max, int64_t open_ms)
-{
-    struct breaker *self = mem_calloc(1, sizeof *self);
-    *self = (struct breaker){.failures_max = failures_max, .open_ms = open_ms};
-    pthread_mutex_init(&self->mutex, NULL);
-    return self;
-}
-
-void breaker_destroy(struct breaker **self_p)
-{
-    if (*self_p == NULL) {
-        return;
-    }
-    pthread_mutex_destroy(&(*self_p)->mutex);
-    free(*self_p);
-    *self_p = NULL;
-}
-
-// Tells whether a call may go out now; in HALF-OPEN only one may at a time.
-static bool breaker_allows(struct breaker *self, int64_t now_ms)
-{
-    pthread_mutex_lock(&self->mutex);
-    bool allows = true;
-    if (self->open_until_ms != 0) {
-        allows = now_ms >= self->open_until_ms && !self->probing;
-        self->probing = self->probing || allows;
-    }
-    pthread_mutex_unlock(&self->mutex);
-    return allows;
-}
-
-static void breaker_report(struct breaker *self, bool ok, int64_t now_ms)
-{
-    pthread_mutex_lock(&self->mutex);
-    self->probing = false;
-    if (ok) {
-        self->failures = 0;
-        self->open_until_ms = 0;
-    } else {
-        self->failures++;
-        if (self->failures_max > 0 && self->failures >= self->failures_max) {
-            self->open_until_ms = now_ms + self->open_ms;
-        }
-    }
-    pthread_mutex_unlock(&self->mutex);
-}
-
 struct caller {
-    const struct caller_options *options; // borrowed
-    struct http_client *client;           // owned
+    struct caller_options *options; // borrowed
+    struct http_client *client;     // owned
     struct call_context context;
 };
 
@@ -82,7 +30,7 @@ static const struct metric_def calls_metric = {
     .label_names = {"target", "status"},
 };
 
-struct caller *caller_new(const struct caller_options *options)
+struct caller *caller_new(struct caller_options *options)
 {
     struct caller *self = mem_calloc(1, sizeof *self);
     *self = (struct caller){.options = options, .client = http_client_new()};
@@ -105,8 +53,7 @@ void caller_begin(struct caller *self, const struct call_context *context)
 }
 
 // One try of a call.
-struct
-try {
+struct call_try {
     const char *target;
     const char *url; // the whole
     const char *method;
@@ -116,7 +63,7 @@ try {
     int64_t number; // from 1
 };
 
-static struct call_result try_once(struct caller *self, const struct try *try)
+static struct call_result try_once(struct caller *self, const struct call_try *try)
 {
     struct trace_context span;
     trace_child(&span, &self->context.trace);
@@ -146,7 +93,8 @@ static struct call_result try_once(struct caller *self, const struct try *try)
         result.status = response.status;
         result.json = cJSON_ParseWithLength((const char *)response.body.data, response.body.size);
     }
-    char *status = mem_format("%d", result.status);
+    char status[STATUS_SIZE];
+    snprintf(status, sizeof status, "%d", result.status);
     metrics_add(self->options->metrics,
                 &calls_metric,
                 METRIC_LABELS(try->target, result.err == ERR_OK ? status : err_name(result.err)),
@@ -165,7 +113,6 @@ static struct call_result try_once(struct caller *self, const struct try *try)
              LOG_STR("span_id", span.span_id),
              LOG_STR("parent_span_id", self->context.trace.span_id),
              LOG_END);
-    free(status);
     return result;
 }
 
@@ -181,6 +128,33 @@ static void back_off(int64_t number)
     nanosleep(&pause, NULL);
 }
 
+// Tells whether a call may go out now; in HALF-OPEN only one may at a time.
+static bool breaker_allows(struct caller *self, struct breaker *breaker, int64_t now_ms)
+{
+    pthread_mutex_lock(&self->options->mutex);
+    bool allows = true;
+    if (breaker->open_until_ms != 0) {
+        allows = now_ms >= breaker->open_until_ms && !breaker->probing;
+        breaker->probing = breaker->probing || allows;
+    }
+    pthread_mutex_unlock(&self->options->mutex);
+    return allows;
+}
+
+static void breaker_report(struct caller *self, struct breaker *breaker, bool ok, int64_t now_ms)
+{
+    const int64_t failures_max = self->options->breaker_failures_max;
+    pthread_mutex_lock(&self->options->mutex);
+    breaker->probing = false;
+    breaker->failures = ok ? 0 : breaker->failures + 1;
+    if (ok) {
+        breaker->open_until_ms = 0;
+    } else if (failures_max > 0 && breaker->failures >= failures_max) {
+        breaker->open_until_ms = now_ms + self->options->breaker_open_ms;
+    }
+    pthread_mutex_unlock(&self->options->mutex);
+}
+
 struct call_result caller_call(struct caller *self, const char *target, const char *method,
                                const char *path, const cJSON *json, const char *idempotency_key)
 {
@@ -190,7 +164,7 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
         at++;
     }
     assert(at < self->options->targets_count); // targets are a table of ours
-    struct breaker *breaker = self->options->targets[at].breaker;
+    struct breaker *breaker = &self->options->targets[at].breaker;
     char *url = mem_format("%s%s", self->options->targets[at].url, path);
 
     char *body = json == NULL ? NULL : cJSON_PrintUnformatted(json);
@@ -200,7 +174,7 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
         if (number > 1) {
             back_off(number - 1);
         }
-        if (!breaker_allows(breaker, clock_mono_ms())) {
+        if (!breaker_allows(self, breaker, clock_mono_ms())) {
             log_warn("the circuit to a service is open, it is not called",
                      LOG_STR("correlation_id", self->context.correlation_id),
                      LOG_STR("target", target),
@@ -209,15 +183,15 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
         }
         cJSON_Delete(result.json);
         result = try_once(self,
-                          &(struct try){.target = target,
-                                        .url = url,
-                                        .method = method,
-                                        .path = path,
-                                        .body = body,
-                                        .idempotency_key = idempotency_key,
-                                        .number = number});
+                          &(struct call_try){.target = target,
+                                             .url = url,
+                                             .method = method,
+                                             .path = path,
+                                             .body = body,
+                                             .idempotency_key = idempotency_key,
+                                             .number = number});
         unknown = unknown || result.err != ERR_UNAVAILABLE;
-        breaker_report(breaker, !is_failure(&result), clock_mono_ms());
+        breaker_report(self, breaker, !is_failure(&result), clock_mono_ms());
         if (!is_failure(&result)) {
             break;
         }

@@ -11,6 +11,8 @@
 #ifndef FAULTLINE_CALLER_H
 #define FAULTLINE_CALLER_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/event.h"
@@ -25,23 +27,28 @@ enum {
 // Which try of the caller a request is. Not in the body: a retry is the same request.
 #define HTTP_ATTEMPT_HEADER "X-Attempt"
 
+// Of one target. Guarded by the mutex of the options.
+struct breaker {
+    int64_t failures;      // in a row
+    int64_t open_until_ms; // OPEN before, HALF-OPEN from then on; 0: CLOSED
+    bool probing;          // HALF-OPEN and its one call is out
+};
+
 // What all callers of a process share.
 struct caller_options {
     struct {
         const char *name; // "payment"
         const char *url;  // "http://127.0.0.1:8002"
-        struct breaker *breaker;
+        struct breaker breaker;
     } targets[CALL_TARGETS_MAX];
     size_t targets_count;
     int64_t timeout_ms;
     int64_t retries_max;
+    int64_t breaker_failures_max; // 0: a breaker never opens
+    int64_t breaker_open_ms;
     struct metrics *metrics; // borrowed
+    pthread_mutex_t mutex;   // initialised by the owner
 };
-
-// The breaker of one target. failures_max 0: never opens. Any thread.
-struct breaker;
-struct breaker *breaker_new(int64_t failures_max, int64_t open_ms);
-void breaker_destroy(struct breaker **self_p);
 
 // Whose calls these are.
 struct call_context {
@@ -50,7 +57,8 @@ struct call_context {
     struct trace_context trace; // the request's span
 };
 
-struct caller *caller_new(const struct caller_options *options);
+// caller_new borrows options.
+struct caller *caller_new(struct caller_options *options);
 void caller_destroy(struct caller **self_p);
 
 // caller_begin sets whose calls follow; context is copied.

@@ -26,9 +26,8 @@ struct logger {
     struct buf lines; // whole lines not yet written
     char service[LOG_SERVICE_MAX];
     bool is_text;
-    const char *service_colour; // "" without colours
+    const char *service_colour; // static text
     bool has_colours;
-    bool has_exit_flush;
     int64_t stamp_second;           // the second that stamp holds
     char stamp[CLOCK_RFC3339_SIZE]; // formatted once a second, the rest is patched in
 };
@@ -37,7 +36,6 @@ static struct logger logger = {
     .mutex = PTHREAD_MUTEX_INITIALIZER,
     .level = LOG_INFO,
     .service = "faultline",
-    .service_colour = "",
     .stamp_second = -1,
 };
 
@@ -216,11 +214,8 @@ enum err log_open(const char *service, const char *format, const char *level)
     logger.service_colour = colour_of(service);
     strncpy(logger.service, service, sizeof logger.service - 1);
     atomic_store_explicit(&logger.level, (int)lowest, memory_order_relaxed);
-    if (!logger.has_exit_flush) {
-        // Whoever ends by exit() still tells why.
-        logger.has_exit_flush = atexit(log_flush) == 0;
-    }
     pthread_mutex_unlock(&logger.mutex);
+    atexit(log_flush); // whoever ends by exit() still tells why
     return ERR_OK;
 }
 

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/mem.h"
-#include "common/utf8.h"
 
 enum {
     NUMBER_SIZE = 32
@@ -197,25 +197,6 @@ static const char *number_format(char out[NUMBER_SIZE], double value)
     return out;
 }
 
-// What is not UTF-8 would make a reader refuse the whole page.
-static void label_put(struct buf *out, const char *text)
-{
-    const struct bytes all = bytes_of_text(text);
-    for (size_t at = 0; at < all.size;) {
-        const size_t size = utf8_size(all.data + at, all.size - at);
-        const uint8_t byte = all.data[at];
-        if (size == 0) {
-            buf_put_text(out, "\xef\xbf\xbd");
-        } else if (byte == '\\' || byte == '"' || byte == '\n') {
-            buf_put_u8(out, '\\');
-            buf_put_u8(out, byte == '\n' ? 'n' : byte);
-        } else {
-            buf_put(out, all.data + at, size);
-        }
-        at += size == 0 ? 1 : size;
-    }
-}
-
 // One line: name, suffix, labels, le unless NULL, value.
 static void line_put(struct buf *out, const struct sample *sample, const char *suffix,
                      const char *le, const char *value)
@@ -224,9 +205,8 @@ static void line_put(struct buf *out, const struct sample *sample, const char *s
     buf_put_text(out, suffix);
     char separator = '{';
     for (size_t i = 0; i < METRIC_LABELS_MAX && sample->labels[i] != NULL; i++) {
-        buf_printf(out, "%c%s=\"", separator, sample->def->label_names[i]);
-        label_put(out, sample->labels[i]);
-        buf_put_u8(out, '"');
+        buf_printf(out, "%c%s=", separator, sample->def->label_names[i]);
+        json_append_text(out, sample->labels[i]); // Prometheus escapes the same way
         separator = ',';
     }
     if (le != NULL) {

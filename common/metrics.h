@@ -52,8 +52,9 @@ enum metric_update {
 
 // metrics_add adds to a counter or gauge; metrics_set sets a gauge, or a counter
 // that is kept elsewhere; metrics_observe puts value into a histogram (seconds
-// for times). Label values are copied at first sight; one that is missing is "". A
-// series once seen costs no allocation.
+// for times). Label values are copied at first sight; one that is missing is "". They
+// may have line breaks, but no other control characters: Prometheus has no escape for
+// those. A series once seen costs no allocation.
 #define metrics_add(self, def, labels, value)                                                      \
     metrics_update((self), (def), (labels), METRIC_ADD, (value))
 #define metrics_set(self, def, labels, value)                                                      \

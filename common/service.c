@@ -351,13 +351,13 @@ static void open_workers(struct service *self)
 {
     self->callers.timeout_ms = config_int(self->config, "SYNC_TIMEOUT_MS");
     self->callers.retries_max = config_int(self->config, "SYNC_RETRIES");
+    self->callers.breaker_failures_max = config_int(self->config, "SYNC_BREAKER_FAILURES");
+    self->callers.breaker_open_ms = config_int(self->config, "SYNC_BREAKER_OPEN_MS");
     self->callers.metrics = self->metrics;
+    pthread_mutex_init(&self->callers.mutex, NULL);
     for (size_t i = 0; i < ARRAY_LEN(call_targets); i++) {
         self->callers.targets[i].name = call_targets[i].name;
         self->callers.targets[i].url = config_text(self->config, call_targets[i].setting);
-        self->callers.targets[i].breaker =
-            breaker_new(config_int(self->config, "SYNC_BREAKER_FAILURES"),
-                        config_int(self->config, "SYNC_BREAKER_OPEN_MS"));
         self->callers.targets_count++;
     }
     self->workers = worker_pool_new((size_t)config_int(self->config, "SYNC_WORKERS"),
@@ -406,9 +406,6 @@ static enum err service_open(struct service *self)
 static void service_close(struct service *self)
 {
     worker_pool_destroy(&self->workers);
-    for (size_t i = 0; i < self->callers.targets_count; i++) {
-        breaker_destroy(&self->callers.targets[i].breaker);
-    }
     http_server_destroy(&self->http);
     bus_destroy(&self->bus);
     outbox_destroy(&self->outbox);

@@ -16,8 +16,8 @@ struct queue {
 };
 
 struct worker_pool {
-    const struct caller_options *caller_options; // borrowed
-    pthread_t *threads;                          // owned
+    struct caller_options *caller_options; // borrowed
+    pthread_t *threads;                    // owned
     size_t threads_count;
     size_t queue_max;
     int done_fd;           // eventfd: readable while done holds something
@@ -94,7 +94,7 @@ static void *worker_main(void *arg)
 }
 
 struct worker_pool *worker_pool_new(size_t workers_count, size_t queue_max,
-                                    const struct caller_options *caller_options)
+                                    struct caller_options *caller_options)
 {
     struct worker_pool *self = mem_calloc(1, sizeof *self);
     *self = (struct worker_pool){

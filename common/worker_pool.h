@@ -26,7 +26,7 @@ void work_destroy(struct work **self_p);
 
 // worker_pool_new starts the threads. caller_options is borrowed and must outlive it.
 struct worker_pool *worker_pool_new(size_t workers_count, size_t queue_max,
-                                    const struct caller_options *caller_options);
+                                    struct caller_options *caller_options);
 
 // worker_pool_destroy waits for the threads; every job must have been taken back.
 void worker_pool_destroy(struct worker_pool **self_p);
