@@ -66,11 +66,11 @@ static const char *scan_string(struct scan *scan)
 {
     scan->at++; // the quote
     while (scan->at < scan->end) {
-        const size_t size = utf8_size(scan->at, (size_t)(scan->end - scan->at));
+        const uint8_t c = *scan->at;
+        const size_t size = c < 0x80 ? 1 : utf8_size(scan->at, (size_t)(scan->end - scan->at));
         if (size == 0) {
             return "is not UTF-8";
         }
-        const uint8_t c = *scan->at;
         if (c < 0x20) {
             return "is not JSON: a string has a control character";
         }
