@@ -2,10 +2,10 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker/group_state.h"
 #include "common/mem.h"
+#include "common/record.h"
 
 struct group *group_new(const char *name, uint64_t floor)
 {
@@ -14,7 +14,6 @@ struct group *group_new(const char *name, uint64_t floor)
     self->name = mem_strdup(name);
     self->dirty = true;
     group_window_init(&self->window, floor);
-    group_keys_rebuild(&self->keys, &self->window);
     return self;
 }
 
@@ -24,9 +23,8 @@ void group_destroy(struct group **self_p)
     if (self == NULL) {
         return;
     }
-    group_restored_release(&self->restored);
-    group_timers_release(&self->timers);
-    group_keys_release(&self->keys);
+    group_queue_release(&self->waiting);
+    group_queue_release(&self->again);
     group_window_release(&self->window);
     free(self->name);
     free(self);
@@ -51,105 +49,148 @@ uint32_t group_retries(const struct group *self)
 
 uint64_t group_key_hash(struct bytes key)
 {
-    if (key.size == 0) {
-        return 0;
-    }
-    uint64_t hash = key.size;
-    while (key.size > 0) {
-        uint8_t word[sizeof(uint64_t)] = {0};
-        const size_t size = key.size < sizeof word ? key.size : sizeof word;
-        memcpy(word, key.data, size);
-        hash = (hash ^ load_u64(word)) * UINT64_C(0xff51afd7ed558ccd);
-        hash ^= hash >> 32;
-        key.data += size;
-        key.size -= size;
-    }
-    return hash == 0 ? 1 : hash;
+    return key.size == 0 ? 0 : UINT64_C(1) << 32 | record_crc32c(0, key.data, key.size);
 }
 
-void group_resize(struct group *self, uint32_t capacity)
+// --- members
+
+static uint32_t credit_free(const struct group_member_stats *member)
 {
-    group_window_resize(&self->window, capacity);
-    group_keys_rebuild(&self->keys, &self->window);
+    return member->credit > member->held ? member->credit - member->held : 0;
 }
 
-void group_skip_done(struct group *self)
+// Gives a member new numbers and keeps the sum of all true.
+static void member_set(struct group *self, uint32_t slot, uint32_t credit, uint32_t held)
 {
-    struct group_window *window = &self->window;
-    while (window->floor == window->cursor &&
-           group_restored_is_done(&self->restored, window->cursor)) {
-        window->cursor++;
-        window->floor = window->cursor;
-    }
+    struct group_member_stats *member = &self->members[slot];
+    self->credit_free -= credit_free(member);
+    member->credit = credit;
+    member->held = held;
+    self->credit_free += credit_free(member);
 }
 
-// An entry that nothing stands before any more: where it goes depends on its past.
-static void entry_wake(struct group *self, uint64_t offset)
+// members_count: it is not in.
+static uint32_t slot_of(const struct group *self, uint64_t member)
 {
-    const struct group_trouble *trouble = group_window_at(&self->window, offset)->trouble;
-    enum group_entry_state state = GROUP_READY;
-    if (trouble != NULL && trouble->dying) {
-        state = GROUP_DYING;
-    } else if (trouble != NULL && trouble->waits) {
-        state = GROUP_WAITING;
-        group_timers_add(&self->timers, trouble->due_ms, offset);
+    uint32_t slot = 0;
+    while (slot < self->members_count && self->members[slot].member != member) {
+        slot++;
     }
-    group_window_move(&self->window, offset, state);
-}
-
-// The end of an entry that has left its state's lists but not its key.
-static void entry_finish(struct group *self, uint64_t offset)
-{
-    struct group_entry *entry = group_window_at(&self->window, offset);
-    group_window_set_trouble(&self->window, offset, NULL);
-    if (entry->key_hash != 0) {
-        if (entry->state == GROUP_PARKED) {
-            group_keys_unpark(&self->keys, &self->window, offset);
-        } else {
-            const uint64_t next = group_keys_release_first(&self->keys, &self->window, offset);
-            if (next != GROUP_OFFSET_NONE) {
-                entry_wake(self, next);
-            }
-        }
-    }
-    group_window_move(&self->window, offset, GROUP_DONE);
-    if (offset == self->window.floor) {
-        group_window_advance(&self->window);
-        group_skip_done(self);
-    }
-    self->dirty = true;
+    return slot;
 }
 
 enum err group_join(struct group *self, uint64_t member, uint32_t credit)
 {
-    return group_members_add(&self->members, member, credit);
-}
-
-void group_leave(struct group *self, uint64_t member)
-{
-    uint32_t slot = 0;
-    if (!group_members_find(&self->members, member, &slot)) {
-        return;
+    assert(member != 0);
+    if (slot_of(self, member) < self->members_count) {
+        return ERR_EXISTS;
     }
-    const struct group_member_stats *stats = &self->members.slots[slot];
-    for (uint64_t offset = self->window.floor; stats->held > 0; offset++) {
-        assert(offset < self->window.cursor);
-        const struct group_entry *entry = group_window_at(&self->window, offset);
-        if (entry->state == GROUP_HELD && entry->slot == slot) {
-            group_members_release(&self->members, slot);
-            group_window_move(&self->window, offset, GROUP_READY);
-        }
+    if (self->members_count == GROUP_MEMBERS_MAX) {
+        return ERR_FULL;
     }
-    group_members_remove(&self->members, slot);
+    const uint32_t slot = self->members_count++;
+    self->members[slot] = (struct group_member_stats){.member = member};
+    member_set(self, slot, credit, 0);
+    return ERR_OK;
 }
 
 void group_set_credit(struct group *self, uint64_t member, uint32_t credit)
 {
-    uint32_t slot = 0;
-    if (group_members_find(&self->members, member, &slot)) {
-        group_members_set_credit(&self->members, slot, credit);
+    const uint32_t slot = slot_of(self, member);
+    if (slot < self->members_count) {
+        member_set(self, slot, credit, self->members[slot].held);
     }
 }
+
+// Takes an entry from the member that holds it.
+static void entry_let_go(struct group *self, const struct group_entry *entry)
+{
+    const struct group_member_stats *member = &self->members[entry->slot];
+    assert(member->held > 0);
+    member_set(self, entry->slot, member->credit, member->held - 1);
+}
+
+// The slot that is next in turn to get something; somebody must have credit.
+static uint32_t slot_in_turn(struct group *self)
+{
+    uint32_t slot = self->turn % self->members_count;
+    while (credit_free(&self->members[slot]) == 0) {
+        slot = (slot + 1) % self->members_count;
+    }
+    self->turn = slot + 1;
+    return slot;
+}
+
+// --- entries
+
+// An entry that nothing stands before any more: where it goes depends on its past.
+static void entry_wake(struct group *self, uint64_t offset)
+{
+    struct group_entry *entry = group_window_at(&self->window, offset);
+    if (entry->dying) {
+        group_window_move(&self->window, entry, GROUP_DYING);
+    } else if (entry->waits) {
+        group_window_move(&self->window, entry, GROUP_WAITING);
+        group_queue_push(&self->waiting, entry->due_ms, offset);
+    } else {
+        group_window_move(&self->window, entry, GROUP_READY);
+        if (offset < self->fresh_from) {
+            group_queue_push(&self->again, 0, offset);
+        }
+    }
+}
+
+// The end of an entry, in whatever state it is.
+static void entry_finish(struct group *self, uint64_t offset)
+{
+    struct group_window *window = &self->window;
+    struct group_entry *entry = group_window_at(window, offset);
+    const enum group_entry_state state = entry->state;
+    if (state == GROUP_HELD) {
+        entry_let_go(self, entry);
+    } else if (state == GROUP_READY || state == GROUP_WAITING) {
+        group_queue_remove(state == GROUP_READY ? &self->again : &self->waiting, offset);
+    }
+    if (entry->error != NULL) {
+        group_window_fail(window, entry, NULL, false);
+    }
+    group_window_move(window, entry, GROUP_DONE);
+    if (entry->key_hash != 0 && state != GROUP_PARKED) {
+        const uint64_t next = group_window_release_key(window, offset);
+        if (next != GROUP_OFFSET_NONE) {
+            entry_wake(self, next);
+        }
+    }
+    group_window_advance(window);
+    self->dirty = true;
+}
+
+void group_leave(struct group *self, uint64_t member)
+{
+    const uint32_t slot = slot_of(self, member);
+    if (slot == self->members_count) {
+        return;
+    }
+    // The last member moves into the empty slot.
+    const uint32_t last = self->members_count - 1;
+    for (uint64_t offset = self->window.floor; offset < self->window.cursor; offset++) {
+        struct group_entry *entry = group_window_at(&self->window, offset);
+        if (entry->state != GROUP_HELD) {
+            continue;
+        }
+        if (entry->slot == slot) {
+            entry_let_go(self, entry);
+            entry_wake(self, offset);
+        } else if (entry->slot == last) {
+            entry->slot = (uint8_t)slot;
+        }
+    }
+    member_set(self, slot, 0, 0);
+    self->members[slot] = self->members[last];
+    self->members_count = last;
+}
+
+// --- reading the log
 
 uint64_t group_cursor(const struct group *self)
 {
@@ -163,7 +204,7 @@ static bool window_has_room(const struct group *self)
 
 bool group_wants_more(const struct group *self)
 {
-    return self->members.credit_free > self->window.counts[GROUP_READY] && window_has_room(self);
+    return self->credit_free > self->window.counts[GROUP_READY] && window_has_room(self);
 }
 
 void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us)
@@ -171,68 +212,70 @@ void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t t
     assert(window_has_room(self));
     struct group_window *window = &self->window;
     const uint64_t offset = window->cursor;
-
-    struct group_run known = {0};
-    group_restored_take(&self->restored, offset, &known);
-    if (!matches || known.done) {
-        group_trouble_destroy(&known.trouble);
-        self->dirty = true;
-    }
-    if (!matches && window->floor == window->cursor) {
-        window->cursor++;
-        window->floor = window->cursor;
-        group_skip_done(self);
+    struct group_entry *entry = group_window_reach(window, offset);
+    window->cursor++;
+    if (entry->state == GROUP_DONE) {
         return;
     }
-    if (window->cursor - window->floor == window->capacity) {
-        group_resize(self, window->capacity * 2);
-    }
-    struct group_entry *entry = group_window_push(window);
-    if (!matches || known.done) {
+    if (!matches) {
+        entry_finish(self, offset);
         return;
     }
     entry->time_us = time_us;
     entry->key_hash = key_hash;
-    entry->attempts = known.attempts;
-    group_window_set_trouble(window, offset, known.trouble);
-    if (key_hash != 0 && !group_keys_claim(&self->keys, window, offset)) {
-        group_window_move(window, offset, GROUP_PARKED);
-        return;
+    if (key_hash != 0 && !group_window_claim_key(window, offset)) {
+        group_window_move(window, entry, GROUP_PARKED);
+    } else {
+        entry_wake(self, offset);
     }
-    entry_wake(self, offset);
 }
 
-static void timers_fire(struct group *self, int64_t now_ms)
+// --- delivering
+
+int64_t group_next_due_ms(const struct group *self)
 {
-    while (self->timers.count > 0 && self->timers.heap[0].due_ms <= now_ms) {
-        const uint64_t offset = group_timers_pop(&self->timers).offset;
-        group_window_at(&self->window, offset)->trouble->waits = false;
-        group_window_move(&self->window, offset, GROUP_READY);
+    return self->waiting.count == 0 ? INT64_MAX : self->waiting.items[0].due_ms;
+}
+
+// Takes the lowest READY entry; there must be one. What was READY before is lower than
+// what is fresh, and every fresh entry is looked at once.
+static uint64_t ready_take(struct group *self)
+{
+    if (self->again.count > 0) {
+        return group_queue_pop(&self->again);
     }
+    if (self->fresh_from < self->window.floor) {
+        self->fresh_from = self->window.floor;
+    }
+    while (group_window_at(&self->window, self->fresh_from)->state != GROUP_READY) {
+        self->fresh_from++;
+    }
+    return self->fresh_from++;
 }
 
 bool group_deliver(struct group *self, int64_t now_ms, struct group_delivery *out)
 {
-    timers_fire(self, now_ms);
-    const struct group_window *window = &self->window;
-    uint32_t slot = 0;
-    if (window->counts[GROUP_READY] == 0 || !group_members_pick(&self->members, &slot)) {
+    while (self->waiting.count > 0 && group_next_due_ms(self) <= now_ms) {
+        const uint64_t offset = group_queue_pop(&self->waiting);
+        group_window_at(&self->window, offset)->waits = false;
+        entry_wake(self, offset);
+    }
+    if (self->window.counts[GROUP_READY] == 0 || self->credit_free == 0) {
         return false;
     }
-    const uint64_t offset = group_window_next(window, &window->ready, window->floor);
-    struct group_entry *entry = group_window_at(window, offset);
-    group_window_move(&self->window, offset, GROUP_HELD);
-    group_members_hold(&self->members, slot);
+    const uint64_t offset = ready_take(self);
+    const uint32_t slot = slot_in_turn(self);
+    const struct group_member_stats *member = &self->members[slot];
+    struct group_entry *entry = group_window_at(&self->window, offset);
+    group_window_move(&self->window, entry, GROUP_HELD);
+    member_set(self, slot, member->credit, member->held + 1);
     entry->slot = (uint8_t)slot;
     entry->attempts++;
-    self->delivered++;
-    self->redelivered += entry->attempts > 1;
+    self->stats.delivered++;
+    self->stats.redelivered += entry->attempts > 1;
     self->dirty = true;
     *out = (struct group_delivery){
-        .offset = offset,
-        .member = self->members.slots[slot].member,
-        .attempt = entry->attempts,
-    };
+        .offset = offset, .member = member->member, .attempt = entry->attempts};
     return true;
 }
 
@@ -245,7 +288,7 @@ static struct group_entry *entry_held(const struct group *self, uint64_t member,
     }
     struct group_entry *entry = group_window_at(&self->window, offset);
     if (entry->state != GROUP_HELD || entry->attempts != attempt ||
-        self->members.slots[entry->slot].member != member) {
+        self->members[entry->slot].member != member) {
         return NULL;
     }
     return entry;
@@ -258,60 +301,80 @@ void group_undeliver(struct group *self, const struct group_delivery *delivery)
     if (entry == NULL) {
         return; // the member has left meanwhile
     }
-    self->delivered--;
-    self->redelivered -= entry->attempts > 1;
+    self->stats.delivered--;
+    self->stats.redelivered -= entry->attempts > 1;
     entry->attempts--;
-    group_members_release(&self->members, entry->slot);
-    group_window_move(&self->window, delivery->offset, GROUP_READY);
+    entry_let_go(self, entry);
+    entry_wake(self, delivery->offset);
+    self->dirty = true;
 }
 
-int64_t group_next_due_ms(const struct group *self)
+// --- answers
+
+// The entry of an answer; NULL: it is stale, and counted.
+static struct group_entry *entry_answered(struct group *self, uint64_t member, uint64_t offset,
+                                          uint32_t attempt)
 {
-    return self->timers.count == 0 ? INT64_MAX : self->timers.heap[0].due_ms;
+    struct group_entry *entry = entry_held(self, member, offset, attempt);
+    self->stats.stale += entry == NULL;
+    return entry;
 }
 
 enum err group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt)
 {
-    const struct group_entry *entry = entry_held(self, member, offset, attempt);
-    if (entry == NULL) {
-        self->stale++;
+    if (entry_answered(self, member, offset, attempt) == NULL) {
         return ERR_NOT_FOUND;
     }
-    group_members_release(&self->members, entry->slot);
     entry_finish(self, offset);
-    self->acked++;
+    self->stats.acked++;
     return ERR_OK;
 }
 
-// Takes a failed entry from its member and writes down what happened.
-static struct group_trouble *entry_fail(struct group *self, uint64_t offset,
-                                        const struct group_failure *failure)
+// The error of a failure as it is kept; the caller owns it.
+static char *error_copy(struct bytes error)
 {
-    group_members_release(&self->members, group_window_at(&self->window, offset)->slot);
-    struct group_trouble *trouble = group_window_trouble(&self->window, offset);
-    if (trouble->failures == 0) {
-        trouble->first_failed_us = failure->wall_us;
+    size_t size = error.size;
+    if (size > GROUP_ERROR_MAX) {
+        // Half a character would make the dead letter's JSON unreadable.
+        size = GROUP_ERROR_MAX;
+        while (size > 0 && (error.data[size] & 0xc0) == 0x80) {
+            size--;
+        }
     }
-    trouble->failures++;
-    group_trouble_set_error(trouble, failure->error);
-    self->failed++;
-    self->dirty = true;
-    return trouble;
+    char *copy = mem_strndup(size == 0 ? "" : (const char *)error.data, size);
+    // It has to fit a line of the saved text.
+    for (size_t i = 0; i < size; i++) {
+        if ((uint8_t)copy[i] < 0x20 || copy[i] == 0x7f) {
+            copy[i] = ' ';
+        }
+    }
+    return copy;
 }
 
 // Half of a doubling delay is fixed, the other half random: members that failed
 // together do not come back together.
 static int64_t backoff_ms(uint32_t failures, uint64_t random)
 {
-    int64_t delay_ms = GROUP_BACKOFF_MIN_MS;
-    for (uint32_t i = 1; i < failures && delay_ms < GROUP_BACKOFF_MAX_MS; i++) {
-        delay_ms *= 2;
+    int64_t half_ms = GROUP_BACKOFF_MIN_MS / 2;
+    for (; failures > 1 && half_ms < GROUP_BACKOFF_MAX_MS / 2; failures--) {
+        half_ms *= 2;
     }
-    if (delay_ms > GROUP_BACKOFF_MAX_MS) {
-        delay_ms = GROUP_BACKOFF_MAX_MS;
+    half_ms = half_ms > GROUP_BACKOFF_MAX_MS / 2 ? GROUP_BACKOFF_MAX_MS / 2 : half_ms;
+    return half_ms + (int64_t)(random % (uint64_t)(half_ms + 1));
+}
+
+// Takes an entry from its member and writes down what happened.
+static void entry_fail(struct group *self, struct group_entry *entry,
+                       const struct group_failure *failure, bool dying)
+{
+    entry_let_go(self, entry);
+    if (entry->failures == 0) {
+        entry->first_failed_us = failure->wall_us;
     }
-    const int64_t half_ms = delay_ms / 2;
-    return half_ms + (int64_t)(random % (uint64_t)(delay_ms - half_ms + 1));
+    entry->failures++;
+    group_window_fail(&self->window, entry, error_copy(failure->error), dying);
+    self->stats.failed++;
+    self->dirty = true;
 }
 
 enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
@@ -319,22 +382,19 @@ enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32
                     bool *dying)
 {
     *dying = false;
-    if (entry_held(self, member, offset, attempt) == NULL) {
-        self->stale++;
+    struct group_entry *entry = entry_answered(self, member, offset, attempt);
+    if (entry == NULL) {
         return ERR_NOT_FOUND;
     }
-    struct group_trouble *trouble = entry_fail(self, offset, failure);
-    if (trouble->failures > self->retries_max) {
-        trouble->dying = true;
-        *dying = true;
-    } else {
+    *dying = entry->failures >= self->retries_max;
+    entry_fail(self, entry, failure, *dying);
+    if (!*dying) {
         if (delay_ms < 0) {
-            delay_ms = backoff_ms(trouble->failures, random);
-        } else if (delay_ms > GROUP_DELAY_MAX_MS) {
-            delay_ms = GROUP_DELAY_MAX_MS;
+            delay_ms = backoff_ms(entry->failures, random);
         }
-        trouble->waits = true;
-        trouble->due_ms = failure->now_ms + delay_ms;
+        entry->waits = true;
+        entry->due_ms =
+            failure->now_ms + (delay_ms < GROUP_DELAY_MAX_MS ? delay_ms : GROUP_DELAY_MAX_MS);
     }
     entry_wake(self, offset);
     return ERR_OK;
@@ -343,33 +403,99 @@ enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32
 enum err group_reject(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
                       const struct group_failure *failure)
 {
-    if (entry_held(self, member, offset, attempt) == NULL) {
-        self->stale++;
+    struct group_entry *entry = entry_answered(self, member, offset, attempt);
+    if (entry == NULL) {
         return ERR_NOT_FOUND;
     }
-    entry_fail(self, offset, failure)->dying = true;
+    entry_fail(self, entry, failure, true);
     entry_wake(self, offset);
     return ERR_OK;
 }
 
 bool group_buried(struct group *self, uint64_t offset)
 {
-    if (group_is_done(self, offset)) {
+    if (group_is_done(self, offset) || offset - self->window.floor >= GROUP_AHEAD_MAX) {
         return false;
     }
-    self->buried++;
-    self->dirty = true;
-    if (offset >= self->window.cursor) {
-        group_restored_bury(&self->restored, offset);
-        group_skip_done(self);
-        return true;
-    }
-    const struct group_entry *entry = group_window_at(&self->window, offset);
-    if (entry->state == GROUP_HELD) {
-        group_members_release(&self->members, entry->slot);
-    } else if (entry->state == GROUP_WAITING) {
-        group_timers_remove(&self->timers, offset);
-    }
+    group_window_reach(&self->window, offset);
     entry_finish(self, offset);
+    self->stats.buried++;
     return true;
+}
+
+// --- state
+
+static bool failing_next(const struct group *self, bool only_dying, uint64_t from,
+                         struct group_entry_info *out)
+{
+    const struct group_window *window = &self->window;
+    for (uint64_t offset = from < window->floor ? window->floor : from; offset < window->end;
+         offset++) {
+        const struct group_entry *entry = group_window_at(window, offset);
+        if (entry->error != NULL && (entry->dying || !only_dying)) {
+            *out = (struct group_entry_info){
+                .offset = offset,
+                .attempts = entry->attempts,
+                .failures = entry->failures,
+                .error = entry->error,
+                .waiting = entry->waits,
+                .due_ms = entry->due_ms,
+                .first_failed_us = entry->first_failed_us,
+            };
+            return true;
+        }
+    }
+    return false;
+}
+
+bool group_dying_next(const struct group *self, uint64_t from, struct group_entry_info *out)
+{
+    return self->window.dying > 0 && failing_next(self, true, from, out);
+}
+
+bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out)
+{
+    return failing_next(self, false, from, out);
+}
+
+bool group_is_done(const struct group *self, uint64_t offset)
+{
+    const struct group_window *window = &self->window;
+    return offset < window->floor ||
+           (offset < window->end && group_window_at(window, offset)->state == GROUP_DONE);
+}
+
+void group_stats_get(const struct group *self, struct group_stats *out)
+{
+    const struct group_window *window = &self->window;
+    *out = self->stats;
+    out->floor = window->floor;
+    out->cursor = window->cursor;
+    if (window->floor < window->cursor) {
+        out->floor_time_us = group_window_at(window, window->floor)->time_us;
+    }
+    out->ready = window->counts[GROUP_READY];
+    out->held = window->counts[GROUP_HELD];
+    out->waiting = window->counts[GROUP_WAITING];
+    out->parked = window->counts[GROUP_PARKED];
+    out->dying = window->counts[GROUP_DYING];
+    out->members = self->members_count;
+}
+
+bool group_is_dirty(const struct group *self)
+{
+    return self->dirty;
+}
+
+void group_saved(struct group *self)
+{
+    self->dirty = false;
+}
+
+size_t group_members_get(const struct group *self, struct group_member_stats *out, size_t max)
+{
+    for (size_t i = 0; i < self->members_count && i < max; i++) {
+        out[i] = self->members[i];
+    }
+    return self->members_count;
 }

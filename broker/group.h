@@ -34,7 +34,8 @@
 #include "common/err.h"
 
 enum {
-    GROUP_WINDOW_MAX = 65536, // offsets between the floor and the cursor at most
+    GROUP_WINDOW_MAX = 65536,  // offsets between the floor and the cursor at most
+    GROUP_AHEAD_MAX = 1048576, // offsets from the floor of which anything is known at most
     GROUP_MEMBERS_MAX = 64,
     GROUP_BACKOFF_MIN_MS = 200, // first retry; doubles, with jitter
     GROUP_BACKOFF_MAX_MS = 30000,
@@ -83,7 +84,7 @@ bool group_wants_more(const struct group *self);
 
 // group_offer gives the record at group_cursor and moves the cursor; the window must
 // have room. matches: the group subscribes to its topic; if not it is done at
-// once. key_hash 0: no key, it waits for none. An offset that group_load knows to
+// once. key_hash 0: no key, it waits for none. An offset that group_load_line knows to
 // be done stays done. time_us: when it was stored.
 void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us);
 
@@ -117,7 +118,7 @@ enum err group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_
 struct group_failure {
     int64_t now_ms;
     int64_t wall_us;    // kept of the first failure of an event, for its dead letter
-    struct bytes error; // copied; cut to GROUP_ERROR_MAX, NULs become spaces
+    struct bytes error; // copied; cut to GROUP_ERROR_MAX, control bytes become spaces
 };
 
 // group_nack: a failure. delay_ms negative: GROUP_BACKOFF_MIN_MS doubled for each
@@ -144,14 +145,16 @@ struct group_entry_info {
 };
 
 // group_dying_next gives the first DYING entry at or above offset from; false: none,
-// which costs nothing to ask. There may be some right after group_load, also before
+// which costs nothing to ask. There may be some right after a load, also before
 // they are offered (then group_stats does not count them): a crash came between
 // the decision and the dead letter.
 bool group_dying_next(const struct group *self, uint64_t from, struct group_entry_info *out);
 
 // group_buried: the dead letter of offset is durable; the entry is done, in whatever
-// state it is, also when it was not offered yet (after group_load, for a dead letter
-// found in the log). true: it was not done before, the backlog shrinks by one.
+// state it is, also when it was not offered yet (after a load, for a dead letter
+// found in the log). true: it was not done before, the backlog shrinks by one. One
+// that is GROUP_AHEAD_MAX or more above the floor is not remembered: false, and it
+// will be delivered again.
 bool group_buried(struct group *self, uint64_t offset);
 
 // --- state
@@ -161,7 +164,7 @@ struct group_stats {
     uint64_t cursor;
     uint64_t floor_time_us; // when the oldest entry not done was stored; 0: none in the window
     uint32_t ready, held, waiting, parked, dying, members;
-    // Since group_new or group_load. delivered counts redelivered ones too.
+    // Since group_new or group_load_line. delivered counts redelivered ones too.
     uint64_t delivered, redelivered, acked, stale, failed, buried;
 };
 
@@ -191,15 +194,16 @@ bool group_is_dirty(const struct group *self);
 
 // group_save appends the state as text lines to out: name, retries, floor, ranges
 // done above it, and attempts, failures, error and due time of entries not done
-// that have any (group_run.h has the grammar). group_saved tells the group that
-// this text is safe now; it also gives back memory that a burst has left.
+// that have any (group_text.h has the grammar). group_saved tells the group that
+// this text is safe now.
 void group_save(const struct group *self, struct buf *out, int64_t now_ms);
 void group_saved(struct group *self);
 
-// group_load makes a group of such text; HELD, READY, WAITING and DYING entries come
-// back by being offered again from the floor, with their counts. now_ms turns the
-// saved delays into due times. ERR_CORRUPT: not what group_save writes; *line is
-// then the number of the first bad line, from 1. The caller owns *out.
-enum err group_load(struct group **out, struct bytes text, int64_t now_ms, uint32_t *line);
+// group_load_line takes one line of such text, but for the first, into a group that is
+// new: from group_new(name, 0). HELD, READY, WAITING and DYING entries come back by
+// being offered again from the floor, with their counts. now_ms turns the saved
+// delays into due times. A line that group_save does not write is passed over:
+// who wants to know saves again and compares.
+void group_load_line(struct group *self, const char *line, int64_t now_ms);
 
 #endif

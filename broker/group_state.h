@@ -1,5 +1,5 @@
-// group_state - what a group is made of. Only for the group_*.c files that are the
-// group: everybody else knows group.h.
+// group_state - what a group is made of. Only for the files that are the group:
+// everybody else knows group.h.
 #ifndef FAULTLINE_GROUP_STATE_H
 #define FAULTLINE_GROUP_STATE_H
 
@@ -7,10 +7,7 @@
 #include <stdint.h>
 
 #include "broker/group.h"
-#include "broker/group_keys.h"
-#include "broker/group_members.h"
-#include "broker/group_restored.h"
-#include "broker/group_timers.h"
+#include "broker/group_queue.h"
 #include "broker/group_window.h"
 
 struct group {
@@ -18,18 +15,14 @@ struct group {
     uint32_t retries_max;
     bool dirty; // since the last group_saved
     struct group_window window;
-    struct group_keys keys;         // of the window's entries
-    struct group_timers timers;     // of those WAITING
-    struct group_members members;   // whom HELD entries name by slot
-    struct group_restored restored; // from the cursor on
-    uint64_t delivered, redelivered, acked, stale, failed, buried;
+    uint64_t fresh_from;        // no entry from here on was READY and taken
+    struct group_queue again;   // the READY entries below that
+    struct group_queue waiting; // the WAITING ones
+    struct group_member_stats members[GROUP_MEMBERS_MAX]; // HELD entries name them by slot
+    uint32_t members_count;
+    uint32_t turn;            // the slot after the one served last
+    uint64_t credit_free;     // what all members together may take more
+    struct group_stats stats; // of these only what is counted, not what there is now
 };
-
-// group_resize changes the window's capacity.
-void group_resize(struct group *self, uint32_t capacity);
-
-// group_skip_done moves the cursor of an empty window past what is known to be done:
-// nobody needs to offer it.
-void group_skip_done(struct group *self);
 
 #endif

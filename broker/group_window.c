@@ -2,153 +2,142 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/mem.h"
 
+#define PLACE_NONE UINT32_MAX
+
+enum {
+    CAPACITY_MIN = 64
+};
+
 static uint32_t place_of(const struct group_window *self, uint64_t offset)
 {
-    return (uint32_t)(offset & (self->capacity - 1));
+    return (uint32_t)offset & (self->capacity - 1);
 }
 
-static void bits_init(struct group_window *self)
+// The link to the last entry of a key, or the one where it belongs.
+static uint32_t *link_of(struct group_window *self, uint64_t key_hash)
 {
-    group_bits_init(&self->ready, self->capacity);
-    group_bits_init(&self->dying, self->capacity);
-    group_bits_init(&self->failed, self->capacity);
+    // The hash comes from outside: spread it once more.
+    const uint64_t mixed = (key_hash * UINT64_C(0x9e3779b97f4a7c15)) >> 32;
+    uint32_t *link = &self->buckets[mixed & (self->capacity - 1)];
+    while (*link != PLACE_NONE && self->ring[*link].key_hash != key_hash) {
+        link = &self->ring[*link].bucket_next;
+    }
+    return link;
 }
 
-static void bits_release(struct group_window *self)
+// Moves all entries into a ring that holds size of them.
+static void resize(struct group_window *self, uint64_t size)
 {
-    group_bits_release(&self->ready);
-    group_bits_release(&self->dying);
-    group_bits_release(&self->failed);
+    const struct group_window old = *self;
+    self->capacity = CAPACITY_MIN;
+    while (self->capacity < size) {
+        self->capacity *= 2;
+    }
+    self->ring = mem_alloc(self->capacity * sizeof *self->ring);
+    self->buckets = mem_alloc(self->capacity * sizeof *self->buckets);
+    memset(self->buckets, 0xff, self->capacity * sizeof *self->buckets);
+    for (uint64_t offset = self->floor; offset < self->end; offset++) {
+        struct group_entry *entry = group_window_at(self, offset);
+        *entry = *group_window_at(&old, offset);
+        if (entry->key_hash != 0 && entry->key_gap == 0) {
+            uint32_t *link = link_of(self, entry->key_hash);
+            entry->bucket_next = PLACE_NONE;
+            *link = place_of(self, offset);
+        }
+    }
+    free(old.ring);
+    free(old.buckets);
 }
 
 void group_window_init(struct group_window *self, uint64_t floor)
 {
-    *self = (struct group_window){
-        .ring = mem_alloc(GROUP_WINDOW_CAPACITY_MIN * sizeof *self->ring),
-        .capacity = GROUP_WINDOW_CAPACITY_MIN,
-        .floor = floor,
-        .cursor = floor,
-    };
-    bits_init(self);
+    *self = (struct group_window){.floor = floor, .cursor = floor, .end = floor};
+    resize(self, CAPACITY_MIN);
 }
 
 void group_window_release(struct group_window *self)
 {
-    for (uint64_t offset = self->floor; offset < self->cursor; offset++) {
-        group_trouble_destroy(&group_window_at(self, offset)->trouble);
+    for (uint64_t offset = self->floor; offset < self->end; offset++) {
+        free(group_window_at(self, offset)->error);
     }
     free(self->ring);
-    bits_release(self);
-    *self = (struct group_window){0};
+    free(self->buckets);
 }
 
-void group_window_resize(struct group_window *self, uint32_t capacity)
+struct group_entry *group_window_reach(struct group_window *self, uint64_t offset)
 {
-    assert(capacity >= self->cursor - self->floor);
-    struct group_window old = *self;
-    self->capacity = capacity;
-    self->ring = mem_alloc(capacity * sizeof *self->ring);
-    bits_init(self);
-    for (uint64_t offset = self->floor; offset < self->cursor; offset++) {
-        struct group_entry *entry = group_window_at(self, offset);
-        *entry = *group_window_at(&old, offset);
-        if (entry->state == GROUP_READY) {
-            group_bits_add(&self->ready, place_of(self, offset));
-        }
-        if (entry->state == GROUP_DYING) {
-            group_bits_add(&self->dying, place_of(self, offset));
-        }
-        if (entry->trouble != NULL) {
-            group_bits_add(&self->failed, place_of(self, offset));
-        }
+    assert(offset >= self->floor);
+    if (offset - self->floor >= self->capacity) {
+        resize(self, offset - self->floor + 1);
     }
-    free(old.ring);
-    bits_release(&old);
+    for (; self->end <= offset; self->end++) {
+        *group_window_at(self, self->end) = (struct group_entry){.state = GROUP_AHEAD};
+        self->counts[GROUP_AHEAD]++;
+    }
+    return group_window_at(self, offset);
 }
 
-struct group_entry *group_window_push(struct group_window *self)
+void group_window_move(struct group_window *self, struct group_entry *entry,
+                       enum group_entry_state state)
 {
-    assert(self->cursor - self->floor < self->capacity);
-    struct group_entry *entry = group_window_at(self, self->cursor);
-    *entry = (struct group_entry){
-        .key_next = GROUP_OFFSET_NONE,
-        .bucket_next = GROUP_OFFSET_NONE,
-        .state = GROUP_DONE,
-    };
-    self->cursor++;
-    self->counts[GROUP_DONE]++;
-    return entry;
-}
-
-void group_window_move(struct group_window *self, uint64_t offset, enum group_entry_state state)
-{
-    struct group_entry *entry = group_window_at(self, offset);
     self->counts[entry->state]--;
     self->counts[state]++;
-    if (entry->state == GROUP_READY) {
-        group_bits_remove(&self->ready, place_of(self, offset));
-    } else if (entry->state == GROUP_DYING) {
-        group_bits_remove(&self->dying, place_of(self, offset));
-    }
-    if (state == GROUP_READY) {
-        group_bits_add(&self->ready, place_of(self, offset));
-    } else if (state == GROUP_DYING) {
-        group_bits_add(&self->dying, place_of(self, offset));
-    }
     entry->state = (uint8_t)state;
-}
-
-struct group_trouble *group_window_trouble(struct group_window *self, uint64_t offset)
-{
-    struct group_entry *entry = group_window_at(self, offset);
-    if (entry->trouble == NULL) {
-        group_window_set_trouble(self, offset, group_trouble_new());
-    }
-    return entry->trouble;
-}
-
-void group_window_set_trouble(struct group_window *self, uint64_t offset,
-                              struct group_trouble *trouble)
-{
-    struct group_entry *entry = group_window_at(self, offset);
-    if (entry->trouble != NULL) {
-        group_bits_remove(&self->failed, place_of(self, offset));
-        group_trouble_destroy(&entry->trouble);
-    }
-    if (trouble != NULL) {
-        group_bits_add(&self->failed, place_of(self, offset));
-        entry->trouble = trouble;
-    }
 }
 
 void group_window_advance(struct group_window *self)
 {
-    while (self->floor < self->cursor && group_window_at(self, self->floor)->state == GROUP_DONE) {
+    while (self->floor < self->end && group_window_at(self, self->floor)->state == GROUP_DONE) {
         self->floor++;
         self->counts[GROUP_DONE]--;
     }
+    if (self->cursor < self->floor) {
+        self->cursor = self->floor;
+    }
 }
 
-uint64_t group_window_next(const struct group_window *self, const struct group_bits *bits,
-                           uint64_t from)
+void group_window_fail(struct group_window *self, struct group_entry *entry, char *error,
+                       bool dying)
 {
-    if (from < self->floor) {
-        from = self->floor;
+    self->dying += dying;
+    self->dying -= entry->dying;
+    free(entry->error);
+    entry->error = error;
+    entry->dying = dying;
+}
+
+bool group_window_claim_key(struct group_window *self, uint64_t offset)
+{
+    struct group_entry *entry = group_window_at(self, offset);
+    uint32_t *link = link_of(self, entry->key_hash);
+    const uint32_t last = *link;
+    *link = place_of(self, offset);
+    if (last == PLACE_NONE) {
+        entry->bucket_next = PLACE_NONE;
+        return true;
     }
-    if (from >= self->cursor) {
-        return GROUP_OFFSET_NONE;
+    entry->bucket_next = self->ring[last].bucket_next;
+    self->ring[last].key_gap = (*link - last) & (self->capacity - 1);
+    return false;
+}
+
+uint64_t group_window_release_key(struct group_window *self, uint64_t offset)
+{
+    for (;;) {
+        struct group_entry *entry = group_window_at(self, offset);
+        if (entry->key_gap == 0) {
+            *link_of(self, entry->key_hash) = entry->bucket_next;
+            entry->key_hash = 0;
+            return GROUP_OFFSET_NONE;
+        }
+        entry->key_hash = 0;
+        offset += entry->key_gap;
+        if (group_window_at(self, offset)->state != GROUP_DONE) {
+            return offset;
+        }
     }
-    const uint32_t place = place_of(self, from);
-    uint32_t found = group_bits_next(bits, place);
-    if (found == GROUP_BITS_NONE) {
-        found = group_bits_next(bits, 0); // the ring's other part
-    }
-    if (found == GROUP_BITS_NONE) {
-        return GROUP_OFFSET_NONE;
-    }
-    const uint64_t offset = from + ((found - place) & (self->capacity - 1));
-    return offset < self->cursor ? offset : GROUP_OFFSET_NONE;
 }

@@ -87,16 +87,19 @@ void buf_put_text(struct buf *buf, const char *text)
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;
+    uint8_t *to = buf_reserve(buf, 1);
     va_start(args, format);
-    const int size = vsnprintf(NULL, 0, format, args);
+    const int size = vsnprintf((char *)to, buf->capacity - buf->size, format, args);
     va_end(args);
     if (size < 0) {
         abort();
     }
-    uint8_t *to = buf_reserve(buf, (size_t)size + 1);
-    va_start(args, format);
-    vsnprintf((char *)to, (size_t)size + 1, format, args);
-    va_end(args);
+    if ((size_t)size >= buf->capacity - buf->size) { // cut: once more, with room
+        to = buf_reserve(buf, (size_t)size + 1);
+        va_start(args, format);
+        vsnprintf((char *)to, (size_t)size + 1, format, args);
+        va_end(args);
+    }
     buf->size += (size_t)size;
 }
 

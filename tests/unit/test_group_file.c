@@ -197,7 +197,7 @@ Test(group_file, the_text_is_the_documented_one)
                      "total order-created 60\ntotal a.b 45\n"
                      "group payment\nretries 3\nfloor 100\n"
                      "attempts 100-101 1\ndone 102\n"
-                     "failed 103 1 1 250 77 retry no\\x0aroute\n"
+                     "failed 103 1 1 250 77 retry no route\n"
                      "attempts 104 1\n"
                      "backlog 4\ntopic order-created\ntopic order-cancelled\n"
                      "dead-letter 7\ndead-letter 20-22\ndead-letter 104\n"
@@ -225,7 +225,7 @@ Test(group_file, what_was_saved_comes_back)
     cr_expect_not(group_is_done(payment->group, 103));
     struct group_entry_info info = {0};
     cr_assert(group_failing_next(payment->group, 0, &info));
-    cr_expect_str_eq(info.error, "no\nroute");
+    cr_expect_str_eq(info.error, "no route");
     cr_expect_eq(payment->backlog, 4);
     cr_assert_eq(payment->topics_count, 2);
     cr_expect_str_eq(payment->topics[1], "order-cancelled");
@@ -387,6 +387,52 @@ Test(group_file, lines_that_are_never_written_are_refused_by_their_number)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         write_sealed(cases[i].lines);
+        struct group_file_state state = {0};
+        cr_expect_eq(load(&state), ERR_CORRUPT, "case %zu", i);
+        cr_expect_not_null(strstr(problem, cases[i].where), "case %zu: %s", i, problem);
+        group_file_state_release(&state);
+    }
+}
+
+Test(group_file, lines_of_a_group_that_are_never_written_are_refused_by_their_number)
+{
+    static const struct {
+        const char *lines;
+        const char *where;
+    } cases[] = {
+        {"group Payment!\nretries 3\nfloor 0\n", "line 3:"},
+        {"group \nretries 3\nfloor 0\n", "line 3:"},
+        {"group a\nretries\nfloor 0\n", "line 4:"},
+        {"group a\nretries -1\nfloor 0\n", "line 4:"},
+        {"group a\nretries 4294967296\nfloor 0\n", "line 4:"},
+        {"group a\nretries 3 \nfloor 0\n", "line 4:"},
+        {"group a\nretries 03\nfloor 0\n", "line 4:"},
+        {"group a\nretries 3\n", "line 5:"},
+        {"group a\nretries 3\nfloor 18446744073709551615\n", "line 5:"},
+        {"group a\nretries 3\nfloor 5\ndone 5\n", "line 5:"},
+        {"group a\nretries 3\nfloor 5\ndone 4\n", "line 6:"},
+        {GROUP "done 8-7\n", "line 6:"},
+        {GROUP "done 8-8\n", "line 6:"},
+        {GROUP "done 6\ndone 6\n", "line 7:"},
+        {GROUP "done 6\ndone 7\n", "line 6:"},
+        {GROUP "done 6-\n", "line 6:"},
+        {GROUP "done 6-18446744073709551615\n", "line 6:"},
+        {GROUP "done 1048576\n", "line 6:"},
+        {GROUP "attempts 6\n", "line 6:"},
+        {GROUP "attempts 6 1x\n", "line 6:"},
+        {GROUP "attempts 6 4294967297\n", "line 6:"},
+        {GROUP "failed 6 1 1 0 0 maybe x\n", "line 6:"},
+        {GROUP "failed 6 1 1 5 0 dying x\n", "line 6:"},
+        {GROUP "failed 6 1 1 3600001 0 retry x\n", "line 6:"},
+        {GROUP "failed 18446744073709551615 1 1 0 0 retry x\n", "line 6:"},
+        {GROUP "failed 6\n", "line 6:"},
+        {GROUP "failed 6 1 1 0 0 retry x\nfailed 6 1 1 0 0 retry x\n", "line 7:"},
+        {GROUP "\n", "line 6:"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *lines = mem_format(HEAD "%sbacklog 0\n", cases[i].lines);
+        write_sealed(lines);
+        free(lines);
         struct group_file_state state = {0};
         cr_expect_eq(load(&state), ERR_CORRUPT, "case %zu", i);
         cr_expect_not_null(strstr(problem, cases[i].where), "case %zu: %s", i, problem);
