@@ -1,5 +1,6 @@
 #include "services/contract.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,20 @@ const char *contract_problem_code(const cJSON *json, const char *fallback)
     const char *type = json_text_of(json, "type");
     const char *colon = type == NULL ? NULL : strrchr(type, ':');
     return colon == NULL || colon[1] == '\0' ? fallback : colon + 1;
+}
+
+cJSON *contract_object(const char *name, ...)
+{
+    cJSON *json = cJSON_CreateObject();
+    va_list more;
+    va_start(more, name);
+    for (; name != NULL; name = va_arg(more, const char *)) {
+        const char *text = va_arg(more, const char *);
+        cJSON_AddItemToObject(
+            json, name, text == NULL ? cJSON_CreateNull() : cJSON_CreateString(text));
+    }
+    va_end(more);
+    return json;
 }
 
 size_t contract_name_index(const char *const *names, size_t count, const char *text)

@@ -38,6 +38,10 @@ bool contract_subject_is(const struct event *event, const cJSON *data, const cha
 // ("card-declined"), borrowed from json, or fallback when there is none.
 const char *contract_problem_code(const cJSON *json, const char *fallback);
 
+// contract_object returns an object of text members: name, text, name, text, NULL. A text
+// that is NULL becomes null. The caller owns it.
+__attribute__((sentinel)) cJSON *contract_object(const char *name, ...);
+
 // contract_name_index finds text in count names, which have no NULL; 0 when it is not
 // there: the first status of a state machine is "none".
 size_t contract_name_index(const char *const *names, size_t count, const char *text);

@@ -34,15 +34,32 @@ enum err page_reply(struct request *request, const char *name, cJSON *list, int6
     return request_reply(request, 200, json);
 }
 
-enum err page_number(struct request *request, const char *after, int64_t *out)
+static bool is_row_number(const char *text)
 {
     char *end = NULL;
     errno = 0;
-    *out = strtoll(after, &end, 10);
-    if (errno == 0 && *end == '\0' && *out >= 0) {
-        return ERR_OK;
+    const long long number = strtoll(text, &end, 10);
+    return errno == 0 && *end == '\0' && number >= 0;
+}
+
+enum err page_list(struct service *service, struct request *request, const struct page_list *self,
+                   const char *filter)
+{
+    int64_t limit = 0;
+    const char *after = NULL;
+    if (request_page(request, &limit, &after) != ERR_OK) {
+        return ERR_OK; // it has answered
     }
-    (void)request_reply_problem(
-        request, 400, "invalid-parameter", "after", "must be the \"next\" of an earlier page");
-    return ERR_INVALID;
+    if (self->is_number && !is_row_number(after)) {
+        return request_reply_problem(
+            request, 400, "invalid-parameter", "after", "must be the \"next\" of an earlier page");
+    }
+    after = self->is_number && after[0] == '\0' ? "0" : after;
+    cJSON *list = cJSON_CreateArray();
+    const enum err err = self->read(service_store(service), filter, after, limit + 1, list);
+    if (err != ERR_OK) {
+        cJSON_Delete(list);
+        return err;
+    }
+    return page_reply(request, self->name, list, limit, self->cursor);
 }

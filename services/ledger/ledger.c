@@ -4,51 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static const enum ledger_deed payment_deeds[LEDGER_PAYMENT_STATES][LEDGER_PAYMENT_INPUTS] = {
-    [LEDGER_PAYMENT_NONE] =
-        {[LEDGER_PAYMENT_POST] = LEDGER_POST, [LEDGER_PAYMENT_REVERSE] = LEDGER_MARK},
-    [LEDGER_PAYMENT_POSTED] =
-        {[LEDGER_PAYMENT_POST] = LEDGER_IGNORE, [LEDGER_PAYMENT_REVERSE] = LEDGER_REVERSE},
-    [LEDGER_PAYMENT_REVERSED] =
-        {[LEDGER_PAYMENT_POST] = LEDGER_FORBID, [LEDGER_PAYMENT_REVERSE] = LEDGER_IGNORE},
-    [LEDGER_PAYMENT_STOPPED] =
-        {[LEDGER_PAYMENT_POST] = LEDGER_FORBID, [LEDGER_PAYMENT_REVERSE] = LEDGER_IGNORE},
-};
-
 // Completed in NONE: only a bus that keeps less order than ours gets there.
-static const enum ledger_deed transfer_deeds[LEDGER_TRANSFER_STATES][LEDGER_TRANSFER_INPUTS] = {
-    [LEDGER_TRANSFER_NONE] = {[LEDGER_TRANSFER_CREATED] = LEDGER_HOLD,
-                              [LEDGER_TRANSFER_COMPLETED] = LEDGER_WAIT,
-                              [LEDGER_TRANSFER_CANCELLED] = LEDGER_MARK},
-    [LEDGER_TRANSFER_HELD] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
-                              [LEDGER_TRANSFER_COMPLETED] = LEDGER_POST,
-                              [LEDGER_TRANSFER_CANCELLED] = LEDGER_RELEASE},
-    [LEDGER_TRANSFER_REJECTED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
-                                  [LEDGER_TRANSFER_COMPLETED] = LEDGER_FORBID,
-                                  [LEDGER_TRANSFER_CANCELLED] = LEDGER_IGNORE},
-    [LEDGER_TRANSFER_POSTED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
-                                [LEDGER_TRANSFER_COMPLETED] = LEDGER_IGNORE,
-                                [LEDGER_TRANSFER_CANCELLED] = LEDGER_FORBID},
-    [LEDGER_TRANSFER_RELEASED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
-                                  [LEDGER_TRANSFER_COMPLETED] = LEDGER_FORBID,
-                                  [LEDGER_TRANSFER_CANCELLED] = LEDGER_IGNORE},
-    [LEDGER_TRANSFER_STOPPED] = {[LEDGER_TRANSFER_CREATED] = LEDGER_IGNORE,
-                                 [LEDGER_TRANSFER_COMPLETED] = LEDGER_FORBID,
-                                 [LEDGER_TRANSFER_CANCELLED] = LEDGER_IGNORE},
+static const enum ledger_deed deeds[LEDGER_STATES][LEDGER_INPUTS] = {
+    // what an input does to a payment: paid, taken back
+    // and to a transfer:                               created, completed, cancelled
+    [LEDGER_NONE] = {LEDGER_POST, LEDGER_MARK, LEDGER_HOLD, LEDGER_WAIT, LEDGER_MARK},
+    [LEDGER_POSTED] = {LEDGER_IGNORE, LEDGER_REVERSE, LEDGER_IGNORE, LEDGER_IGNORE, LEDGER_FORBID},
+    [LEDGER_REVERSED] = {LEDGER_FORBID, LEDGER_IGNORE},
+    [LEDGER_HELD] = {[LEDGER_CREATED] = LEDGER_IGNORE, LEDGER_POST, LEDGER_RELEASE},
+    [LEDGER_REJECTED] = {[LEDGER_CREATED] = LEDGER_IGNORE, LEDGER_FORBID, LEDGER_IGNORE},
+    [LEDGER_RELEASED] = {[LEDGER_CREATED] = LEDGER_IGNORE, LEDGER_FORBID, LEDGER_IGNORE},
+    [LEDGER_STOPPED] = {LEDGER_FORBID, LEDGER_IGNORE, LEDGER_IGNORE, LEDGER_FORBID, LEDGER_IGNORE},
 };
 
-enum ledger_deed ledger_payment_deed(enum ledger_payment_state state,
-                                     enum ledger_payment_input input)
+enum ledger_deed ledger_deed(enum ledger_state state, enum ledger_input input)
 {
-    assert(state < LEDGER_PAYMENT_STATES && input < LEDGER_PAYMENT_INPUTS);
-    return payment_deeds[state][input];
-}
-
-enum ledger_deed ledger_transfer_deed(enum ledger_transfer_state state,
-                                      enum ledger_transfer_input input)
-{
-    assert(state < LEDGER_TRANSFER_STATES && input < LEDGER_TRANSFER_INPUTS);
-    return transfer_deeds[state][input];
+    assert(state < LEDGER_STATES && input < LEDGER_INPUTS);
+    return deeds[state][input];
 }
 
 struct ledger_entry ledger_move(const char *from, const char *to, struct money amount)

@@ -78,35 +78,25 @@ const char *ledger_refuse_transfer(const struct ledger_account *from,
 
 // --- payments and transfers
 
-enum ledger_payment_state {
-    LEDGER_PAYMENT_NONE,
-    LEDGER_PAYMENT_POSTED,
-    LEDGER_PAYMENT_REVERSED,
-    LEDGER_PAYMENT_STOPPED,
-    LEDGER_PAYMENT_STATES
+// A payment is never held, a transfer never reversed.
+enum ledger_state {
+    LEDGER_NONE,
+    LEDGER_POSTED,
+    LEDGER_REVERSED,
+    LEDGER_HELD,
+    LEDGER_REJECTED,
+    LEDGER_RELEASED,
+    LEDGER_STOPPED,
+    LEDGER_STATES
 };
 
-enum ledger_payment_input {
-    LEDGER_PAYMENT_POST,
-    LEDGER_PAYMENT_REVERSE,
-    LEDGER_PAYMENT_INPUTS
-};
-
-enum ledger_transfer_state {
-    LEDGER_TRANSFER_NONE,
-    LEDGER_TRANSFER_HELD,
-    LEDGER_TRANSFER_REJECTED,
-    LEDGER_TRANSFER_POSTED,
-    LEDGER_TRANSFER_RELEASED,
-    LEDGER_TRANSFER_STOPPED,
-    LEDGER_TRANSFER_STATES
-};
-
-enum ledger_transfer_input {
-    LEDGER_TRANSFER_CREATED,
-    LEDGER_TRANSFER_COMPLETED,
-    LEDGER_TRANSFER_CANCELLED,
-    LEDGER_TRANSFER_INPUTS
+enum ledger_input {
+    LEDGER_PAID,       // payment-completed, POST /postings
+    LEDGER_TAKEN_BACK, // POST /reversals
+    LEDGER_CREATED,    // transfer-created
+    LEDGER_COMPLETED,  // transfer-completed
+    LEDGER_CANCELLED,  // transfer-cancelled
+    LEDGER_INPUTS
 };
 
 // What an input asks for in a state.
@@ -121,9 +111,6 @@ enum ledger_deed {
     LEDGER_RELEASE,
 };
 
-enum ledger_deed ledger_payment_deed(enum ledger_payment_state state,
-                                     enum ledger_payment_input input);
-enum ledger_deed ledger_transfer_deed(enum ledger_transfer_state state,
-                                      enum ledger_transfer_input input);
+enum ledger_deed ledger_deed(enum ledger_state state, enum ledger_input input);
 
 #endif

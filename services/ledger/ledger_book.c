@@ -56,7 +56,7 @@ enum err ledger_book_post(struct store *store, const char *kind, const char *sub
 enum err ledger_book_pay(struct store *store, const char *subject, const char *at,
                          struct money amount, struct ledger_case *out)
 {
-    *out = (struct ledger_case){.state = LEDGER_PAYMENT_POSTED,
+    *out = (struct ledger_case){.state = LEDGER_POSTED,
                                 .from_account = LEDGER_REVENUE,
                                 .to_account = LEDGER_CASH,
                                 .amount = amount};
@@ -71,37 +71,29 @@ enum err ledger_book_unpay(struct store *store, const char *subject, const char 
         ledger_move(payment->to_account, payment->from_account, payment->amount);
     const enum err err =
         ledger_store_post(store, subject, "reversal", at, &back, payment->entry_id);
-    payment->state = LEDGER_PAYMENT_REVERSED;
+    payment->state = LEDGER_REVERSED;
     return err == ERR_OK ? ledger_store_save_case(store, LEDGER_PAYMENT, subject, payment) : err;
-}
-
-static enum err find_or_null(struct store *store, const char *id, struct ledger_account *space,
-                             struct ledger_account **out)
-{
-    const enum err err = ledger_store_find_account(store, id, space);
-    *out = err == ERR_OK ? space : NULL;
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
 enum err ledger_book_hold(struct store *store, const struct ledger_case *transfer,
                           const char **reason)
 {
-    struct ledger_account spaces[2];
-    struct ledger_account *from = NULL;
-    struct ledger_account *to = NULL;
-    enum err err = find_or_null(store, transfer->from_account, &spaces[0], &from);
-    if (err == ERR_OK) {
-        err = find_or_null(store, transfer->to_account, &spaces[1], &to);
+    // An account that is not there stays all zeros: it is no customer's.
+    struct ledger_account from = {0};
+    struct ledger_account to = {0};
+    enum err err = ledger_store_find_account(store, transfer->from_account, &from);
+    if (err == ERR_OK || err == ERR_NOT_FOUND) {
+        err = ledger_store_find_account(store, transfer->to_account, &to);
     }
-    if (err != ERR_OK) {
+    if (err != ERR_OK && err != ERR_NOT_FOUND) {
         return err;
     }
-    *reason = ledger_refuse_transfer(from, to, transfer->amount);
-    if (*reason != NULL || from == NULL) {
+    *reason = ledger_refuse_transfer(&from, &to, transfer->amount);
+    if (*reason != NULL) {
         return ERR_OK;
     }
-    err = ledger_account_hold(from, transfer->amount);
-    return err == ERR_OK ? ledger_store_update_account(store, from) : err;
+    err = ledger_account_hold(&from, transfer->amount);
+    return err == ERR_OK ? ledger_store_update_account(store, &from) : err;
 }
 
 enum err ledger_book_release(struct store *store, const struct ledger_case *transfer)

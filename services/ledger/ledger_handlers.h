@@ -10,9 +10,7 @@ enum err ledger_start(struct service *service);
 // payment-completed -> ledger-posted. transfer-created -> funds-held or funds-rejected.
 // transfer-completed -> ledger-posted. transfer-cancelled -> funds-released, or the mark.
 enum err ledger_on_payment_completed(struct service *service, const struct event *event);
-enum err ledger_on_transfer_created(struct service *service, const struct event *event);
-enum err ledger_on_transfer_completed(struct service *service, const struct event *event);
-enum err ledger_on_transfer_cancelled(struct service *service, const struct event *event);
+enum err ledger_on_transfer(struct service *service, const struct event *event);
 
 // POST /postings, POST /reversals: the synchronous chain; they emit nothing.
 enum err ledger_post_posting(struct service *service, struct request *request);

@@ -1,44 +1,33 @@
 #include "services/ledger/ledger_store.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <string.h>
+
+#include "services/row.h"
 
 // The CHECKs are the last line of defence: the rules in ledger.c refuse before them.
 const char ledger_store_schema[] =
     "CREATE TABLE IF NOT EXISTS accounts ("
-    "  id TEXT PRIMARY KEY,"
-    "  kind TEXT NOT NULL,"
-    "  currency TEXT NOT NULL,"
+    "  id TEXT PRIMARY KEY, kind TEXT NOT NULL, currency TEXT NOT NULL,"
     "  balance_minor INTEGER NOT NULL DEFAULT 0,"
     "  held_minor INTEGER NOT NULL DEFAULT 0 CHECK (held_minor >= 0),"
     "  CHECK (kind <> 'customer' OR balance_minor >= held_minor)"
     ") WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS entries ("
-    "  number INTEGER PRIMARY KEY,"
-    "  id TEXT NOT NULL,"
-    "  subject TEXT NOT NULL,"
-    "  kind TEXT NOT NULL,"
-    "  posted_at TEXT NOT NULL,"
+    "  number INTEGER PRIMARY KEY, id TEXT NOT NULL,"
+    "  subject TEXT NOT NULL, kind TEXT NOT NULL, posted_at TEXT NOT NULL,"
     "  UNIQUE (subject, kind)"
     ");"
     "CREATE TABLE IF NOT EXISTS lines ("
-    "  entry INTEGER NOT NULL REFERENCES entries (number),"
-    "  line INTEGER NOT NULL,"
+    "  entry INTEGER NOT NULL REFERENCES entries (number), line INTEGER NOT NULL,"
     "  account_id TEXT NOT NULL REFERENCES accounts (id),"
-    "  amount_minor INTEGER NOT NULL,"
-    "  currency TEXT NOT NULL,"
+    "  amount_minor INTEGER NOT NULL, currency TEXT NOT NULL,"
     "  PRIMARY KEY (entry, line)"
     ") WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS cases ("
-    "  kind TEXT NOT NULL,"
-    "  subject TEXT NOT NULL,"
-    "  state INTEGER NOT NULL," // enum ledger_payment_state or ledger_transfer_state
-    "  from_account TEXT NOT NULL,"
-    "  to_account TEXT NOT NULL,"
-    "  amount_minor INTEGER NOT NULL,"
-    "  currency TEXT NOT NULL,"
-    "  entry_id TEXT NOT NULL,"
+    "  kind TEXT NOT NULL, subject TEXT NOT NULL,"
+    "  state INTEGER NOT NULL," // enum ledger_state
+    "  from_account TEXT NOT NULL, to_account TEXT NOT NULL,"
+    "  amount_minor INTEGER NOT NULL, currency TEXT NOT NULL, entry_id TEXT NOT NULL,"
     "  PRIMARY KEY (kind, subject)"
     ") WITHOUT ROWID;";
 
@@ -66,12 +55,12 @@ static const char insert_line_sql[] =
 
 #define ENTRY_COLUMNS "number, id, subject, kind, posted_at"
 
-static const char all_entries_sql[] =
-    "SELECT " ENTRY_COLUMNS " FROM entries WHERE number > ? ORDER BY number LIMIT ?";
+// One text for both would not use the index: SQLite cannot tell that subject is no NULL.
+static const char all_entries_sql[] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE ?1 IS NULL"
+                                      " AND number > ?2 ORDER BY number LIMIT ?3";
 
-static const char subject_entries_sql[] =
-    "SELECT " ENTRY_COLUMNS " FROM entries WHERE number > ?1 AND subject = ?3"
-    " ORDER BY number LIMIT ?2";
+static const char subject_entries_sql[] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE subject = ?1"
+                                          " AND number > ?2 ORDER BY number LIMIT ?3";
 
 static const char lines_sql[] =
     "SELECT account_id, amount_minor, currency FROM lines WHERE entry = ? ORDER BY line";
@@ -84,31 +73,21 @@ static const char save_case_sql[] =
     "INSERT OR REPLACE INTO cases (state, from_account, to_account, amount_minor, currency,"
     " entry_id, kind, subject) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
 
-static struct money money_of(int64_t amount_minor, const char *currency)
-{
-    struct money money = {.amount_minor = amount_minor};
-    snprintf(money.currency, sizeof money.currency, "%s", currency);
-    return money;
-}
-
 // --- accounts
 
 enum err ledger_store_open_account(struct store *store, const char *id, const char *kind,
                                    const char *currency)
 {
     struct store_row *row = store_query(store, open_account_sql);
-    store_bind_text(row, id);
-    store_bind_text(row, kind);
-    store_bind_text(row, currency);
+    ROW_BIND_TEXTS(row, id, kind, currency);
     return store_run(row);
 }
 
 static struct ledger_account account_of(struct store_row *row)
 {
-    struct ledger_account account = {.balance = money_of(store_int(row, 2), store_text(row, 3)),
-                                     .held_minor = store_int(row, 4)};
-    snprintf(account.id, sizeof account.id, "%s", store_text(row, 0));
-    snprintf(account.kind, sizeof account.kind, "%s", store_text(row, 1));
+    struct ledger_account account = {.balance = row_money(row, 2), .held_minor = store_int(row, 4)};
+    row_copy(row, 0, account.id, sizeof account.id);
+    row_copy(row, 1, account.kind, sizeof account.kind);
     return account;
 }
 
@@ -133,19 +112,32 @@ enum err ledger_store_update_account(struct store *store, const struct ledger_ac
     return store_run(row);
 }
 
+cJSON *ledger_account_to_json(const struct ledger_account *account)
+{
+    struct money held = account->balance;
+    struct money available = account->balance;
+    held.amount_minor = account->held_minor;
+    available.amount_minor -= account->held_minor;
+    cJSON *json = contract_object("account_id", account->id, "kind", account->kind, NULL);
+    cJSON_AddItemToObject(json, "balance", money_to_json(account->balance));
+    cJSON_AddItemToObject(json, "held", money_to_json(held));
+    cJSON_AddItemToObject(json, "available", money_to_json(available));
+    return json;
+}
+
+static cJSON *account_row_to_json(struct store_row *row)
+{
+    const struct ledger_account account = account_of(row);
+    return ledger_account_to_json(&account);
+}
+
 enum err ledger_store_list_accounts(struct store *store, const char *currency, const char *after,
                                     int64_t limit, cJSON *list)
 {
     struct store_row *row = store_query(store, list_accounts_sql);
-    store_bind_text(row, currency);
-    store_bind_text(row, after);
+    ROW_BIND_TEXTS(row, currency, after);
     store_bind_int(row, limit);
-    enum err err = ERR_OK;
-    while ((err = store_next(row)) == ERR_OK) {
-        const struct ledger_account account = account_of(row);
-        cJSON_AddItemToArray(list, ledger_account_to_json(&account));
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return row_list(row, account_row_to_json, list);
 }
 
 enum err ledger_store_sum(struct store *store, const char *currency, int64_t *out)
@@ -166,10 +158,7 @@ static enum err insert_entry(struct store *store, const char *id, const char *su
                              const char *kind, const char *at)
 {
     struct store_row *row = store_query(store, insert_entry_sql);
-    store_bind_text(row, id);
-    store_bind_text(row, subject);
-    store_bind_text(row, kind);
-    store_bind_text(row, at);
+    ROW_BIND_TEXTS(row, id, subject, kind, at);
     return store_run(row);
 }
 
@@ -180,8 +169,7 @@ static enum err insert_line(struct store *store, int64_t entry, size_t line,
     store_bind_int(row, entry);
     store_bind_int(row, (int64_t)line);
     store_bind_text(row, content->account_id);
-    store_bind_int(row, content->amount.amount_minor);
-    store_bind_text(row, content->amount.currency);
+    row_bind_money(row, content->amount);
     return store_run(row);
 }
 
@@ -212,45 +200,45 @@ enum err ledger_store_post(struct store *store, const char *subject, const char 
     return err;
 }
 
-static enum err list_lines(struct store *store, int64_t entry, cJSON *list)
+cJSON *ledger_line_to_json(const struct ledger_line *line)
 {
-    struct store_row *row = store_query(store, lines_sql);
-    store_bind_int(row, entry);
-    enum err err = ERR_OK;
-    while ((err = store_next(row)) == ERR_OK) {
-        struct ledger_line line = {.amount = money_of(store_int(row, 1), store_text(row, 2))};
-        snprintf(line.account_id, sizeof line.account_id, "%s", store_text(row, 0));
-        cJSON_AddItemToArray(list, ledger_line_to_json(&line));
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    cJSON *json = contract_object("account", line->account_id, NULL);
+    cJSON_AddNumberToObject(json, "amount_minor", (double)line->amount.amount_minor);
+    cJSON_AddStringToObject(json, "currency", line->amount.currency);
+    return json;
 }
 
-enum err ledger_store_list_entries(struct store *store, const char *subject, int64_t after,
+static cJSON *line_row_to_json(struct store_row *row)
+{
+    struct ledger_line line = {.amount = row_money(row, 1)};
+    row_copy(row, 0, line.account_id, sizeof line.account_id);
+    return ledger_line_to_json(&line);
+}
+
+static cJSON *entry_row_to_json(struct store_row *row)
+{
+    cJSON *json =
+        contract_object("entry_id", store_text(row, 1), "subject", store_text(row, 2), NULL);
+    cJSON_AddStringToObject(json, "kind", store_text(row, 3));
+    cJSON_AddStringToObject(json, "posted_at", store_text(row, 4));
+    cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
+    return json;
+}
+
+enum err ledger_store_list_entries(struct store *store, const char *subject, const char *after,
                                    int64_t limit, cJSON *list)
 {
     struct store_row *row =
         store_query(store, subject == NULL ? all_entries_sql : subject_entries_sql);
-    store_bind_int(row, after);
+    ROW_BIND_TEXTS(row, subject, after);
     store_bind_int(row, limit);
-    if (subject != NULL) {
-        store_bind_text(row, subject);
+    enum err err = row_list(row, entry_row_to_json, list);
+    for (cJSON *entry = list->child; entry != NULL && err == ERR_OK; entry = entry->next) {
+        struct store_row *lines = store_query(store, lines_sql);
+        store_bind_int(lines, (int64_t)cJSON_GetObjectItem(entry, "number")->valuedouble);
+        err = row_list(lines, line_row_to_json, cJSON_AddArrayToObject(entry, "lines"));
     }
-    enum err err = ERR_OK;
-    while ((err = store_next(row)) == ERR_OK) {
-        cJSON *json = cJSON_CreateObject();
-        cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
-        cJSON_AddStringToObject(json, "entry_id", store_text(row, 1));
-        cJSON_AddStringToObject(json, "subject", store_text(row, 2));
-        cJSON_AddStringToObject(json, "kind", store_text(row, 3));
-        cJSON_AddStringToObject(json, "posted_at", store_text(row, 4));
-        cJSON_AddItemToArray(list, json);
-        err = list_lines(store, store_int(row, 0), cJSON_AddArrayToObject(json, "lines"));
-        if (err != ERR_OK) {
-            store_done(row);
-            return err;
-        }
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    return err;
 }
 
 // --- payments and transfers
@@ -260,15 +248,14 @@ enum err ledger_store_find_case(struct store *store, const char *kind, const cha
 {
     *out = (struct ledger_case){0};
     struct store_row *row = store_query(store, find_case_sql);
-    store_bind_text(row, kind);
-    store_bind_text(row, subject);
+    ROW_BIND_TEXTS(row, kind, subject);
     const enum err err = store_next(row);
     if (err == ERR_OK) {
-        out->state = (int)store_int(row, 0);
-        snprintf(out->from_account, sizeof out->from_account, "%s", store_text(row, 1));
-        snprintf(out->to_account, sizeof out->to_account, "%s", store_text(row, 2));
-        out->amount = money_of(store_int(row, 3), store_text(row, 4));
-        snprintf(out->entry_id, sizeof out->entry_id, "%s", store_text(row, 5));
+        out->state = (enum ledger_state)store_int(row, 0);
+        row_copy(row, 1, out->from_account, sizeof out->from_account);
+        row_copy(row, 2, out->to_account, sizeof out->to_account);
+        out->amount = row_money(row, 3);
+        row_copy(row, 5, out->entry_id, sizeof out->entry_id);
         store_done(row);
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -279,38 +266,8 @@ enum err ledger_store_save_case(struct store *store, const char *kind, const cha
 {
     struct store_row *row = store_query(store, save_case_sql);
     store_bind_int(row, in->state);
-    store_bind_text(row, in->from_account);
-    store_bind_text(row, in->to_account);
-    store_bind_int(row, in->amount.amount_minor);
-    store_bind_text(row, in->amount.currency);
-    store_bind_text(row, in->entry_id);
-    store_bind_text(row, kind);
-    store_bind_text(row, subject);
+    ROW_BIND_TEXTS(row, in->from_account, in->to_account);
+    row_bind_money(row, in->amount);
+    ROW_BIND_TEXTS(row, in->entry_id, kind, subject);
     return store_run(row);
-}
-
-// --- as the interface shows them
-
-cJSON *ledger_account_to_json(const struct ledger_account *account)
-{
-    struct money held = account->balance;
-    struct money available = account->balance;
-    held.amount_minor = account->held_minor;
-    available.amount_minor -= account->held_minor;
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "account_id", account->id);
-    cJSON_AddStringToObject(json, "kind", account->kind);
-    cJSON_AddItemToObject(json, "balance", money_to_json(account->balance));
-    cJSON_AddItemToObject(json, "held", money_to_json(held));
-    cJSON_AddItemToObject(json, "available", money_to_json(available));
-    return json;
-}
-
-cJSON *ledger_line_to_json(const struct ledger_line *line)
-{
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "account", line->account_id);
-    cJSON_AddNumberToObject(json, "amount_minor", (double)line->amount.amount_minor);
-    cJSON_AddStringToObject(json, "currency", line->amount.currency);
-    return json;
 }

@@ -33,7 +33,7 @@ enum err ledger_store_post(struct store *store, const char *subject, const char 
 
 // What the ledger knows of a payment or a transfer, by kind and subject.
 struct ledger_case {
-    int state;                              // enum ledger_payment_state or _transfer_state
+    enum ledger_state state;
     char from_account[CONTRACT_ID_MAX + 1]; // empty, as the rest, on a mark
     char to_account[CONTRACT_ID_MAX + 1];
     struct money amount;
@@ -48,13 +48,13 @@ enum err ledger_store_save_case(struct store *store, const char *kind, const cha
                                 const struct ledger_case *in);
 
 // ledger_store_list_accounts adds to list up to limit accounts (-1: all) behind id
-// after, of one currency (NULL: of all).
+// after ("": from the first), of one currency (NULL: of all).
 enum err ledger_store_list_accounts(struct store *store, const char *currency, const char *after,
                                     int64_t limit, cJSON *list);
 
 // ledger_store_list_entries adds up to limit entries with their lines, in the order of
-// posting, of one subject (NULL: of all), behind the one with number after.
-enum err ledger_store_list_entries(struct store *store, const char *subject, int64_t after,
+// posting, of one subject (NULL: of all), behind the one with number after ("0": from the first).
+enum err ledger_store_list_entries(struct store *store, const char *subject, const char *after,
                                    int64_t limit, cJSON *list);
 
 // ledger_store_sum adds the balances of all accounts of a currency: zero, always.

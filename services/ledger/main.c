@@ -5,9 +5,9 @@
 
 static const struct service_subscription subscriptions[] = {
     {.topic = "payment-completed", .handle = ledger_on_payment_completed},
-    {.topic = "transfer-created", .handle = ledger_on_transfer_created},
-    {.topic = "transfer-completed", .handle = ledger_on_transfer_completed},
-    {.topic = "transfer-cancelled", .handle = ledger_on_transfer_cancelled},
+    {.topic = "transfer-created", .handle = ledger_on_transfer},
+    {.topic = "transfer-completed", .handle = ledger_on_transfer},
+    {.topic = "transfer-cancelled", .handle = ledger_on_transfer},
 };
 
 static const struct service_route routes[] = {

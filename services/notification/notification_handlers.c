@@ -2,10 +2,10 @@
 
 #include <stdio.h>
 
+#include "services/handler.h"
 #include "services/notification/notification.h"
 #include "services/notification/notification_store.h"
 #include "services/page.h"
-#include "services/upcast.h"
 
 // say keeps what is said, or finds that it was said before; *is_new tells which. Both
 // paths end here.
@@ -32,48 +32,36 @@ static enum err say(struct service *service, const struct notification_template 
 static enum err emit_sent(struct service *service, const char *id_name,
                           const struct notification *sent)
 {
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, "notification_id", sent->id);
+    cJSON *data = contract_object(id_name, sent->subject, "notification_id", sent->id, NULL);
     cJSON_AddStringToObject(data, "template", sent->template_name);
     cJSON_AddStringToObject(data, "recipient", sent->recipient);
-    cJSON_AddStringToObject(data, id_name, sent->subject);
-    return service_emit(service, "notification-sent", 1, sent->subject, data, NULL);
+    return handler_emit(service, "notification-sent", sent->subject, data);
+}
+
+static enum err tell(struct service *service, const struct event *event, const cJSON *data)
+{
+    const struct notification_template *template = notification_template_of(event->type);
+    struct json_problem problem;
+    const char *recipient = NULL;
+    if (contract_get_id(data, "", template->recipient, &recipient, &problem) != ERR_OK) {
+        return handler_refuse(service, &problem);
+    }
+    bool ended = false;
+    enum err err = notification_store_has_end(service_store(service), event->subject, &ended);
+    if (err != ERR_OK || notification_is_stale(template, ended)) {
+        return err;
+    }
+    const char *reason = json_text_of(data, "reason");
+    struct notification sent;
+    bool is_new = false;
+    err = say(service, template, event->subject, recipient, reason, &sent, &is_new);
+    return err == ERR_OK && is_new ? emit_sent(service, template->subject, &sent) : err;
 }
 
 enum err notification_on_event(struct service *service, const struct event *event)
 {
     const struct notification_template *template = notification_template_of(event->type);
-    cJSON *converted = NULL;
-    struct json_problem problem = {0};
-    const char *recipient = NULL;
-    struct notification sent;
-    bool ended = false;
-    bool is_new = false;
-
-    enum err err = ERR_INVALID;
-    const cJSON *data = upcast_data(event, &converted, &problem);
-    if (template == NULL || data == NULL ||
-        contract_get_id(data, "", template->recipient, &recipient, &problem) != ERR_OK) {
-        (void)service_fail(service, err, "%s: %s", problem.field, problem.reason);
-        goto out;
-    }
-    if (!contract_subject_is(event, data, template->subject)) {
-        (void)service_fail(service, err, "%s is not the subject", template->subject);
-        goto out;
-    }
-    err = notification_store_has_end(service_store(service), event->subject, &ended);
-    if (err != ERR_OK || notification_is_stale(template, ended)) {
-        goto out;
-    }
-    err = say(
-        service, template, event->subject, recipient, json_text_of(data, "reason"), &sent, &is_new);
-    if (err == ERR_OK && is_new) {
-        err = emit_sent(service, template->subject, &sent);
-    }
-
-out:
-    cJSON_Delete(converted);
-    return err;
+    return handler_event(service, event, template->subject, tell);
 }
 
 enum err notification_post_message(struct service *service, struct request *request)
@@ -84,8 +72,7 @@ enum err notification_post_message(struct service *service, struct request *requ
     const char *subject = NULL;
     const char *name = NULL;
     const char *recipient = NULL;
-    if (json_only_members(body, "", members, &problem) != ERR_OK ||
-        contract_get_uuid(body, "", "subject", &subject, &problem) != ERR_OK ||
+    if (handler_body(request, members, &subject, &problem) != ERR_OK ||
         contract_get_id(body, "", "template", &name, &problem) != ERR_OK ||
         contract_get_id(body, "", "recipient", &recipient, &problem) != ERR_OK) {
         return request_reply_invalid(request, &problem);
@@ -95,8 +82,6 @@ enum err notification_post_message(struct service *service, struct request *requ
         json_problem_set(&problem, "template", "is not known, as order-confirmed is");
         return request_reply_invalid(request, &problem);
     }
-    request_correlate(request, subject);
-
     struct notification sent;
     bool is_new = false;
     const enum err err = say(service, template, subject, recipient, NULL, &sent, &is_new);
@@ -105,20 +90,9 @@ enum err notification_post_message(struct service *service, struct request *requ
 
 enum err notification_get_list(struct service *service, struct request *request)
 {
-    const char *subject = request_query(request, "subject");
-    int64_t limit = 0;
-    int64_t number = 0;
-    const char *after = NULL;
-    if (request_page(request, &limit, &after) != ERR_OK ||
-        page_number(request, after, &number) != ERR_OK) {
-        return ERR_OK; // it has answered
-    }
-    cJSON *list = cJSON_CreateArray();
-    const enum err err =
-        notification_store_list(service_store(service), subject, number, limit + 1, list);
-    if (err != ERR_OK) {
-        cJSON_Delete(list);
-        return err;
-    }
-    return page_reply(request, "notifications", list, limit, "number");
+    static const struct page_list notifications = {.name = "notifications",
+                                                   .cursor = "number",
+                                                   .is_number = true,
+                                                   .read = notification_store_list};
+    return page_list(service, request, &notifications, request_query(request, "subject"));
 }

@@ -1,6 +1,6 @@
 #include "services/notification/notification_store.h"
 
-#include <stdio.h>
+#include "services/row.h"
 
 const char notification_store_schema[] = "CREATE TABLE IF NOT EXISTS notifications ("
                                          "  number INTEGER PRIMARY KEY,"
@@ -25,22 +25,21 @@ static const char insert_sql[] =
     "INSERT INTO notifications (id, subject, template, recipient, text, sent_at, is_end)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)";
 
-static const char list_all_sql[] =
-    "SELECT " COLUMNS " FROM notifications WHERE number > ? ORDER BY number LIMIT ?";
+static const char list_all_sql[] = "SELECT " COLUMNS " FROM notifications WHERE ?1 IS NULL"
+                                   " AND number > ?2 ORDER BY number LIMIT ?3";
 
-static const char list_subject_sql[] =
-    "SELECT " COLUMNS " FROM notifications WHERE number > ?1 AND subject = ?3"
-    " ORDER BY number LIMIT ?2";
+static const char list_subject_sql[] = "SELECT " COLUMNS " FROM notifications WHERE subject = ?1"
+                                       " AND number > ?2 ORDER BY number LIMIT ?3";
 
 static struct notification notification_of(struct store_row *row)
 {
     struct notification read = {0};
-    snprintf(read.id, sizeof read.id, "%s", store_text(row, 1));
-    snprintf(read.subject, sizeof read.subject, "%s", store_text(row, 2));
-    snprintf(read.template_name, sizeof read.template_name, "%s", store_text(row, 3));
-    snprintf(read.recipient, sizeof read.recipient, "%s", store_text(row, 4));
-    snprintf(read.text, sizeof read.text, "%s", store_text(row, 5));
-    snprintf(read.sent_at, sizeof read.sent_at, "%s", store_text(row, 6));
+    row_copy(row, 1, read.id, sizeof read.id);
+    row_copy(row, 2, read.subject, sizeof read.subject);
+    row_copy(row, 3, read.template_name, sizeof read.template_name);
+    row_copy(row, 4, read.recipient, sizeof read.recipient);
+    row_copy(row, 5, read.text, sizeof read.text);
+    row_copy(row, 6, read.sent_at, sizeof read.sent_at);
     return read;
 }
 
@@ -84,25 +83,6 @@ enum err notification_store_insert(struct store *store, const struct notificatio
     return store_run(row);
 }
 
-enum err notification_store_list(struct store *store, const char *subject, int64_t after,
-                                 int64_t limit, cJSON *list)
-{
-    struct store_row *row = store_query(store, subject == NULL ? list_all_sql : list_subject_sql);
-    store_bind_int(row, after);
-    store_bind_int(row, limit);
-    if (subject != NULL) {
-        store_bind_text(row, subject);
-    }
-    enum err err = ERR_OK;
-    while ((err = store_next(row)) == ERR_OK) {
-        const struct notification read = notification_of(row);
-        cJSON *json = notification_to_json(&read);
-        cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
-        cJSON_AddItemToArray(list, json);
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
 cJSON *notification_to_json(const struct notification *notification)
 {
     cJSON *json = cJSON_CreateObject();
@@ -113,4 +93,21 @@ cJSON *notification_to_json(const struct notification *notification)
     cJSON_AddStringToObject(json, "text", notification->text);
     cJSON_AddStringToObject(json, "sent_at", notification->sent_at);
     return json;
+}
+
+static cJSON *row_to_json(struct store_row *row)
+{
+    const struct notification read = notification_of(row);
+    cJSON *json = notification_to_json(&read);
+    cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
+    return json;
+}
+
+enum err notification_store_list(struct store *store, const char *subject, const char *after,
+                                 int64_t limit, cJSON *list)
+{
+    struct store_row *row = store_query(store, subject == NULL ? list_all_sql : list_subject_sql);
+    ROW_BIND_TEXTS(row, subject, after);
+    store_bind_int(row, limit);
+    return row_list(row, row_to_json, list);
 }

@@ -36,8 +36,8 @@ enum err notification_store_insert(struct store *store, const struct notificatio
                                    bool is_end);
 
 // notification_store_list adds to list up to limit notifications behind the one with
-// number after, of one subject (NULL: of all), in the order they were sent.
-enum err notification_store_list(struct store *store, const char *subject, int64_t after,
+// number after ("0": from the first), of one subject (NULL: of all), in the order they were sent.
+enum err notification_store_list(struct store *store, const char *subject, const char *after,
                                  int64_t limit, cJSON *list);
 
 // notification_to_json is a notification as the interface shows it; the caller owns it.

@@ -1,0 +1,29 @@
+// row - what the stores of all services read and write alike.
+#ifndef FAULTLINE_ROW_H
+#define FAULTLINE_ROW_H
+
+#include <cjson/cJSON.h>
+#include <stddef.h>
+
+#include "common/money.h"
+#include "common/store.h"
+
+// row_bind_texts binds the next count parameters; ROW_BIND_TEXTS(row, a, b) counts them.
+void row_bind_texts(struct store_row *row, size_t count, const char *const *texts);
+
+#define ROW_BIND_TEXTS(row, ...)                                                                   \
+    row_bind_texts((row),                                                                          \
+                   sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *),              \
+                   (const char *const[]){__VA_ARGS__})
+
+// Money takes two places, one behind the other: the amount, then the currency.
+void row_bind_money(struct store_row *row, struct money money);
+struct money row_money(struct store_row *row, int column);
+
+// row_copy copies a column's text, cut to size - 1 bytes.
+void row_copy(struct store_row *row, int column, char *out, size_t size);
+
+// row_list adds to list what to_json makes of each row.
+enum err row_list(struct store_row *row, cJSON *(*to_json)(struct store_row *row), cJSON *list);
+
+#endif
