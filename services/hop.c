@@ -1,6 +1,7 @@
 #include "services/hop.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -51,6 +52,7 @@ void hop_explain(const char *service, const struct call_result *result, struct h
         [ERR_IO] = "broke off; what it did is unknown",
     };
     out->status = status_of(result);
+    out->may_have_happened = hop_may_have_happened(result);
     char fallback[HOP_REASON_SIZE];
     snprintf(fallback,
              sizeof fallback,
@@ -76,4 +78,63 @@ void hop_explain(const char *service, const struct call_result *result, struct h
              service,
              result->status,
              detail == NULL ? "no detail" : detail);
+}
+
+static cJSON *body_of(const struct hop *hop, const cJSON *input)
+{
+    cJSON *body = cJSON_CreateObject();
+    for (size_t i = 0; i < HOP_FIELDS_MAX && hop->fields[i].to != NULL; i++) {
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(input, hop->fields[i].from);
+        cJSON_AddItemToObject(body, hop->fields[i].to, cJSON_Duplicate(item, true));
+    }
+    return body;
+}
+
+bool hop_call(struct caller *caller, const struct hop *hop, const cJSON *input, cJSON **answer,
+              struct hop_failure *failure)
+{
+    const char *order_id = json_text_of(input, "order_id");
+    const bool has_body = hop->fields[0].to != NULL;
+    char *path = mem_format("%s%s", hop->path, has_body ? "" : order_id);
+    char *key = hop->key == NULL ? NULL : mem_format("%s:%s", order_id, hop->key);
+    cJSON *body = has_body ? body_of(hop, input) : NULL;
+    const struct call_result result =
+        caller_call(caller, hop->service, hop->method, path, body, key);
+    cJSON_Delete(body);
+    free(key);
+    free(path);
+    *answer = result.json;
+    if (hop_is_good(&result)) {
+        return true;
+    }
+    hop_explain(hop->service, &result, failure);
+    cJSON_Delete(result.json);
+    *answer = NULL;
+    return false;
+}
+
+cJSON *hop_failure_to_json(const struct hop_failure *failure)
+{
+    cJSON *json = contract_object("reason", failure->reason, "detail", failure->detail, NULL);
+    cJSON_AddNumberToObject(json, "status", failure->status);
+    return json;
+}
+
+enum err hop_reply_failure(struct request *request, const cJSON *result, cJSON *extra)
+{
+    const int status = cJSON_GetObjectItemCaseSensitive(result, "status")->valueint;
+    const char *reason = json_text_of(result, "reason");
+    return request_reply_problem_with(
+        request, status, reason, json_text_of(result, "detail"), extra);
+}
+
+enum err hop_run_job(struct service *service, struct request *request,
+                     const struct service_job *job, cJSON *input)
+{
+    const enum err err = request_run_job(service, request, job, input);
+    if (err != ERR_OK) {
+        (void)request_reply_problem(
+            request, 503, "sync-queue-full", NULL, "too many requests wait for a worker");
+    }
+    return err;
 }

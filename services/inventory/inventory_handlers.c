@@ -2,12 +2,13 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "services/contract.h"
+#include "services/handler.h"
 #include "services/inventory/inventory.h"
 #include "services/inventory/inventory_store.h"
 #include "services/page.h"
-#include "services/upcast.h"
 
 enum err inventory_start(struct service *service)
 {
@@ -93,8 +94,7 @@ static enum err apply(struct service *service, const char *order_id, enum reserv
 static enum err emit(struct service *service, const char *topic, const char *order_id,
                      const struct outcome *outcome)
 {
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, "order_id", order_id);
+    cJSON *data = contract_object("order_id", order_id, NULL);
     if (outcome->refusal == NULL) {
         cJSON_AddItemToObject(data, "items", contract_items_to_json(&outcome->items));
     } else {
@@ -102,13 +102,19 @@ static enum err emit(struct service *service, const char *topic, const char *ord
         cJSON_AddStringToObject(data, "sku", item->sku);
         cJSON_AddStringToObject(data, "reason", outcome->refusal);
     }
-    return service_emit(service, topic, upcast_version(topic), order_id, data, NULL);
+    return handler_emit(service, topic, order_id, data);
 }
 
-static enum err reserve(struct service *service, const char *order_id, const struct items *items)
+static enum err reserve(struct service *service, const struct event *event, const cJSON *data)
 {
+    const char *order_id = event->subject;
+    struct json_problem problem;
+    struct items items;
+    if (contract_get_items(data, "", "items", false, &items, &problem) != ERR_OK) {
+        return handler_refuse(service, &problem);
+    }
     struct outcome outcome;
-    enum err err = apply(service, order_id, RESERVATION_RESERVE, items, &outcome);
+    enum err err = apply(service, order_id, RESERVATION_RESERVE, &items, &outcome);
     if (err != ERR_OK || outcome.verdict != RESERVATION_MOVES) {
         return err; // seen before, or the cancellation came first
     }
@@ -116,109 +122,57 @@ static enum err reserve(struct service *service, const char *order_id, const str
         return emit(service, "inventory-reserved", order_id, &outcome);
     }
     struct outcome rejection;
-    err = apply(service, order_id, RESERVATION_REJECT, items, &rejection);
+    err = apply(service, order_id, RESERVATION_REJECT, &items, &rejection);
     return err == ERR_OK ? emit(service, "inventory-rejected", order_id, &outcome) : err;
 }
 
 enum err inventory_on_order_created(struct service *service, const struct event *event)
 {
-    struct json_problem problem;
-    struct items items;
-    cJSON *converted = NULL;
-    const cJSON *data = upcast_data(event, &converted, &problem);
-    enum err err = ERR_INVALID;
-    if (data == NULL || contract_get_items(data, "", "items", false, &items, &problem) != ERR_OK) {
-        service_fail(service, err, "%s %s", problem.field, problem.reason);
-    } else if (!contract_subject_is(event, data, "order_id")) {
-        service_fail(service, err, "order_id is not the subject");
-    } else {
-        err = reserve(service, event->subject, &items);
-    }
-    cJSON_Delete(converted);
-    return err;
+    return handler_event(service, event, "order_id", reserve);
 }
 
-// The end of an order, good or bad.
-static enum err conclude(struct service *service, const struct event *event,
-                         enum reservation_input input, struct outcome *out)
+// Does what the end of an order, good or bad, means for its reservation.
+static enum err conclude(struct service *service, const struct event *event, const cJSON *data)
 {
-    struct json_problem problem;
-    cJSON *converted = NULL;
-    if (upcast_data(event, &converted, &problem) == NULL) {
-        return service_fail(service, ERR_INVALID, "%s", problem.reason);
-    }
-    cJSON_Delete(converted);
-    const enum err err = apply(service, event->subject, input, NULL, out);
-    if (err == ERR_OK && (out->verdict == RESERVATION_FORBIDDEN || out->refusal != NULL)) {
+    (void)data;
+    const bool is_good = strcmp(event->type, "order-confirmed") == 0;
+    struct outcome done;
+    const enum err err = apply(
+        service, event->subject, is_good ? RESERVATION_CONFIRM : RESERVATION_CANCEL, NULL, &done);
+    if (err == ERR_OK && (done.verdict == RESERVATION_FORBIDDEN || done.refusal != NULL)) {
         // Without a reservation its order-created may still come: a retry may help.
         return service_fail(service,
-                            out->before == RESERVATION_NONE ? ERR_NOT_FOUND : ERR_INVALID,
+                            done.before == RESERVATION_NONE ? ERR_NOT_FOUND : ERR_INVALID,
                             "%s contradicts the reservation, which is %s",
                             event->type,
-                            reservation_status_name(out->before));
+                            reservation_status_name(done.before));
     }
-    return err;
+    return err == ERR_OK && !is_good && done.before == RESERVATION_RESERVED
+               ? emit(service, "inventory-released", event->subject, &done)
+               : err;
 }
 
-enum err inventory_on_order_confirmed(struct service *service, const struct event *event)
+enum err inventory_on_order_ended(struct service *service, const struct event *event)
 {
-    struct outcome outcome;
-    return conclude(service, event, RESERVATION_CONFIRM, &outcome);
-}
-
-enum err inventory_on_order_cancelled(struct service *service, const struct event *event)
-{
-    struct outcome outcome;
-    const enum err err = conclude(service, event, RESERVATION_CANCEL, &outcome);
-    if (err != ERR_OK || outcome.before != RESERVATION_RESERVED) {
-        return err;
-    }
-    return emit(service, "inventory-released", event->subject, &outcome);
+    return handler_event(service, event, "order_id", conclude);
 }
 
 // --- requests
 
 enum err inventory_list(struct service *service, struct request *request)
 {
-    int64_t limit = 0;
-    const char *after = NULL;
-    if (request_page(request, &limit, &after) != ERR_OK) {
-        return ERR_OK; // it has answered
-    }
-    cJSON *list = cJSON_CreateArray();
-    const enum err err = inventory_store_list(service_store(service), limit + 1, after, list);
-    if (err != ERR_OK) {
-        cJSON_Delete(list);
-        return err;
-    }
-    return page_reply(request, "stock", list, limit, "sku");
-}
-
-// Reads the stock of the request's {sku}. ERR_NOT_FOUND: it has answered 404.
-static enum err find_stock(struct service *service, struct request *request, struct stock *out)
-{
-    const char *sku = request_parameter(request, "sku");
-    const enum err err = inventory_store_stock(service_store(service), sku, out);
-    if (err == ERR_NOT_FOUND) {
-        request_reply_problem(request, 404, "not-found", NULL, "there is no product %.64s", sku);
-    }
-    return err;
-}
-
-static enum err reply_stock(struct request *request, const struct stock *stock)
-{
-    return request_reply(
-        request, 200, inventory_stock_to_json(request_parameter(request, "sku"), stock));
+    static const struct page_list stock = {
+        .name = "stock", .cursor = "sku", .read = inventory_store_list};
+    return page_list(service, request, &stock, NULL);
 }
 
 enum err inventory_show(struct service *service, struct request *request)
 {
+    const char *sku = request_parameter(request, "sku");
     struct stock stock;
-    const enum err err = find_stock(service, request, &stock);
-    if (err != ERR_OK) {
-        return err == ERR_NOT_FOUND ? ERR_OK : err;
-    }
-    return reply_stock(request, &stock);
+    const enum err err = inventory_store_stock(service_store(service), sku, &stock);
+    cJSON *json = err == ERR_OK ? inventory_stock_to_json(sku, &stock) : NULL;
+    return handler_show(request, err, json, "product", sku);
 }
 
 enum err inventory_restock(struct service *service, struct request *request)
@@ -231,18 +185,18 @@ enum err inventory_restock(struct service *service, struct request *request)
         json_get_int(body, "", "quantity", 1, RESTOCK_MAX, &quantity, &problem) != ERR_OK) {
         return request_reply_invalid(request, &problem);
     }
+    const char *sku = request_parameter(request, "sku");
     struct stock stock;
-    enum err err = find_stock(service, request, &stock);
-    if (err != ERR_OK) {
-        return err == ERR_NOT_FOUND ? ERR_OK : err;
-    }
-    if (stock_restock(&stock, quantity) != ERR_OK) {
+    enum err err = inventory_store_stock(service_store(service), sku, &stock);
+    if (err == ERR_OK && stock_restock(&stock, quantity) != ERR_OK) {
         return request_reply_problem(
             request, 422, "stock-overflow", "quantity", "the stock would be too large to count");
     }
-    const char *sku = request_parameter(request, "sku");
-    err = inventory_store_set_stock(service_store(service), sku, &stock);
-    return err == ERR_OK ? reply_stock(request, &stock) : err;
+    if (err == ERR_OK) {
+        err = inventory_store_set_stock(service_store(service), sku, &stock);
+    }
+    cJSON *json = err == ERR_OK ? inventory_stock_to_json(sku, &stock) : NULL;
+    return handler_show(request, err, json, "product", sku);
 }
 
 // Answers with the reservation, or with why there is none.
@@ -270,9 +224,7 @@ static enum err reply_outcome(struct request *request, const char *order_id, int
                                                 : "there is not enough of %s",
                                      sku);
     }
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "order_id", order_id);
-    cJSON_AddStringToObject(json, "status", status_name);
+    cJSON *json = contract_object("order_id", order_id, "status", status_name, NULL);
     cJSON_AddItemToObject(json, "items", contract_items_to_json(&outcome->items));
     return request_reply(request, status, json);
 }
@@ -284,12 +236,10 @@ enum err inventory_take(struct service *service, struct request *request)
     struct json_problem problem;
     const char *order_id = NULL;
     struct items items;
-    if (json_only_members(body, "", members, &problem) != ERR_OK ||
-        contract_get_uuid(body, "", "order_id", &order_id, &problem) != ERR_OK ||
+    if (handler_body(request, members, &order_id, &problem) != ERR_OK ||
         contract_get_items(body, "", "items", true, &items, &problem) != ERR_OK) {
         return request_reply_invalid(request, &problem);
     }
-    request_correlate(request, order_id);
     struct outcome outcome;
     const enum err err = apply(service, order_id, RESERVATION_TAKE, &items, &outcome);
     return err == ERR_OK ? reply_outcome(request, order_id, 201, "sold", &outcome) : err;

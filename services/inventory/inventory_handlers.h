@@ -10,9 +10,8 @@ enum err inventory_start(struct service *service);
 // order-created: reserves all lines or none -> inventory-reserved | inventory-rejected.
 enum err inventory_on_order_created(struct service *service, const struct event *event);
 // order-confirmed: reserved becomes sold.
-enum err inventory_on_order_confirmed(struct service *service, const struct event *event);
 // order-cancelled: gives back -> inventory-released; or leaves the mark.
-enum err inventory_on_order_cancelled(struct service *service, const struct event *event);
+enum err inventory_on_order_ended(struct service *service, const struct event *event);
 
 enum err inventory_list(struct service *service, struct request *request);
 enum err inventory_show(struct service *service, struct request *request);

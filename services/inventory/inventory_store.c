@@ -1,6 +1,9 @@
 #include "services/inventory/inventory_store.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+#include "services/row.h"
 
 // The rules keep the stock sound; the CHECKs are the belt to those braces.
 const char inventory_schema[] = "CREATE TABLE IF NOT EXISTS stock ("
@@ -82,8 +85,7 @@ enum err inventory_store_set_stock(struct store *store, const char *sku, const s
 
 cJSON *inventory_stock_to_json(const char *sku, const struct stock *stock)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "sku", sku);
+    cJSON *json = contract_object("sku", sku, NULL);
     cJSON_AddNumberToObject(json, "available", (double)stock->at[STOCK_AVAILABLE]);
     cJSON_AddNumberToObject(json, "reserved", (double)stock->at[STOCK_RESERVED]);
     cJSON_AddNumberToObject(json, "sold", (double)stock->at[STOCK_SOLD]);
@@ -92,17 +94,20 @@ cJSON *inventory_stock_to_json(const char *sku, const struct stock *stock)
     return json;
 }
 
-enum err inventory_store_list(struct store *store, int64_t count, const char *after, cJSON *list)
+static cJSON *row_to_json(struct store_row *row)
 {
+    const struct stock stock = read_stock(row);
+    return inventory_stock_to_json(store_text(row, 5), &stock);
+}
+
+enum err inventory_store_list(struct store *store, const char *filter, const char *after,
+                              int64_t limit, cJSON *list)
+{
+    assert(filter == NULL);
     struct store_row *row = store_query(store, list_sql);
     store_bind_text(row, after);
-    store_bind_int(row, count);
-    enum err err = store_next(row);
-    for (; err == ERR_OK; err = store_next(row)) {
-        const struct stock stock = read_stock(row);
-        cJSON_AddItemToArray(list, inventory_stock_to_json(store_text(row, 5), &stock));
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    store_bind_int(row, limit);
+    return row_list(row, row_to_json, list);
 }
 
 enum err inventory_store_reservation(struct store *store, const char *order_id,
@@ -127,10 +132,7 @@ enum err inventory_store_set_reservation(struct store *store, const char *order_
 {
     char *text = contract_items_to_text(items);
     struct store_row *row = store_query(store, set_reservation_sql);
-    store_bind_text(row, order_id);
-    store_bind_text(row, reservation_status_name(status));
-    store_bind_text(row, text);
-    store_bind_text(row, now);
+    ROW_BIND_TEXTS(row, order_id, reservation_status_name(status), text, now);
     const enum err err = store_run(row);
     free(text);
     return err;

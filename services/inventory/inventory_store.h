@@ -15,9 +15,10 @@ enum err inventory_store_seed(struct store *store, const char *sku, const struct
 enum err inventory_store_stock(struct store *store, const char *sku, struct stock *out);
 enum err inventory_store_set_stock(struct store *store, const char *sku, const struct stock *stock);
 
-// inventory_store_list adds up to count products whose sku is behind after to list,
-// by sku.
-enum err inventory_store_list(struct store *store, int64_t count, const char *after, cJSON *list);
+// inventory_store_list adds up to limit products whose sku is behind after to list, by
+// sku. There is no filter: it is NULL.
+enum err inventory_store_list(struct store *store, const char *filter, const char *after,
+                              int64_t limit, cJSON *list);
 
 // inventory_stock_to_json returns what the HTTP interface shows of a product.
 cJSON *inventory_stock_to_json(const char *sku, const struct stock *stock);

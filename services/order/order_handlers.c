@@ -1,12 +1,13 @@
 #include "services/order/order_handlers.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/mem.h"
 #include "services/contract.h"
+#include "services/handler.h"
+#include "services/hop.h"
 #include "services/order/order_chain.h"
 #include "services/order/order_store.h"
 #include "services/page.h"
@@ -20,9 +21,8 @@ static enum err emit_end(struct service *service, const struct order *order, con
 {
     const char *topic =
         order->state.status == ORDER_CONFIRMED ? "order-confirmed" : "order-cancelled";
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, "order_id", order->order_id);
-    cJSON_AddStringToObject(data, "customer_id", order->customer_id);
+    cJSON *data =
+        contract_object("order_id", order->order_id, "customer_id", order->customer_id, NULL);
     if (order->state.status == ORDER_CONFIRMED) {
         cJSON_AddItemToObject(data, "total", money_to_json(order->total));
     } else {
@@ -34,20 +34,14 @@ static enum err emit_end(struct service *service, const struct order *order, con
 static enum err end(struct service *service, const struct order *order, const char *reason)
 {
     char event_id[UUID_SIZE];
-    enum err err = ERR_OK;
-    if (!order->is_sync) {
-        err = emit_end(service, order, reason, event_id);
+    const enum err err = order->is_sync ? ERR_OK : emit_end(service, order, reason, event_id);
+    if (err != ERR_OK) {
+        return err;
     }
-    if (err == ERR_OK) {
-        err = order_store_end(service_store(service),
-                              order,
-                              reason,
-                              service_now(service),
-                              order->is_sync ? NULL : event_id);
-    }
-    service_status_changed(
-        service, order->order_id, order_status_name(order->state.status), reason);
-    return err;
+    const char *status = order_status_name(order->state.status);
+    service_status_changed(service, order->order_id, status, reason);
+    const char *cause = order->is_sync ? NULL : event_id;
+    return order_store_end(service_store(service), order, reason, service_now(service), cause);
 }
 
 enum err order_start(struct service *service)
@@ -70,16 +64,28 @@ enum err order_start(struct service *service)
 
 // --- events
 
-static enum err hear(struct service *service, const char *order_id,
-                     const struct order_verdict *verdict, const char *reason)
+static enum err hear(struct service *service, const struct event *event, const cJSON *data)
 {
+    const struct order_verdict *verdict = order_verdict_find(event->type);
+    struct json_problem problem;
+    const char *reason = NULL;
+    if (verdict->answer == ANSWER_BAD &&
+        json_get_text(data, "", "reason", 1, CONTRACT_ID_MAX, &reason, &problem) != ERR_OK) {
+        return handler_refuse(service, &problem);
+    }
+    if (contract_subject_is(event, data, "transfer_id")) {
+        return ERR_OK; // fraud screens the bank's transfers as well
+    }
+    if (!contract_subject_is(event, data, "order_id")) {
+        return service_fail(service, ERR_INVALID, "order_id is not the subject");
+    }
     struct store *store = service_store(service);
     struct order order;
-    const enum err err = order_store_read(store, order_id, &order);
+    const enum err err = order_store_read(store, event->subject, &order);
     if (err == ERR_NOT_FOUND) {
         log_warn("an answer for an order that is not here is ignored",
-                 LOG_STR("correlation_id", order_id),
-                 LOG_STR("topic", verdict->topic),
+                 LOG_STR("correlation_id", event->subject),
+                 LOG_STR("topic", event->type),
                  LOG_END);
         return ERR_OK;
     }
@@ -87,33 +93,13 @@ static enum err hear(struct service *service, const char *order_id,
         !order_hear(&order.state, verdict->check, verdict->answer)) {
         return err;
     }
-    if (order.state.status == ORDER_PENDING) {
-        return order_store_note(store, &order);
-    }
-    return end(service, &order, reason);
+    return order.state.status == ORDER_PENDING ? order_store_note(store, &order)
+                                               : end(service, &order, reason);
 }
 
 enum err order_on_answer(struct service *service, const struct event *event)
 {
-    const struct order_verdict *verdict = order_verdict_find(event->type);
-    struct json_problem problem;
-    cJSON *converted = NULL;
-    const cJSON *data = upcast_data(event, &converted, &problem);
-    enum err err = ERR_INVALID;
-    const char *reason = NULL;
-    if (data == NULL ||
-        (verdict->answer == ANSWER_BAD &&
-         json_get_text(data, "", "reason", 1, CONTRACT_ID_MAX, &reason, &problem) != ERR_OK)) {
-        service_fail(service, err, "%s %s", problem.field, problem.reason);
-    } else if (contract_subject_is(event, data, "transfer_id")) {
-        err = ERR_OK; // fraud screens the bank's transfers as well
-    } else if (!contract_subject_is(event, data, "order_id")) {
-        service_fail(service, err, "order_id is not the subject");
-    } else {
-        err = hear(service, event->subject, verdict, reason);
-    }
-    cJSON_Delete(converted);
-    return err;
+    return handler_event(service, event, NULL, hear);
 }
 
 // --- POST /orders
@@ -142,23 +128,20 @@ static enum err read_draft(struct request *request, struct draft *draft)
         (void)request_reply_invalid(request, &problem);
         return ERR_INVALID;
     }
+    snprintf(draft->order.customer_id, sizeof draft->order.customer_id, "%s", customer_id);
+    uuid_new(draft->order.order_id);
     size_t line = 0;
-    char field[JSON_PATH_SIZE];
     const enum err err = order_price(&order_catalogue, &draft->items, &draft->order.total, &line);
     if (err == ERR_NOT_FOUND) {
+        const char *sku = draft->items.list[line].sku;
+        char field[JSON_PATH_SIZE];
         snprintf(field, sizeof field, "items[%zu].sku", line);
-        (void)request_reply_problem(request,
-                                    422,
-                                    "unknown-sku",
-                                    field,
-                                    "there is no product %s",
-                                    draft->items.list[line].sku);
+        (void)request_reply_problem(
+            request, 422, "unknown-sku", field, "there is no product %s", sku);
     } else if (err != ERR_OK) {
         json_problem_set(&problem, "items", "cost more than an order may");
         (void)request_reply_invalid(request, &problem);
     }
-    snprintf(draft->order.customer_id, sizeof draft->order.customer_id, "%s", customer_id);
-    uuid_new(draft->order.order_id);
     return err == ERR_OK ? ERR_OK : ERR_INVALID;
 }
 
@@ -174,11 +157,11 @@ static cJSON *priced_items(const struct items *items)
 
 static cJSON *draft_to_json(const struct draft *draft, cJSON *items)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "order_id", draft->order.order_id);
-    cJSON_AddStringToObject(json, "customer_id", draft->order.customer_id);
+    const struct order *order = &draft->order;
+    cJSON *json =
+        contract_object("order_id", order->order_id, "customer_id", order->customer_id, NULL);
     cJSON_AddStringToObject(json, "payment_token", draft->payment_token);
-    cJSON_AddItemToObject(json, "total", money_to_json(draft->order.total));
+    cJSON_AddItemToObject(json, "total", money_to_json(order->total));
     cJSON_AddItemToObject(json, "items", items);
     return json;
 }
@@ -186,9 +169,8 @@ static cJSON *draft_to_json(const struct draft *draft, cJSON *items)
 // What POST /orders answers when there is an order.
 static enum err reply_order(struct request *request, int http_status, const struct order *order)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "order_id", order->order_id);
-    cJSON_AddStringToObject(json, "status", order_status_name(order->state.status));
+    const char *status = order_status_name(order->state.status);
+    cJSON *json = contract_object("order_id", order->order_id, "status", status, NULL);
     cJSON_AddStringToObject(json, "mode", order->is_sync ? "sync" : "async");
     cJSON_AddItemToObject(json, "total", money_to_json(order->total));
     char location[EVENT_TEXT_MAX];
@@ -199,13 +181,10 @@ static enum err reply_order(struct request *request, int http_status, const stru
 static enum err insert(struct service *service, const struct draft *draft, const cJSON *items,
                        const char *event_id)
 {
+    const char *member = config_text(service_config(service), "BUS_MEMBER");
+    const char *now = service_now(service);
     service_status_changed(service, draft->order.order_id, "pending", NULL);
-    return order_store_insert(service_store(service),
-                              &draft->order,
-                              items,
-                              config_text(service_config(service), "BUS_MEMBER"),
-                              service_now(service),
-                              event_id);
+    return order_store_insert(service_store(service), &draft->order, items, member, now, event_id);
 }
 
 static enum err create_async(struct service *service, struct request *request,
@@ -226,16 +205,11 @@ static enum err create_async(struct service *service, struct request *request,
 
 static enum err reply_failure(struct request *request, const char *order_id, const cJSON *result)
 {
-    cJSON *extra = cJSON_CreateObject();
-    cJSON_AddStringToObject(extra, "order_id", order_id);
-    cJSON_AddStringToObject(extra, "failed_step", json_text_of(result, "failed_step"));
-    cJSON_AddItemToObject(
-        extra, "undone", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(result, "undone"), true));
-    return request_reply_problem_with(request,
-                                      cJSON_GetObjectItemCaseSensitive(result, "status")->valueint,
-                                      json_text_of(result, "reason"),
-                                      json_text_of(result, "detail"),
-                                      extra);
+    const cJSON *undone = cJSON_GetObjectItemCaseSensitive(result, "undone");
+    const char *step = json_text_of(result, "failed_step");
+    cJSON *extra = contract_object("order_id", order_id, "failed_step", step, NULL);
+    cJSON_AddItemToObject(extra, "undone", cJSON_Duplicate(undone, true));
+    return hop_reply_failure(request, result, extra);
 }
 
 static enum err chain_finish(struct service *service, struct request *request, const cJSON *input,
@@ -266,9 +240,9 @@ static enum err create_sync(struct service *service, struct request *request,
 {
     static const struct service_job job = {.run = order_chain_run, .finish = chain_finish};
     cJSON *input = draft_to_json(draft, contract_items_to_json(&draft->items));
-    if (request_run_job(service, request, &job, input) != ERR_OK) {
-        return request_reply_problem(
-            request, 503, "sync-queue-full", NULL, "too many orders wait for a worker");
+    cJSON_AddStringToObject(input, "template", "order-confirmed");
+    if (hop_run_job(service, request, &job, input) != ERR_OK) {
+        return ERR_OK; // it has answered
     }
     cJSON *items = priced_items(&draft->items);
     const enum err err = insert(service, draft, items, NULL);
@@ -300,33 +274,19 @@ enum err order_show(struct service *service, struct request *request)
     const char *order_id = request_parameter(request, "id");
     cJSON *json = NULL;
     const enum err err = order_store_show(service_store(service), order_id, &json);
-    if (err == ERR_NOT_FOUND) {
-        return request_reply_problem(
-            request, 404, "not-found", NULL, "there is no order %.64s", order_id);
-    }
-    return err == ERR_OK ? request_reply(request, 200, json) : err;
+    return handler_show(request, err, json, "order", order_id);
 }
 
 enum err order_list(struct service *service, struct request *request)
 {
-    int64_t limit = 0;
-    const char *after = NULL;
-    if (request_page(request, &limit, &after) != ERR_OK) {
-        return ERR_OK; // it has answered
-    }
-    const char *name = request_query(request, "status");
-    const enum order_status status = name == NULL ? ORDER_NONE : order_status_of(name);
-    if (name != NULL && status == ORDER_NONE) {
+    static const struct page_list orders = {
+        .name = "orders", .cursor = "order_id", .read = order_store_list};
+    const char *status = request_query(request, "status");
+    if (status != NULL && order_status_of(status) == ORDER_NONE) {
         return request_reply_problem(
             request, 400, "invalid-parameter", "status", "must be pending, confirmed or cancelled");
     }
-    cJSON *list = cJSON_CreateArray();
-    const enum err err = order_store_list(service_store(service), status, limit + 1, after, list);
-    if (err != ERR_OK) {
-        cJSON_Delete(list);
-        return err;
-    }
-    return page_reply(request, "orders", list, limit, "order_id");
+    return page_list(service, request, &orders, status);
 }
 
 enum err order_list_products(struct service *service, struct request *request)
@@ -335,9 +295,7 @@ enum err order_list_products(struct service *service, struct request *request)
     cJSON *list = cJSON_CreateArray();
     for (size_t i = 0; i < order_catalogue.count; i++) {
         const struct product *product = &order_catalogue.products[i];
-        cJSON *json = cJSON_CreateObject();
-        cJSON_AddStringToObject(json, "sku", product->sku);
-        cJSON_AddStringToObject(json, "name", product->name);
+        cJSON *json = contract_object("sku", product->sku, "name", product->name, NULL);
         cJSON_AddItemToObject(json, "unit_price", money_to_json(product->unit_price));
         cJSON_AddItemToArray(list, json);
     }

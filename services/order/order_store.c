@@ -1,11 +1,10 @@
 #include "services/order/order_store.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "services/row.h"
 
 // An order's story has two steps at most, so they are columns, not rows. The
 // answers are numbers of enum order_answer. The indexes hold what is rare: an order
@@ -52,15 +51,14 @@ static const char show_sql[] =
     ", items, created_event, ended_at, ended_event FROM orders WHERE order_id = ?";
 
 // The status is in the text, not a parameter: only so are the indexes used.
+#define LIST(condition)                                                                            \
+    "SELECT " SHOWN_COLUMNS " FROM orders WHERE " condition                                        \
+    " order_id < ? ORDER BY order_id DESC LIMIT ?"
 static const char *const list_sql[ORDER_STATUSES] = {
-    [ORDER_NONE] =
-        "SELECT " SHOWN_COLUMNS " FROM orders WHERE order_id < ? ORDER BY order_id DESC LIMIT ?",
-    [ORDER_PENDING] = "SELECT " SHOWN_COLUMNS " FROM orders WHERE status = 'pending'"
-                      " AND order_id < ? ORDER BY order_id DESC LIMIT ?",
-    [ORDER_CONFIRMED] = "SELECT " SHOWN_COLUMNS " FROM orders WHERE status = 'confirmed'"
-                        " AND order_id < ? ORDER BY order_id DESC LIMIT ?",
-    [ORDER_CANCELLED] = "SELECT " SHOWN_COLUMNS " FROM orders WHERE status = 'cancelled'"
-                        " AND order_id < ? ORDER BY order_id DESC LIMIT ?",
+    [ORDER_NONE] = LIST(""),
+    [ORDER_PENDING] = LIST("status = 'pending' AND"),
+    [ORDER_CONFIRMED] = LIST("status = 'confirmed' AND"),
+    [ORDER_CANCELLED] = LIST("status = 'cancelled' AND"),
 };
 
 enum err order_store_insert(struct store *store, const struct order *order, const cJSON *items,
@@ -68,16 +66,11 @@ enum err order_store_insert(struct store *store, const struct order *order, cons
 {
     char *items_text = cJSON_PrintUnformatted(items);
     struct store_row *row = store_query(store, insert_sql);
-    store_bind_text(row, order->order_id);
-    store_bind_text(row, order->customer_id);
-    store_bind_text(row, order_status_name(order->state.status));
-    store_bind_text(row, order->is_sync ? "sync" : "async");
-    store_bind_text(row, member);
-    store_bind_int(row, order->total.amount_minor);
-    store_bind_text(row, order->total.currency);
-    store_bind_text(row, items_text);
-    store_bind_text(row, now);
-    store_bind_text(row, event_id);
+    ROW_BIND_TEXTS(
+        row, order->order_id, order->customer_id, order_status_name(order->state.status));
+    ROW_BIND_TEXTS(row, order->is_sync ? "sync" : "async", member);
+    row_bind_money(row, order->total);
+    ROW_BIND_TEXTS(row, items_text, now, event_id);
     free(items_text);
     return store_run(row);
 }
@@ -86,12 +79,11 @@ enum err order_store_insert(struct store *store, const struct order *order, cons
 static void read_order(struct store_row *row, struct order *out)
 {
     *out = (struct order){0};
-    snprintf(out->order_id, sizeof out->order_id, "%.36s", store_text(row, 0));
-    snprintf(out->customer_id, sizeof out->customer_id, "%.64s", store_text(row, 1));
+    row_copy(row, 0, out->order_id, sizeof out->order_id);
+    row_copy(row, 1, out->customer_id, sizeof out->customer_id);
     out->state.status = order_status_of(store_text(row, 2));
     out->is_sync = strcmp(store_text(row, 3), "sync") == 0;
-    out->total.amount_minor = store_int(row, 4);
-    snprintf(out->total.currency, sizeof out->total.currency, "%.3s", store_text(row, 5));
+    out->total = row_money(row, 4);
     for (int i = 0; i < ORDER_CHECKS; i++) {
         out->state.answers[i] = (enum order_answer)store_int(row, 6 + i);
     }
@@ -142,41 +134,33 @@ enum err order_store_end(struct store *store, const struct order *order, const c
     assert(order_can_move(ORDER_PENDING, order->state.status));
     struct store_row *row = store_query(store, end_sql);
     bind_answers(row, order);
-    store_bind_text(row, order_status_name(order->state.status));
-    store_bind_text(row, reason);
-    store_bind_text(row, now);
-    store_bind_text(row, event_id);
-    store_bind_text(row, order->order_id);
+    const char *status = order_status_name(order->state.status);
+    ROW_BIND_TEXTS(row, status, reason, now, event_id, order->order_id);
     return store_run(row);
-}
-
-static cJSON *text_or_null(const char *text)
-{
-    return text == NULL ? cJSON_CreateNull() : cJSON_CreateString(text);
 }
 
 // What a list shows of an order: SHOWN_COLUMNS.
 static cJSON *shown(struct store_row *row, struct order *order)
 {
     read_order(row, order);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "order_id", order->order_id);
-    cJSON_AddStringToObject(json, "customer_id", order->customer_id);
-    cJSON_AddStringToObject(json, "status", order_status_name(order->state.status));
-    cJSON_AddItemToObject(json, "reason", text_or_null(store_text(row, 9)));
+    cJSON *json = contract_object("order_id",
+                                  order->order_id,
+                                  "customer_id",
+                                  order->customer_id,
+                                  "status",
+                                  order_status_name(order->state.status),
+                                  "reason",
+                                  store_text(row, 9),
+                                  NULL);
     cJSON_AddStringToObject(json, "mode", order->is_sync ? "sync" : "async");
     cJSON_AddItemToObject(json, "total", money_to_json(order->total));
     cJSON_AddStringToObject(json, "created_at", store_text(row, 10));
     return json;
 }
 
-static void add_step(cJSON *history, const char *status, const char *at, const char *event_id)
+static cJSON *step(const char *status, const char *at, const char *event_id)
 {
-    cJSON *step = cJSON_CreateObject();
-    cJSON_AddStringToObject(step, "status", status);
-    cJSON_AddStringToObject(step, "at", at);
-    cJSON_AddItemToObject(step, "event_id", text_or_null(event_id));
-    cJSON_AddItemToArray(history, step);
+    return contract_object("status", status, "at", at, "event_id", event_id, NULL);
 }
 
 static void add_answers(cJSON *json, const struct order *order)
@@ -187,7 +171,10 @@ static void add_answers(cJSON *json, const struct order *order)
     for (int i = 0; i < ORDER_CHECKS; i++) {
         const char *check = order_check_name((enum order_check)i);
         const enum order_answer answer = order->state.answers[i];
-        cJSON_AddItemToObject(answers, check, text_or_null(names[answer]));
+        cJSON_AddItemToObject(answers,
+                              check,
+                              names[answer] == NULL ? cJSON_CreateNull()
+                                                    : cJSON_CreateString(names[answer]));
         if (order->state.status == ORDER_PENDING && answer == ANSWER_NONE) {
             cJSON_AddItemToArray(waiting_for, cJSON_CreateString(check));
         }
@@ -210,29 +197,28 @@ enum err order_store_show(struct store *store, const char *order_id, cJSON **out
         add_answers(json, &order);
     }
     cJSON *history = cJSON_AddArrayToObject(json, "history");
-    add_step(history, "pending", store_text(row, 10), store_text(row, 12));
+    cJSON_AddItemToArray(history, step("pending", store_text(row, 10), store_text(row, 12)));
     if (!store_is_null(row, 13)) {
-        add_step(history,
-                 order_status_name(order.state.status),
-                 store_text(row, 13),
-                 store_text(row, 14));
+        const char *status = order_status_name(order.state.status);
+        cJSON_AddItemToArray(history, step(status, store_text(row, 13), store_text(row, 14)));
     }
     store_done(row);
     *out = json;
     return ERR_OK;
 }
 
-enum err order_store_list(struct store *store, enum order_status status, int64_t count,
-                          const char *after, cJSON *list)
+static cJSON *row_to_json(struct store_row *row)
 {
-    // "~" is behind every UUID.
-    struct store_row *row = store_query(store, list_sql[status]);
-    store_bind_text(row, after[0] == '\0' ? "~" : after);
-    store_bind_int(row, count);
-    enum err err = store_next(row);
-    for (; err == ERR_OK; err = store_next(row)) {
-        struct order order;
-        cJSON_AddItemToArray(list, shown(row, &order));
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    struct order order;
+    return shown(row, &order);
+}
+
+enum err order_store_list(struct store *store, const char *status, const char *after, int64_t limit,
+                          cJSON *list)
+{
+    const enum order_status only = status == NULL ? ORDER_NONE : order_status_of(status);
+    struct store_row *row = store_query(store, list_sql[only]);
+    store_bind_text(row, after[0] == '\0' ? "~" : after); // "~" is behind every UUID
+    store_bind_int(row, limit);
+    return row_list(row, row_to_json, list);
 }

@@ -35,10 +35,10 @@ enum err order_store_end(struct store *store, const struct order *order, const c
 // ERR_NOT_FOUND: there is no such order.
 enum err order_store_show(struct store *store, const char *order_id, cJSON **out);
 
-// order_store_list adds up to count orders older than after ("": all) to list, newest
-// first; status ORDER_NONE means any.
-enum err order_store_list(struct store *store, enum order_status status, int64_t count,
-                          const char *after, cJSON *list);
+// order_store_list adds up to limit orders older than after ("": all) to list, newest
+// first; status is one's name, NULL means any.
+enum err order_store_list(struct store *store, const char *status, const char *after, int64_t limit,
+                          cJSON *list);
 
 // order_store_next_interrupted finds a pending order whose chain member ran.
 // ERR_NOT_FOUND: there is none.

@@ -6,8 +6,8 @@
 
 static const struct service_subscription subscriptions[] = {
     {.topic = "order-created", .handle = payment_on_order_created},
-    {.topic = "order-confirmed", .handle = payment_on_order_confirmed},
-    {.topic = "order-cancelled", .handle = payment_on_order_cancelled},
+    {.topic = "order-confirmed", .handle = payment_on_order_ended},
+    {.topic = "order-cancelled", .handle = payment_on_order_ended},
 };
 
 static const struct service_route routes[] = {

@@ -7,9 +7,8 @@
 // order-created: asks the card -> payment-authorized | payment-declined.
 enum err payment_on_order_created(struct service *service, const struct event *event);
 // order-confirmed: captures -> payment-completed.
-enum err payment_on_order_confirmed(struct service *service, const struct event *event);
 // order-cancelled: voids -> payment-voided; or leaves the mark.
-enum err payment_on_order_cancelled(struct service *service, const struct event *event);
+enum err payment_on_order_ended(struct service *service, const struct event *event);
 
 enum err payment_show(struct service *service, struct request *request);
 // POST /charges: fraud, the card, the ledger; each may say no or nothing.

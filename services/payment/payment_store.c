@@ -1,6 +1,6 @@
 #include "services/payment/payment_store.h"
 
-#include <stdio.h>
+#include "services/row.h"
 
 const char payment_schema[] = "CREATE TABLE IF NOT EXISTS payments ("
                               " order_id TEXT PRIMARY KEY,"
@@ -31,11 +31,10 @@ enum err payment_store_read(struct store *store, const char *order_id, struct pa
     if (err != ERR_OK) {
         return err == ERR_NOT_FOUND ? ERR_OK : err;
     }
-    snprintf(out->payment_id, sizeof out->payment_id, "%.36s", store_text(row, 0));
+    row_copy(row, 0, out->payment_id, sizeof out->payment_id);
     out->status = payment_status_of(store_text(row, 1));
-    snprintf(out->reason, sizeof out->reason, "%.64s", store_text(row, 2));
-    out->amount.amount_minor = store_int(row, 3);
-    snprintf(out->amount.currency, sizeof out->amount.currency, "%.3s", store_text(row, 4));
+    row_copy(row, 2, out->reason, sizeof out->reason);
+    out->amount = row_money(row, 3);
     store_done(row);
     return ERR_OK;
 }
@@ -44,12 +43,9 @@ enum err payment_store_write(struct store *store, const char *order_id,
                              const struct payment *payment, const char *now)
 {
     struct store_row *row = store_query(store, write_sql);
-    store_bind_text(row, order_id);
-    store_bind_text(row, payment->payment_id);
-    store_bind_text(row, payment_status_name(payment->status));
-    store_bind_text(row, payment->reason);
-    store_bind_int(row, payment->amount.amount_minor);
-    store_bind_text(row, payment->amount.currency);
+    const char *status = payment_status_name(payment->status);
+    ROW_BIND_TEXTS(row, order_id, payment->payment_id, status, payment->reason);
+    row_bind_money(row, payment->amount);
     store_bind_text(row, now);
     return store_run(row);
 }
