@@ -1,7 +1,6 @@
 #include "common/bus.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +11,12 @@
 #include "common/bus_session.h"
 #include "common/clock.h"
 #include "common/mem.h"
-#include "common/record.h"
-#include "common/wire.h"
 
 enum {
     HELD_MAX = 64,     // messages whose views are out until the next bus_take
     RECONNECT_MS = 50, // of ZeroMQ's own attempts to connect
     CONNECT_TIMEOUT_MS = 2000,
-    SEND_RETRY_MS = 5, // how soon to look again when the socket took nothing
+    SEND_RETRY_MS = 5 // how soon to look again when the socket took nothing
 };
 
 struct bus {
@@ -38,25 +35,20 @@ struct bus {
 
 static void socket_set(void *socket, int option, int value)
 {
-    const int rc = zmq_setsockopt(socket, option, &value, sizeof value);
-    assert(rc == 0); // these options and values are always allowed
-    (void)rc;
+    (void)zmq_setsockopt(socket, option, &value, sizeof value); // always allowed
 }
 
-static int socket_fd(void *socket)
+static int socket_get(void *socket, int option)
 {
-    int fd = -1;
-    size_t size = sizeof fd;
-    zmq_getsockopt(socket, ZMQ_FD, &fd, &size);
-    return fd;
+    int value = -1;
+    size_t size = sizeof value;
+    (void)zmq_getsockopt(socket, option, &value, &size);
+    return value;
 }
 
 static bool socket_is_ready(const struct bus *self, int event)
 {
-    int events = 0;
-    size_t size = sizeof events;
-    return self->socket != NULL && zmq_getsockopt(self->socket, ZMQ_EVENTS, &events, &size) == 0 &&
-           (events & event) != 0;
+    return self->socket != NULL && (socket_get(self->socket, ZMQ_EVENTS) & event) != 0;
 }
 
 static void socket_close(struct bus *self)
@@ -65,37 +57,11 @@ static void socket_close(struct bus *self)
         return;
     }
     // Before the close: the descriptor may get another meaning right after.
-    epoll_ctl(self->poll_fd, EPOLL_CTL_DEL, socket_fd(self->socket), NULL);
+    epoll_ctl(self->poll_fd, EPOLL_CTL_DEL, socket_get(self->socket, ZMQ_FD), NULL);
     zmq_close(self->socket);
     self->socket = NULL;
     self->connection = 0;
     self->stuck = false;
-}
-
-static enum err socket_open(struct bus *self)
-{
-    void *socket = zmq_socket(self->context, ZMQ_DEALER);
-    if (socket == NULL) {
-        return ERR_IO;
-    }
-    // What is unsent when a session ends must not reach the next one; what matters
-    // was answered, or its owner still has it.
-    socket_set(socket, ZMQ_LINGER, 0);
-    socket_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
-    socket_set(socket, ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS);
-    const int64_t message_bytes_max = INT64_C(2) * WIRE_BATCH_BYTES_MAX;
-    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_bytes_max, sizeof message_bytes_max);
-    if (zmq_connect(socket, self->url) != 0) {
-        zmq_close(socket);
-        return ERR_INVALID;
-    }
-    struct epoll_event event = {.events = EPOLLIN};
-    if (epoll_ctl(self->poll_fd, EPOLL_CTL_ADD, socket_fd(socket), &event) != 0) {
-        zmq_close(socket);
-        return ERR_IO;
-    }
-    self->socket = socket;
-    return ERR_OK;
 }
 
 // Makes the socket the one that the session wants.
@@ -106,27 +72,38 @@ static enum err socket_follow(struct bus *self)
         return ERR_OK;
     }
     socket_close(self);
-    if (wanted == 0) {
-        return ERR_OK;
+    void *socket = wanted == 0 ? NULL : zmq_socket(self->context, ZMQ_DEALER);
+    if (socket == NULL) {
+        return wanted == 0 ? ERR_OK : ERR_IO;
     }
-    const enum err err = socket_open(self);
-    if (err == ERR_OK) {
-        self->connection = wanted;
+    // What is unsent when a session ends must not reach the next one; what matters
+    // was answered, or its owner still has it.
+    socket_set(socket, ZMQ_LINGER, 0);
+    socket_set(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS);
+    socket_set(socket, ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS);
+    const int64_t message_bytes_max = INT64_C(2) * WIRE_BATCH_BYTES_MAX;
+    zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_bytes_max, sizeof message_bytes_max);
+    struct epoll_event event = {.events = EPOLLIN};
+    const bool connects = zmq_connect(socket, self->url) == 0;
+    if (!connects ||
+        epoll_ctl(self->poll_fd, EPOLL_CTL_ADD, socket_get(socket, ZMQ_FD), &event) != 0) {
+        zmq_close(socket);
+        return connects ? ERR_IO : ERR_INVALID;
     }
-    return err;
+    self->socket = socket;
+    self->connection = wanted;
+    return ERR_OK;
 }
 
 // --- sending
 
-static bool frame_send(void *socket, struct bytes frame, int flags)
+static bool frame_send(void *socket, struct buf frame, int flags)
 {
     zmq_msg_t message;
     if (zmq_msg_init_size(&message, frame.size) != 0) {
         abort(); // out of memory
     }
-    if (frame.size > 0) {
-        memcpy(zmq_msg_data(&message), frame.data, frame.size);
-    }
+    memcpy(zmq_msg_data(&message), frame.data, frame.size);
     if (zmq_msg_send(&message, socket, flags | ZMQ_DONTWAIT) < 0) {
         zmq_msg_close(&message);
         return false;
@@ -138,17 +115,16 @@ static bool frame_send(void *socket, struct bytes frame, int flags)
 // a message whole or not at all: only its first frame can fail.
 static void out_send(struct bus *self)
 {
-    struct bytes control;
-    struct bytes batch;
     self->stuck = false;
-    while (self->socket != NULL && bus_session_next_out(self->session, &control, &batch)) {
-        const bool two_frames = batch.data != NULL;
-        if (!frame_send(self->socket, control, two_frames ? ZMQ_SNDMORE : 0)) {
+    const struct bus_message *message = NULL;
+    while (self->socket != NULL && (message = self->session->out.first) != NULL) {
+        const bool two_frames = message->batch.size > 0;
+        if (!frame_send(self->socket, message->control, two_frames ? ZMQ_SNDMORE : 0)) {
             self->stuck = true;
             return;
         }
         if (two_frames) {
-            frame_send(self->socket, batch, 0);
+            frame_send(self->socket, message->batch, 0);
         }
         bus_session_sent(self->session, clock_mono_ms());
     }
@@ -158,15 +134,9 @@ static void out_send(struct bus *self)
 
 static void held_close(struct bus *self)
 {
-    for (size_t i = 0; i < self->held_count; i++) {
-        zmq_msg_close(&self->held[i]);
+    while (self->held_count > 0) {
+        zmq_msg_close(&self->held[--self->held_count]);
     }
-    self->held_count = 0;
-}
-
-static bool has_more(zmq_msg_t *message)
-{
-    return zmq_msg_more(message) != 0;
 }
 
 static struct bytes message_view(zmq_msg_t *message)
@@ -174,57 +144,47 @@ static struct bytes message_view(zmq_msg_t *message)
     return (struct bytes){.data = zmq_msg_data(message), .size = zmq_msg_size(message)};
 }
 
-// Receives one message and gives it to the session. false: none is there.
+// Receives one message, holds its first two frames, and gives it to the session.
+// false: none is there.
 static bool message_receive(struct bus *self, int64_t now_ms)
 {
-    zmq_msg_t *control = &self->held[self->held_count];
-    zmq_msg_init(control);
-    if (zmq_msg_recv(control, self->socket, ZMQ_DONTWAIT) < 0) {
-        zmq_msg_close(control);
-        return false;
-    }
-    self->held_count++;
-    size_t frames = 1;
-    bool more = has_more(control);
-    struct bytes batch = {0};
+    struct bytes views[2] = {{0}};
+    size_t frames = 0;
+    bool more = self->socket != NULL;
     while (more) {
-        zmq_msg_t frame;
-        zmq_msg_init(&frame);
-        zmq_msg_recv(&frame, self->socket, ZMQ_DONTWAIT); // a message arrives whole
-        more = has_more(&frame);
-        frames++;
-        if (frames == 2) {
-            zmq_msg_t *kept = &self->held[self->held_count++];
-            zmq_msg_init(kept);
-            zmq_msg_move(kept, &frame);
-            batch = message_view(kept);
+        zmq_msg_t *frame = &self->held[self->held_count];
+        zmq_msg_init(frame);
+        if (zmq_msg_recv(frame, self->socket, ZMQ_DONTWAIT) < 0) {
+            break; // before the first: a message arrives whole
         }
-        zmq_msg_close(&frame);
+        more = zmq_msg_more(frame) != 0;
+        if (frames < 2) {
+            views[frames] = message_view(frame);
+            self->held_count++;
+        } else {
+            zmq_msg_close(frame);
+        }
+        frames++;
     }
-    bus_session_receive(self->session, message_view(control), batch, frames, now_ms);
-    return true;
+    if (frames > 0) {
+        bus_session_receive(self->session, views[0], views[1], frames, now_ms);
+    }
+    return frames > 0;
 }
 
 // --- the interface
 
-static bool url_is_valid(const char *url)
-{
-    return url != NULL && (strncmp(url, "tcp://", 6) == 0 || strncmp(url, "ipc://", 6) == 0);
-}
-
 enum err bus_open(struct bus **out, const struct bus_options *options, const char **problem)
 {
-    assert(out != NULL);
-    assert(options != NULL);
-    assert(problem != NULL);
     *out = NULL;
     *problem = "the URL must be tcp://HOST:PORT or ipc://PATH";
-    if (!url_is_valid(options->url)) {
+    const char *url = options->url;
+    if (url == NULL || (strncmp(url, "tcp://", 6) != 0 && strncmp(url, "ipc://", 6) != 0)) {
         return ERR_INVALID;
     }
     struct bus *self = mem_calloc(1, sizeof *self);
-    *self = (struct bus){.url = mem_strdup(options->url), .poll_fd = -1};
-
+    self->url = mem_strdup(url);
+    self->poll_fd = -1;
     const uint64_t seed = (uint64_t)clock_wall_us() ^ (uint64_t)getpid() << 32;
     enum err err = bus_session_new(&self->session, options, seed, problem);
     if (err != ERR_OK) {
@@ -232,13 +192,8 @@ enum err bus_open(struct bus **out, const struct bus_options *options, const cha
     }
     self->context = zmq_ctx_new();
     self->poll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (self->context == NULL || self->poll_fd < 0) {
-        *problem = "no more descriptors";
-        err = ERR_IO;
-        goto out;
-    }
     bus_session_tick(self->session, clock_mono_ms(), clock_wall_us());
-    err = socket_follow(self);
+    err = self->context == NULL || self->poll_fd < 0 ? ERR_IO : socket_follow(self);
     if (err != ERR_OK) {
         *problem = err == ERR_IO ? "no more descriptors" : "the URL names no endpoint";
         goto out;
@@ -310,29 +265,24 @@ size_t bus_take(struct bus *self, struct bus_input *inputs, size_t max)
             break;
         }
         drained = bus_session_connection(self->session) != self->connection ||
-                  self->socket == NULL || !message_receive(self, now_ms);
+                  !message_receive(self, now_ms);
     }
     if (drained) {
         // Only now: what has arrived while we did not look is no silence.
         bus_session_tick(self->session, now_ms, clock_wall_us());
         count += bus_session_take(self->session, inputs + count, max - count, now_ms);
     }
-    socket_follow(self); // an error leaves no socket; the session gives up and begins again
+    (void)socket_follow(self); // an error leaves no socket; the session begins again
     out_send(self);
     return count;
-}
-
-static struct bytes bytes_of_text_or_none(const char *text)
-{
-    return text == NULL ? (struct bytes){0} : bytes_of_text(text);
 }
 
 enum err bus_publish(struct bus *self, uint64_t tag, const char *topic, const char *key,
                      const char *id, struct bytes body)
 {
-    const struct record record = {.topic = bytes_of_text_or_none(topic),
-                                  .key = bytes_of_text_or_none(key),
-                                  .id = bytes_of_text_or_none(id),
+    const struct record record = {.topic = bytes_of_text(topic),
+                                  .key = bytes_of_text(key),
+                                  .id = bytes_of_text(id),
                                   .body = body};
     return bus_session_publish(self->session, tag, &record);
 }
@@ -345,17 +295,18 @@ void bus_ack(struct bus *self, const struct bus_delivery *delivery)
 void bus_nack(struct bus *self, const struct bus_delivery *delivery, int64_t delay_ms,
               const char *error)
 {
-    bus_session_nack(self->session, delivery->offset, delivery->attempt, delay_ms, error);
+    bus_session_refuse(
+        self->session, WIRE_NACK, delivery->offset, delivery->attempt, delay_ms, error);
 }
 
 void bus_reject(struct bus *self, const struct bus_delivery *delivery, const char *error)
 {
-    bus_session_reject(self->session, delivery->offset, delivery->attempt, error);
+    bus_session_refuse(self->session, WIRE_REJECT, delivery->offset, delivery->attempt, -1, error);
 }
 
 void bus_set_credit(struct bus *self, uint32_t credit)
 {
-    bus_session_set_credit(self->session, credit);
+    self->session->credit = credit < WIRE_CREDIT_MAX ? credit : WIRE_CREDIT_MAX;
 }
 
 void bus_flush(struct bus *self)
@@ -366,26 +317,25 @@ void bus_flush(struct bus *self)
 
 bool bus_is_connected(const struct bus *self)
 {
-    return bus_session_is_up(self->session);
+    return self->session->state == SESSION_UP;
 }
 
 size_t bus_in_flight(const struct bus *self)
 {
-    return bus_session_in_flight(self->session);
+    return self->session->in_flight;
 }
 
 void bus_bye(struct bus *self, int64_t timeout_ms)
 {
     const int64_t deadline_ms = clock_mono_ms() + timeout_ms;
     bus_session_bye(self->session);
-    while (self->socket != NULL && !bus_session_has_left(self->session)) {
+    while (self->socket != NULL && !self->session->left) {
         out_send(self);
         held_close(self);
-        const int64_t now_ms = clock_mono_ms();
-        if (message_receive(self, now_ms)) {
+        if (message_receive(self, clock_mono_ms())) {
             continue;
         }
-        if (now_ms >= deadline_ms) {
+        if (clock_mono_ms() >= deadline_ms) {
             break;
         }
         // Short: the descriptor does not tell when a stuck socket takes more.

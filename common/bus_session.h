@@ -9,17 +9,17 @@
 //     +----- back-off -----+---------------------+--------------------+
 //              silence, BYE, or an ERROR that ends the session
 //
-// Without a group WELCOME leads to UP at once.
+// Without a group WELCOME leads to UP at once. A publish goes this way:
+//
+//   publish --> records --flush--> out --sent--> unanswered --PUBLISHED, ERROR--> gone
+//               (gathering)         ^               |
+//                                   +-- one record is bad: the others go again
 #ifndef FAULTLINE_BUS_SESSION_H
 #define FAULTLINE_BUS_SESSION_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "common/bus.h"
-#include "common/bytes.h"
-#include "common/err.h"
 #include "common/record.h"
+#include "common/wire.h"
 
 enum {
     BUS_BACKOFF_MIN_MS = 50,    // first pause before a new connection; doubles, with jitter
@@ -28,9 +28,72 @@ enum {
     BUS_OUT_MAX = 32768,        // messages that wait to be sent; more end the session
     BUS_CREDIT_DEFAULT = 512,
     BUS_HEARTBEAT_DEFAULT_MS = 1000,
+    BUS_DETAIL_SIZE = WIRE_NAME_MAX + WIRE_ERROR_MAX + 8
 };
 
-struct bus_session; // opaque
+// A message on its way out, and a PUBLISH until all of it is answered.
+struct bus_message {
+    struct buf control; // owned
+    struct buf batch;   // owned; empty: the message has one frame
+    struct buf tags;    // owned; of a PUBLISH, the caller's u64 for each record
+    uint64_t request;   // of a PUBLISH, its number on the wire; else 0
+    uint32_t answered;  // of a PUBLISH, so many records have their answer
+    struct bus_message *next;
+};
+
+// Zero is an empty one.
+struct bus_queue {
+    struct bus_message *first; // owned
+    struct bus_message **end;  // where the next one goes; NULL: at first
+    size_t count;
+};
+
+enum bus_session_state {
+    SESSION_CLOSED, // no connection; the next one at retry_ms
+    SESSION_GREETING,
+    SESSION_SUBSCRIBING,
+    SESSION_UP
+};
+
+// Fields are for reading, and credit for setting; flush says when it has changed.
+struct bus_session {
+    char member[WIRE_NAME_MAX + 1];
+    struct buf subscribe; // owned; the SUBSCRIBE to send, empty: publishes only
+    uint32_t subscribe_credit;
+    uint32_t heartbeat_asked_ms;
+    bool without_acks;
+
+    enum bus_session_state state;
+    bool leaving;         // BYE was said
+    bool left;            // and answered, or there is nobody to answer
+    uint64_t connection;  // counts connections; wanted unless SESSION_CLOSED
+    uint64_t incarnation; // of the last HELLO
+    uint64_t jitter;      // state of the random numbers
+    uint32_t heartbeat_ms;
+    int64_t since_ms; // when the connection began, or the session came up
+    int64_t heard_ms; // last message from the broker
+    int64_t said_ms;  // last message to it
+    int64_t retry_ms;
+    int64_t backoff_ms;
+
+    uint32_t credit, credit_said;
+    struct buf acks, records, tags; // owned; what gathers until the flush
+    struct bus_queue out;           // to be sent
+    struct bus_queue unanswered;    // publishes that were sent
+    uint64_t requests;              // numbers given out so far
+    size_t in_flight;               // records without an answer
+    size_t in_flight_bytes;
+
+    // What is there to take.
+    bool connected;               // BUS_CONNECTED
+    bool lost;                    // BUS_LOST
+    char detail[BUS_DETAIL_SIZE]; // of the last loss or refusal
+    uint32_t left_count;          // entries of rest, or records of request
+    struct bytes rest;            // borrowed from the message received
+    struct bus_message *request;  // borrowed from unanswered; NULL: deliveries
+    uint64_t offset;              // of the next record answered
+    enum err err;
+};
 
 // bus_session_new copies the options; seed starts the jitter. ERR_INVALID: an option
 // is malformed, *problem says which (static text).
@@ -62,26 +125,16 @@ size_t bus_session_take(struct bus_session *self, struct bus_input *inputs, size
                         int64_t now_ms);
 bool bus_session_has_input(const struct bus_session *self);
 
-// bus_session_next_out gives the oldest message to send on the present connection,
-// borrowed until bus_session_sent takes it off; false: none. batch.data is NULL when
-// the message has one frame.
-bool bus_session_next_out(const struct bus_session *self, struct bytes *control,
-                          struct bytes *batch);
+// bus_session_sent takes out.first off: it is with the socket.
 void bus_session_sent(struct bus_session *self, int64_t now_ms);
 
-// The rest is as the functions of bus.h; bus_session_bye adds BYE behind all else,
-// and bus_session_has_left tells that the broker answered it.
+// As the functions of bus.h. bus_session_refuse says WIRE_NACK or WIRE_REJECT;
+// bus_session_bye says BYE behind all else, and left tells that it was answered.
 enum err bus_session_publish(struct bus_session *self, uint64_t tag, const struct record *record);
 void bus_session_ack(struct bus_session *self, uint64_t offset, uint32_t attempt);
-void bus_session_nack(struct bus_session *self, uint64_t offset, uint32_t attempt, int64_t delay_ms,
-                      const char *error);
-void bus_session_reject(struct bus_session *self, uint64_t offset, uint32_t attempt,
-                        const char *error);
-void bus_session_set_credit(struct bus_session *self, uint32_t credit);
+void bus_session_refuse(struct bus_session *self, enum wire_type type, uint64_t offset,
+                        uint32_t attempt, int64_t delay_ms, const char *error);
 void bus_session_flush(struct bus_session *self);
 void bus_session_bye(struct bus_session *self);
-bool bus_session_has_left(const struct bus_session *self);
-bool bus_session_is_up(const struct bus_session *self);
-size_t bus_session_in_flight(const struct bus_session *self);
 
 #endif

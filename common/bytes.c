@@ -14,7 +14,7 @@ enum {
 
 struct bytes bytes_of_text(const char *text)
 {
-    return (struct bytes){.data = (const uint8_t *)text, .size = strlen(text)};
+    return (struct bytes){.data = (const uint8_t *)text, .size = text == NULL ? 0 : strlen(text)};
 }
 
 bool bytes_equal_text(struct bytes bytes, const char *text)
@@ -67,16 +67,6 @@ void buf_put_u64(struct buf *buf, uint64_t value)
 {
     store_u64(buf_reserve(buf, sizeof value), value);
     buf->size += sizeof value;
-}
-
-void buf_put_string(struct buf *buf, const char *text)
-{
-    size_t size = strlen(text);
-    if (size > UINT16_MAX) {
-        size = UINT16_MAX;
-    }
-    buf_put_u16(buf, (uint16_t)size);
-    buf_put(buf, text, size);
 }
 
 void buf_put_text(struct buf *buf, const char *text)

@@ -15,7 +15,7 @@ struct bytes {
     size_t size;
 };
 
-// bytes_of_text views text without its NUL.
+// bytes_of_text views text without its NUL; NULL is empty.
 struct bytes bytes_of_text(const char *text);
 
 // bytes_equal_text tells whether bytes are exactly text.
@@ -37,9 +37,6 @@ void buf_put_u8(struct buf *buf, uint8_t value);
 void buf_put_u16(struct buf *buf, uint16_t value);
 void buf_put_u32(struct buf *buf, uint32_t value);
 void buf_put_u64(struct buf *buf, uint64_t value);
-
-// buf_put_string writes a u16 length and the bytes; text over 65535 bytes is cut.
-void buf_put_string(struct buf *buf, const char *text);
 
 // buf_put_text appends text without length or NUL; buf_printf what printf prints.
 void buf_put_text(struct buf *buf, const char *text);

@@ -15,31 +15,14 @@ enum kind {
     KIND_TOPICS,
 };
 
+// clang-format off
 enum field_id {
     END, // ends the list of a type
-    MEMBER,
-    INCARNATION,
-    HEARTBEAT_MS,
-    GROUP,
-    OFFSET_RESET,
-    RETRIES_MAX,
-    CREDIT,
-    TOPICS,
-    REQUEST,
-    REQUEST_OR_NONE,
-    ACKS,
-    COUNT,
-    COUNT_OR_NONE,
-    OFFSET,
-    END_OFFSET,
-    ATTEMPT,
-    DELAY_MS,
-    EVENT_BYTES_MAX,
-    INDEX,
-    CODE,
-    DETAIL,
-    FIELD_COUNT,
+    MEMBER, INCARNATION, HEARTBEAT_MS, GROUP, OFFSET_RESET, RETRIES_MAX, CREDIT, TOPICS, REQUEST,
+    REQUEST_OR_NONE, ACKS, COUNT, COUNT_OR_NONE, OFFSET, END_OFFSET, ATTEMPT, DELAY_MS,
+    EVENT_BYTES_MAX, INDEX, CODE, DETAIL, FIELD_COUNT
 };
+// clang-format on
 
 struct field {
     enum kind kind;
@@ -50,23 +33,18 @@ struct field {
 
 #define AT(member) offsetof(struct wire_control, member)
 
+// clang-format off
 static const struct field fields[FIELD_COUNT] = {
     [MEMBER] = {KIND_NAME, AT(member), 0, 0, "member must be 1 to 64 of a-z 0-9 . -"},
     [INCARNATION] = {KIND_U64, AT(incarnation), 1, UINT64_MAX, "incarnation must not be 0"},
-    [HEARTBEAT_MS] = {KIND_U32,
-                      AT(heartbeat_ms),
-                      WIRE_HEARTBEAT_MIN_MS,
-                      WIRE_HEARTBEAT_MAX_MS,
+    [HEARTBEAT_MS] = {KIND_U32, AT(heartbeat_ms), WIRE_HEARTBEAT_MIN_MS, WIRE_HEARTBEAT_MAX_MS,
                       "heartbeat_ms must be 50 to 60000"},
     [GROUP] = {KIND_NAME, AT(group), 0, 0, "group must be 1 to 64 of a-z 0-9 . -"},
-    [OFFSET_RESET] =
-        {KIND_U8, AT(offset_reset), 0, WIRE_LATEST, "offset_reset must be 0 (earliest) or 1"},
+    [OFFSET_RESET] = {KIND_U8, AT(offset_reset), 0, WIRE_LATEST,
+                      "offset_reset must be 0 (earliest) or 1"},
     [RETRIES_MAX] = {KIND_U32, AT(retries_max), 0, UINT32_MAX, ""},
     [CREDIT] = {KIND_U32, AT(credit), 0, WIRE_CREDIT_MAX, "credit must be 0 to 4096"},
-    [TOPICS] = {KIND_TOPICS,
-                AT(topics),
-                1,
-                WIRE_TOPICS_MAX,
+    [TOPICS] = {KIND_TOPICS, AT(topics), 1, WIRE_TOPICS_MAX,
                 "topics must be 1 to 64, each 1 to 128 of a-z 0-9 . -"},
     [REQUEST] = {KIND_U64, AT(request), 1, UINT64_MAX, "request must not be 0"},
     [REQUEST_OR_NONE] = {KIND_U64, AT(request), 0, UINT64_MAX, ""},
@@ -83,76 +61,52 @@ static const struct field fields[FIELD_COUNT] = {
     [CODE] = {KIND_TEXT, AT(code), 1, WIRE_NAME_MAX, "code must be 1 to 64 bytes"},
     [DETAIL] = {KIND_TEXT, AT(detail), 0, WIRE_ERROR_MAX, "detail must be at most 1024 bytes"},
 };
-
-enum direction {
-    FROM_CLIENT = 1,
-    FROM_BROKER = 2,
-    FROM_BOTH = 3
-};
-
-enum {
-    TYPE_FIELDS_MAX = 8 // END included
-};
+// clang-format on
 
 // The grammar: what follows version and type, in this order.
 struct layout {
-    enum wire_type type;
-    enum direction direction;
-    bool has_batch;
-    const char *name;
-    enum field_id fields[TYPE_FIELDS_MAX];
+    const char *name;      // NULL: there is no such type
+    enum field_id list[8]; // up to END
 };
 
 static const struct layout layouts[] = {
-    {WIRE_HELLO, FROM_CLIENT, false, "HELLO", {MEMBER, INCARNATION, HEARTBEAT_MS}},
-    {WIRE_SUBSCRIBE,
-     FROM_CLIENT,
-     false,
-     "SUBSCRIBE",
-     {GROUP, OFFSET_RESET, RETRIES_MAX, CREDIT, TOPICS}},
-    {WIRE_CREDIT, FROM_CLIENT, false, "CREDIT", {CREDIT}},
-    {WIRE_PUBLISH, FROM_CLIENT, true, "PUBLISH", {REQUEST, ACKS, COUNT}},
-    {WIRE_ACK, FROM_CLIENT, true, "ACK", {COUNT}},
-    {WIRE_NACK, FROM_CLIENT, false, "NACK", {OFFSET, ATTEMPT, DELAY_MS, DETAIL}},
-    {WIRE_REJECT, FROM_CLIENT, false, "REJECT", {OFFSET, ATTEMPT, DETAIL}},
-    {WIRE_READ, FROM_CLIENT, false, "READ", {REQUEST, OFFSET, CREDIT}},
-    {WIRE_BYE, FROM_BOTH, false, "BYE", {END}},
-    {WIRE_PING, FROM_BOTH, false, "PING", {END}},
-    {WIRE_WELCOME, FROM_BROKER, false, "WELCOME", {HEARTBEAT_MS, EVENT_BYTES_MAX}},
-    {WIRE_SUBSCRIBED, FROM_BROKER, false, "SUBSCRIBED", {GROUP, OFFSET}},
-    {WIRE_PUBLISHED, FROM_BROKER, false, "PUBLISHED", {REQUEST, OFFSET, COUNT}},
-    {WIRE_DELIVER, FROM_BROKER, true, "DELIVER", {COUNT}},
-    {WIRE_RECORDS, FROM_BROKER, true, "RECORDS", {REQUEST, OFFSET, END_OFFSET, COUNT_OR_NONE}},
-    {WIRE_ERROR, FROM_BROKER, false, "ERROR", {REQUEST_OR_NONE, INDEX, CODE, DETAIL}},
-    {WIRE_PONG, FROM_BOTH, false, "PONG", {END}},
+    [WIRE_HELLO] = {"HELLO", {MEMBER, INCARNATION, HEARTBEAT_MS}},
+    [WIRE_SUBSCRIBE] = {"SUBSCRIBE", {GROUP, OFFSET_RESET, RETRIES_MAX, CREDIT, TOPICS}},
+    [WIRE_CREDIT] = {"CREDIT", {CREDIT}},
+    [WIRE_PUBLISH] = {"PUBLISH", {REQUEST, ACKS, COUNT}},
+    [WIRE_ACK] = {"ACK", {COUNT}},
+    [WIRE_NACK] = {"NACK", {OFFSET, ATTEMPT, DELAY_MS, DETAIL}},
+    [WIRE_REJECT] = {"REJECT", {OFFSET, ATTEMPT, DETAIL}},
+    [WIRE_READ] = {"READ", {REQUEST, OFFSET, CREDIT}},
+    [WIRE_BYE] = {"BYE", {END}},
+    [WIRE_PING] = {"PING", {END}},
+    [WIRE_WELCOME] = {"WELCOME", {HEARTBEAT_MS, EVENT_BYTES_MAX}},
+    [WIRE_SUBSCRIBED] = {"SUBSCRIBED", {GROUP, OFFSET}},
+    [WIRE_PUBLISHED] = {"PUBLISHED", {REQUEST, OFFSET, COUNT}},
+    [WIRE_DELIVER] = {"DELIVER", {COUNT}},
+    [WIRE_RECORDS] = {"RECORDS", {REQUEST, OFFSET, END_OFFSET, COUNT_OR_NONE}},
+    [WIRE_ERROR] = {"ERROR", {REQUEST_OR_NONE, INDEX, CODE, DETAIL}},
+    [WIRE_PONG] = {"PONG", {END}},
 };
 
-static const struct layout *layout_of(unsigned type)
+static bool type_is_known(unsigned type)
 {
-    for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
-        if ((unsigned)layouts[i].type == type) {
-            return &layouts[i];
-        }
-    }
-    return NULL;
+    return type < ARRAY_LEN(layouts) && layouts[type].name != NULL;
 }
 
 const char *wire_type_name(enum wire_type type)
 {
-    const struct layout *layout = layout_of(type);
-    return layout == NULL ? "unknown" : layout->name;
+    return type_is_known(type) ? layouts[type].name : "unknown";
 }
 
 bool wire_type_has_batch(enum wire_type type)
 {
-    const struct layout *layout = layout_of(type);
-    return layout != NULL && layout->has_batch;
+    return type == WIRE_PUBLISH || type == WIRE_ACK || type == WIRE_DELIVER || type == WIRE_RECORDS;
 }
 
 bool wire_type_is_from_client(enum wire_type type)
 {
-    const struct layout *layout = layout_of(type);
-    return layout != NULL && (layout->direction & FROM_CLIENT) != 0;
+    return type_is_known(type) && (type < WIRE_WELCOME || type == WIRE_PONG);
 }
 
 bool wire_name_is_valid(struct bytes name)
@@ -173,29 +127,42 @@ static bool topics_are_valid(const struct wire_control *control)
     return true;
 }
 
-static bool is_between(uint64_t value, const struct field *field)
+// An integer field, or the size of a text.
+static uint64_t field_number(const struct field *field, const void *value)
 {
-    return value >= field->min && value <= field->max;
+    switch (field->kind) {
+    case KIND_U8:
+        return *(const uint8_t *)value;
+    case KIND_U32:
+        return *(const uint32_t *)value;
+    case KIND_U64:
+        return *(const uint64_t *)value;
+    default:
+        return ((const struct bytes *)value)->size;
+    }
 }
 
 static bool field_is_valid(const struct field *field, const struct wire_control *control)
 {
     const void *value = (const char *)control + field->at;
-    switch (field->kind) {
-    case KIND_U8:
-        return is_between(*(const uint8_t *)value, field);
-    case KIND_U32:
-        return is_between(*(const uint32_t *)value, field);
-    case KIND_U64:
-        return is_between(*(const uint64_t *)value, field);
-    case KIND_NAME:
-        return wire_name_is_valid(*(const struct bytes *)value);
-    case KIND_TEXT:
-        return is_between(((const struct bytes *)value)->size, field);
-    case KIND_TOPICS:
+    if (field->kind == KIND_TOPICS) {
         return topics_are_valid(control);
     }
-    return false;
+    if (field->kind == KIND_NAME) {
+        return wire_name_is_valid(*(const struct bytes *)value);
+    }
+    const uint64_t number = field_number(field, value);
+    return number >= field->min && number <= field->max;
+}
+
+const char *wire_control_problem(const struct wire_control *control)
+{
+    for (const enum field_id *id = layouts[control->type].list; *id != END; id++) {
+        if (!field_is_valid(&fields[*id], control)) {
+            return fields[*id].problem;
+        }
+    }
+    return NULL;
 }
 
 static void string_put(struct buf *out, struct bytes text)
@@ -208,26 +175,17 @@ static void field_put(struct buf *out, const struct field *field,
                       const struct wire_control *control)
 {
     const void *value = (const char *)control + field->at;
-    switch (field->kind) {
-    case KIND_U8:
-        buf_put_u8(out, *(const uint8_t *)value);
-        break;
-    case KIND_U32:
-        buf_put_u32(out, *(const uint32_t *)value);
-        break;
-    case KIND_U64:
-        buf_put_u64(out, *(const uint64_t *)value);
-        break;
-    case KIND_NAME:
-    case KIND_TEXT:
-        string_put(out, *(const struct bytes *)value);
-        break;
-    case KIND_TOPICS:
+    if (field->kind == KIND_TOPICS) {
         buf_put_u16(out, control->topics_count);
         for (size_t i = 0; i < control->topics_count; i++) {
             string_put(out, control->topics[i]);
         }
-        break;
+    } else if (field->kind == KIND_NAME || field->kind == KIND_TEXT) {
+        string_put(out, *(const struct bytes *)value);
+    } else {
+        uint8_t number[8];
+        store_u64(number, field_number(field, value)); // its low bytes come first
+        buf_put(out, number, field->kind == KIND_U8 ? 1 : field->kind == KIND_U32 ? 4 : 8);
     }
 }
 
@@ -260,57 +218,47 @@ static void field_take(struct reader *reader, const struct field *field,
 
 void wire_control_append(struct buf *out, const struct wire_control *control)
 {
-    assert(out != NULL);
-    assert(control != NULL);
-    const struct layout *layout = layout_of(control->type);
-    assert(layout != NULL);
+    assert(type_is_known(control->type));
+    assert(wire_control_problem(control) == NULL);
     buf_put_u8(out, WIRE_VERSION);
     buf_put_u8(out, (uint8_t)control->type);
-    for (const enum field_id *id = layout->fields; *id != END; id++) {
-        assert(field_is_valid(&fields[*id], control));
+    for (const enum field_id *id = layouts[control->type].list; *id != END; id++) {
         field_put(out, &fields[*id], control);
     }
 }
 
-enum err wire_control_parse(struct bytes frame, struct wire_control *out, const char **problem)
+static const char *parse(struct bytes frame, struct wire_control *out)
 {
-    assert(out != NULL);
-    assert(problem != NULL);
-    *out = (struct wire_control){0};
-    *problem = NULL;
     struct reader reader = {.rest = frame};
     const unsigned version = reader_u8(&reader);
     const unsigned type = reader_u8(&reader);
     if (reader.failed) {
-        *problem = "the control frame is shorter than version and type";
-        return ERR_INVALID;
+        return "the control frame is shorter than version and type";
     }
     if (version != WIRE_VERSION) {
-        *problem = "the protocol version is not 1";
-        return ERR_INVALID;
+        return "the protocol version is not 1";
     }
-    const struct layout *layout = layout_of(type);
-    if (layout == NULL) {
-        *problem = "the message type is unknown";
-        return ERR_INVALID;
+    if (!type_is_known(type)) {
+        return "the message type is unknown";
     }
-    out->type = layout->type;
-    for (const enum field_id *id = layout->fields; *id != END; id++) {
+    out->type = (enum wire_type)type;
+    for (const enum field_id *id = layouts[type].list; *id != END; id++) {
         field_take(&reader, &fields[*id], out);
         if (reader.failed) {
-            *problem = "the control frame ends before its last field";
-            return ERR_INVALID;
+            return "the control frame ends before its last field";
         }
         if (!field_is_valid(&fields[*id], out)) {
-            *problem = fields[*id].problem;
-            return ERR_INVALID;
+            return fields[*id].problem;
         }
     }
-    if (reader.rest.size > 0) {
-        *problem = "bytes are left over behind the last field";
-        return ERR_INVALID;
-    }
-    return ERR_OK;
+    return reader.rest.size > 0 ? "bytes are left over behind the last field" : NULL;
+}
+
+enum err wire_control_parse(struct bytes frame, struct wire_control *out, const char **problem)
+{
+    *out = (struct wire_control){0};
+    *problem = parse(frame, out);
+    return *problem == NULL ? ERR_OK : ERR_INVALID;
 }
 
 void wire_ack_append(struct buf *out, struct wire_ack ack)

@@ -103,6 +103,10 @@ struct wire_control {
 // the caller's mistake and aborts.
 void wire_control_append(struct buf *out, const struct wire_control *control);
 
+// wire_control_problem says which field of control is out of its range, in the words
+// of wire_control_parse (static text); NULL: none is.
+const char *wire_control_problem(const struct wire_control *control);
+
 // wire_control_parse reads a frame; views borrow from it. ERR_INVALID: another
 // version, an unknown type, a field missing, too long or out of its range, or
 // bytes left over; *problem then says which, in words for the sender (static text).

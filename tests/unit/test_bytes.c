@@ -10,7 +10,8 @@ Test(bytes, what_a_buffer_puts_a_reader_takes)
     buf_put_u16(&buf, 0x1234);
     buf_put_u32(&buf, 0xdeadbeef);
     buf_put_u64(&buf, 0x0123456789abcdef);
-    buf_put_string(&buf, "espresso-cup");
+    buf_put_u16(&buf, 12);
+    buf_put_text(&buf, "espresso-cup");
 
     struct reader reader = {.rest = buf_view(&buf)};
 

@@ -218,7 +218,8 @@ Test(wire, more_topics_than_a_group_may_have_are_refused)
     cr_expect_eq(wire_control_parse(buf_view(&frame), &read, &problem), ERR_OK);
 
     store_u16(frame.data + 20, WIRE_TOPICS_MAX + 1);
-    buf_put_string(&frame, "a");
+    buf_put_u16(&frame, 1);
+    buf_put_text(&frame, "a");
     expect_refused(&frame, "topics");
     store_u16(frame.data + 20, UINT16_MAX);
     expect_refused(&frame, "topics");
