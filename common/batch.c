@@ -19,10 +19,10 @@ enum {
 // --- one input, inside its savepoint
 
 static const struct service_subscription *find_subscription(const struct service *self,
-                                                            const char *topic)
+                                                            struct bytes topic)
 {
     for (size_t i = 0; i < self->def->subscriptions_count; i++) {
-        if (strcmp(self->def->subscriptions[i].topic, topic) == 0) {
+        if (bytes_equal_text(topic, self->def->subscriptions[i].topic)) {
             return &self->def->subscriptions[i];
         }
     }
@@ -53,7 +53,8 @@ static enum err handle_event(struct service *self, struct input *input)
         return err;
     }
     const struct event *event = input->event;
-    const struct service_subscription *subscription = find_subscription(self, event->type);
+    const struct service_subscription *subscription =
+        find_subscription(self, input->delivery.topic);
     if (subscription == NULL) {
         return service_fail(
             self, ERR_INVALID, "%s does not handle %s", self->def->name, event->type);
@@ -66,41 +67,25 @@ static enum err handle_event(struct service *self, struct input *input)
     return err == ERR_OK ? subscription->handle(self, event) : err;
 }
 
+// A request, or the result of its job.
 static enum err handle_request(struct service *self, struct input *input)
 {
     struct request *request = input->request;
+    const struct work *work = input->work;
     input->trace = request->trace;
-    bool run = false;
-    enum err err = request_claim_key(request, &run);
-    if (err != ERR_OK || !run) {
-        return err;
+    enum err err = ERR_OK;
+    if (work != NULL) {
+        err = work->job->finish(self, request, work->input, work->result);
+    } else {
+        bool run = false;
+        err = request_claim_key(request, &run);
+        if (err != ERR_OK || !run) {
+            return err;
+        }
+        err = request->route->handle(self, request);
     }
-    err = request->route->handle(self, request);
     assert(err != ERR_OK || request->status != 0 || request->work != NULL);
     return err == ERR_OK ? request_settle_key(request) : err;
-}
-
-static enum err handle_result(struct service *self, struct input *input)
-{
-    struct request *request = input->request;
-    input->trace = request->trace;
-    const enum err err =
-        input->work->job->finish(self, request, input->work->input, input->work->result);
-    assert(err != ERR_OK || request->status != 0 || request->work != NULL);
-    return err == ERR_OK ? request_settle_key(request) : err;
-}
-
-static enum err handle(struct service *self, struct input *input)
-{
-    switch (input->kind) {
-    case INPUT_EVENT:
-        return handle_event(self, input);
-    case INPUT_REQUEST:
-        return handle_request(self, input);
-    case INPUT_RESULT:
-        return handle_result(self, input);
-    }
-    return ERR_INVALID;
 }
 
 // What must be undone with a savepoint, besides the database.
@@ -119,19 +104,15 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
     if (input->why[0] == '\0') {
         snprintf(input->why, sizeof input->why, "%s", err_name(err));
     }
-    if (input->request == NULL) {
-        return;
-    }
-    request_drop_answer(input->request);
-    (void)request_reply_problem(input->request,
-                                500,
-                                "internal-error",
-                                NULL,
-                                input->kind == INPUT_RESULT
-                                    ? "the request failed after it had called other services"
-                                    : "the request failed and changed nothing");
-    if (input->kind == INPUT_RESULT && input->request->idempotency_key != NULL) {
-        (void)request_settle_key(input->request);
+    if (input->request != NULL) {
+        const char *detail = input->work != NULL
+                                 ? "the request failed after it had called other services"
+                                 : "the request failed and changed nothing";
+        request_drop_answer(input->request);
+        (void)request_reply_problem(input->request, 500, "internal-error", NULL, "%s", detail);
+        if (input->work != NULL) { // the claim on its key was committed before
+            (void)request_settle_key(input->request);
+        }
     }
 }
 
@@ -146,19 +127,14 @@ static bool run_input(struct service *self, struct input *input)
         return false;
     }
     self->present = input;
-    const enum err err = handle(self, input);
+    const bool is_event = input->request == NULL;
+    const enum err err = is_event ? handle_event(self, input) : handle_request(self, input);
     self->present = NULL;
-    if (store_is_broken(self->store)) {
+    if (store_is_broken(self->store) ||
+        (err == ERR_OK ? store_release(self->store) : store_rollback_to(self->store)) != ERR_OK) {
         return false;
     }
-    if (err == ERR_OK) {
-        if (store_release(self->store) != ERR_OK) {
-            return false;
-        }
-    } else {
-        if (store_rollback_to(self->store) != ERR_OK) {
-            return false;
-        }
+    if (err != ERR_OK) {
         fail_input(self, input, err, mark);
     }
     input->duration_us = clock_mono_us() - start_us;
@@ -167,68 +143,52 @@ static bool run_input(struct service *self, struct input *input)
 
 // --- after the commit
 
-static void log_event(const struct input *input, const char *msg, enum log_level level)
+static const char *const outcome_names[] = {[INPUT_DONE] = "done",
+                                            [INPUT_DUPLICATE] = "duplicate",
+                                            [INPUT_FAILED] = "failed",
+                                            [INPUT_REJECTED] = "rejected"};
+
+static void log_event(const struct input *input, bool is_handled)
 {
-    const bool handled = input->outcome == INPUT_DONE || input->outcome == INPUT_DUPLICATE;
-    log_write(
-        level,
-        msg,
-        (const struct log_field[]){
-            LOG_BYTES("correlation_id", input->delivery.key),
-            LOG_BYTES("event_id", input->delivery.id),
-            LOG_BYTES("topic", input->delivery.topic),
-            LOG_INT("offset", input->delivery.offset),
-            LOG_INT("attempt", input->delivery.attempt),
-            LOG_INT("duration_us", input->duration_us),
-            LOG_STR(handled ? "result" : "error",
-                    !handled                            ? input->why
-                    : input->outcome == INPUT_DUPLICATE ? "duplicate"
-                                                        : "done"),
-            LOG_STR("trace_id", input->trace.trace_id[0] == '\0' ? NULL : input->trace.trace_id),
-            LOG_END});
+    const char *text = is_handled ? outcome_names[input->outcome] : input->why;
+    log_write(is_handled ? LOG_INFO : LOG_WARN,
+              is_handled ? LOG_EVENT_HANDLED : LOG_EVENT_FAILED,
+              (const struct log_field[]){LOG_BYTES("correlation_id", input->delivery.key),
+                                         LOG_BYTES("event_id", input->delivery.id),
+                                         LOG_BYTES("topic", input->delivery.topic),
+                                         LOG_INT("offset", input->delivery.offset),
+                                         LOG_INT("attempt", input->delivery.attempt),
+                                         LOG_INT("duration_us", input->duration_us),
+                                         LOG_STR(is_handled ? "result" : "error", text),
+                                         LOG_STR("trace_id", text_or_null(input->trace.trace_id)),
+                                         LOG_END});
 }
 
 static void count_event(struct service *self, const struct input *input)
 {
-    static const char *const results[] = {
-        [INPUT_DONE] = "done",
-        [INPUT_DUPLICATE] = "duplicate",
-        [INPUT_FAILED] = "failed",
-        [INPUT_REJECTED] = "rejected",
-    };
+    const struct service_subscription *known = find_subscription(self, input->delivery.topic);
     // A topic without a subscription is somebody else's text: no series for it.
-    const char *topic = "other";
-    for (size_t i = 0; i < self->def->subscriptions_count; i++) {
-        if (bytes_equal_text(input->delivery.topic, self->def->subscriptions[i].topic)) {
-            topic = self->def->subscriptions[i].topic;
-        }
-    }
-    metrics_add(
-        self->metrics, &service_metric_events, METRIC_LABELS(topic, results[input->outcome]), 1);
+    const char *topic = known == NULL ? "other" : known->topic;
+    const char *const *labels = METRIC_LABELS(topic, outcome_names[input->outcome]);
+    metrics_add(self->metrics, &service_metric_events, labels, 1);
     const int64_t age_us = clock_wall_us() - (int64_t)input->delivery.time_us;
-    metrics_observe(self->metrics,
-                    &service_metric_event_age_seconds,
-                    METRIC_LABELS(topic),
-                    (double)(age_us < 0 ? 0 : age_us) / 1e6);
+    const double seconds = (double)(age_us < 0 ? 0 : age_us) / 1e6;
+    labels = METRIC_LABELS(topic);
+    metrics_observe(self->metrics, &service_metric_event_age_seconds, labels, seconds);
 }
 
-static void settle_event(struct service *self, struct input *input)
+static void settle_event(struct service *self, const struct input *input)
 {
-    switch (input->outcome) {
-    case INPUT_DONE:
-    case INPUT_DUPLICATE:
-        bus_ack(self->bus, &input->delivery);
-        log_event(input, LOG_EVENT_HANDLED, LOG_INFO);
-        break;
-    case INPUT_FAILED:
-        bus_nack(self->bus, &input->delivery, RETRY_BY_BROKER, input->why);
-        log_event(input, LOG_EVENT_FAILED, LOG_WARN);
-        break;
-    case INPUT_REJECTED:
-        bus_reject(self->bus, &input->delivery, input->why);
-        log_event(input, LOG_EVENT_FAILED, LOG_WARN);
-        break;
+    const struct bus_delivery *delivery = &input->delivery;
+    const bool is_handled = input->outcome == INPUT_DONE || input->outcome == INPUT_DUPLICATE;
+    if (is_handled) {
+        bus_ack(self->bus, delivery);
+    } else if (input->outcome == INPUT_FAILED) {
+        bus_nack(self->bus, delivery, RETRY_BY_BROKER, input->why);
+    } else {
+        bus_reject(self->bus, delivery, input->why);
     }
+    log_event(input, is_handled);
     count_event(self, input);
 }
 
@@ -247,10 +207,10 @@ static void settle_request(struct service *self, struct input *input)
     if (request->work != NULL) {
         struct work *work = request->work;
         request->work = NULL;
-        worker_pool_put(self->workers, work);
-        return; // it comes back as a result
+        worker_pool_put(self->workers, work); // it comes back as a result
+    } else {
+        request_send(&request);
     }
-    request_send(&request);
 }
 
 static void release_inputs(struct service *self)
@@ -272,12 +232,12 @@ static void settle(struct service *self)
                  LOG_STR("correlation_id", change->subject),
                  LOG_STR("event_id", change->cause),
                  LOG_STR("status", change->status),
-                 LOG_STR("reason", change->reason[0] == '\0' ? NULL : change->reason),
+                 LOG_STR("reason", text_or_null(change->reason)),
                  LOG_END);
     }
     outbox_committed(self->outbox, self->bus);
     for (size_t i = 0; i < self->inputs_count; i++) {
-        if (self->inputs[i].kind == INPUT_EVENT) {
+        if (self->inputs[i].request == NULL) {
             settle_event(self, &self->inputs[i]);
         } else {
             settle_request(self, &self->inputs[i]);
@@ -285,15 +245,11 @@ static void settle(struct service *self)
     }
 }
 
-void batch_refuse(struct service *self, struct request *request)
+void batch_refuse(struct request *request)
 {
-    (void)self;
+    const char *detail = "the database could not commit; nothing was changed here";
     request_drop_answer(request);
-    (void)request_reply_problem(request,
-                                503,
-                                "store-unavailable",
-                                NULL,
-                                "the database could not commit; nothing was changed here");
+    (void)request_reply_problem(request, 503, "store-unavailable", NULL, "%s", detail);
     request_send(&request);
 }
 
@@ -323,10 +279,10 @@ static void abandon(struct service *self)
     self->paused_until_ms = clock_mono_ms() + PAUSE_AFTER_FAILED_COMMIT_MS;
     for (size_t i = 0; i < self->inputs_count; i++) {
         struct input *input = &self->inputs[i];
-        if (input->kind == INPUT_RESULT) {
+        if (input->work != NULL) {
             keep_result(self, input);
         } else if (input->request != NULL) {
-            batch_refuse(self, input->request);
+            batch_refuse(input->request);
             input->request = NULL;
         }
     }
@@ -340,8 +296,7 @@ static void abandon(struct service *self)
 
 void batch_read(struct service *self, struct request *request)
 {
-    struct input input = {
-        .kind = INPUT_REQUEST, .request = request, .outcome = INPUT_DONE, .trace = request->trace};
+    struct input input = {.request = request, .trace = request->trace};
     self->present = &input;
     const enum err err = request->route->handle(self, request);
     self->present = NULL;
@@ -370,14 +325,10 @@ void batch_run(struct service *self)
     good = good && store_commit(self->store) == ERR_OK;
     if (good) {
         self->store_failed = false;
-        metrics_observe(self->metrics,
-                        &service_metric_commit_seconds,
-                        METRIC_NO_LABELS,
-                        (double)(clock_mono_us() - commit_us) / 1e6);
-        metrics_observe(self->metrics,
-                        &service_metric_batch_size,
-                        METRIC_NO_LABELS,
-                        (double)self->inputs_count);
+        const double seconds = (double)(clock_mono_us() - commit_us) / 1e6;
+        const double count = (double)self->inputs_count;
+        metrics_observe(self->metrics, &service_metric_commit_seconds, METRIC_NO_LABELS, seconds);
+        metrics_observe(self->metrics, &service_metric_batch_size, METRIC_NO_LABELS, count);
         settle(self);
     } else {
         abandon(self);
@@ -418,8 +369,8 @@ const char *service_cause(const struct service *self)
 uint32_t service_attempt(const struct service *self)
 {
     assert(self->present != NULL);
-    return self->present->kind == INPUT_EVENT ? self->present->delivery.attempt
-                                              : self->present->request->attempt;
+    return self->present->request == NULL ? self->present->delivery.attempt
+                                          : self->present->request->attempt;
 }
 
 enum err service_fail(struct service *self, enum err err, const char *why, ...)

@@ -17,7 +17,7 @@ static const char begin_sql[] = "INSERT INTO inbox (handler, id, at, member, req
 static const char find_sql[] =
     "SELECT request_hash, status, answer, location FROM inbox WHERE handler = ? AND id = ?";
 static const char end_sql[] =
-    "UPDATE inbox SET status = ?, answer = ?, location = ? WHERE handler = ? AND id = ?";
+    "UPDATE inbox SET status = ?3, answer = ?4, location = ?5 WHERE handler = ?1 AND id = ?2";
 static const char forget_sql[] = "DELETE FROM inbox WHERE handler = ? AND id = ?";
 
 enum err inbox_open(struct store *store, const char *member)
@@ -31,17 +31,22 @@ enum err inbox_open(struct store *store, const char *member)
     return store_run(row);
 }
 
-enum err inbox_add(struct store *store, const char *handler, const char *id, const char *at)
+// A statement whose first two parameters are the key of a row.
+static struct store_row *query_key(struct store *store, const char *sql, const char *handler,
+                                   const char *id)
 {
-    struct store_row *row = store_query(store, add_sql);
+    struct store_row *row = store_query(store, sql);
     store_bind_text(row, handler);
     store_bind_text(row, id);
+    return row;
+}
+
+enum err inbox_add(struct store *store, const char *handler, const char *id, const char *at)
+{
+    struct store_row *row = query_key(store, add_sql, handler, id);
     store_bind_text(row, at);
     const enum err err = store_run(row);
-    if (err != ERR_OK) {
-        return err;
-    }
-    return store_changes(store) == 0 ? ERR_EXISTS : ERR_OK;
+    return err == ERR_OK && store_changes(store) == 0 ? ERR_EXISTS : err;
 }
 
 // The CRC and the size. A key belongs to one client, which has no reason to forge a
@@ -52,37 +57,29 @@ static int64_t hash_of(struct bytes what)
     return (int64_t)(crc << 31 | (what.size & 0x7fffffff));
 }
 
-enum err inbox_begin_request(struct store *store, const char *handler, const char *key,
-                             struct bytes what, const char *member, const char *at,
+enum err inbox_begin_request(struct store *store, const struct inbox_claim *claim,
                              struct inbox_answer *answer)
 {
-    struct store_row *row = store_query(store, begin_sql);
-    store_bind_text(row, handler);
-    store_bind_text(row, key);
-    store_bind_text(row, at);
-    store_bind_text(row, member);
-    store_bind_int(row, hash_of(what));
+    const int64_t hash = hash_of(claim->what);
+    struct store_row *row = query_key(store, begin_sql, claim->handler, claim->key);
+    store_bind_text(row, claim->at);
+    store_bind_text(row, claim->member);
+    store_bind_int(row, hash);
     enum err err = store_run(row);
     if (err != ERR_OK || store_changes(store) == 1) {
         return err;
     }
-
-    row = store_query(store, find_sql);
-    store_bind_text(row, handler);
-    store_bind_text(row, key);
+    row = query_key(store, find_sql, claim->handler, claim->key);
     err = store_next(row);
     if (err != ERR_OK) {
         return err;
     }
-    if (store_int(row, 0) != hash_of(what)) {
+    if (store_int(row, 0) != hash) {
         store_done(row);
         return ERR_CONFLICT;
     }
     *answer = (struct inbox_answer){
-        .status = (int)store_int(row, 1),
-        .body = mem_strdup(store_text(row, 2)),
-        .location = mem_strdup(store_text(row, 3)),
-    };
+        (int)store_int(row, 1), mem_strdup(store_text(row, 2)), mem_strdup(store_text(row, 3))};
     store_done(row);
     return ERR_EXISTS;
 }
@@ -90,19 +87,14 @@ enum err inbox_begin_request(struct store *store, const char *handler, const cha
 enum err inbox_end_request(struct store *store, const char *handler, const char *key,
                            const struct inbox_answer *answer)
 {
-    struct store_row *row = store_query(store, end_sql);
+    struct store_row *row = query_key(store, end_sql, handler, key);
     store_bind_int(row, answer->status);
     store_bind_text(row, answer->body);
     store_bind_text(row, answer->location);
-    store_bind_text(row, handler);
-    store_bind_text(row, key);
     return store_run(row);
 }
 
 enum err inbox_forget_request(struct store *store, const char *handler, const char *key)
 {
-    struct store_row *row = store_query(store, forget_sql);
-    store_bind_text(row, handler);
-    store_bind_text(row, key);
-    return store_run(row);
+    return store_run(query_key(store, forget_sql, handler, key));
 }

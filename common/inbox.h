@@ -27,11 +27,19 @@ struct inbox_answer {
     char *location; // the same
 };
 
-// inbox_begin_request claims key for a request; what is all that makes two requests
-// the same: target and body. ERR_OK: it is new, go on. ERR_EXISTS: it was used for the
-// same; *answer tells. ERR_CONFLICT: it was used for something else.
-enum err inbox_begin_request(struct store *store, const char *handler, const char *key,
-                             struct bytes body, const char *member, const char *at,
+// What a key is claimed for; all borrowed.
+struct inbox_claim {
+    const char *handler;
+    const char *key;
+    struct bytes what; // the whole request: another one under the same key is refused
+    const char *member;
+    const char *at;
+};
+
+// inbox_begin_request claims a key for a request. ERR_OK: it is new, go on.
+// ERR_EXISTS: it was used for the same; *answer tells. ERR_CONFLICT: it was
+// used for something else.
+enum err inbox_begin_request(struct store *store, const struct inbox_claim *claim,
                              struct inbox_answer *answer);
 
 // inbox_end_request keeps the answer for whoever repeats the request.

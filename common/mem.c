@@ -29,6 +29,11 @@ void *mem_realloc(void *memory, size_t size)
     return or_abort(realloc(memory, size == 0 ? 1 : size));
 }
 
+const char *text_or_null(const char *text)
+{
+    return text[0] == '\0' ? NULL : text;
+}
+
 char *mem_strdup(const char *text)
 {
     return text == NULL ? NULL : or_abort(strdup(text));

@@ -18,6 +18,9 @@ void *mem_calloc(size_t count, size_t size);
 // mem_realloc resizes memory, which may be NULL, to size bytes.
 void *mem_realloc(void *memory, size_t size);
 
+// text_or_null gives NULL for "", what LOG_STR leaves out.
+const char *text_or_null(const char *text);
+
 // mem_strdup copies text; NULL stays NULL.
 char *mem_strdup(const char *text);
 

@@ -16,12 +16,8 @@ enum {
 // A row that the transaction has added and not yet committed.
 struct added {
     int64_t seq;
-    char *topic;
-    char *key;
-    char *id;
-    char *body;
-    char *cause;
-    char trace_id[TRACE_ID_SIZE];
+    struct event event; // without its data
+    char *body;         // owned
 };
 
 // A row that the broker has answered; it is to be deleted.
@@ -32,17 +28,13 @@ struct answered {
 
 struct outbox {
     struct store *store; // borrowed
-    struct added *added; // owned array
-    size_t added_count;
-    size_t added_capacity;
-    struct answered *answered; // owned array
-    size_t answered_count;
-    size_t answered_capacity;
-    size_t cleaned_count; // of answered: deleted in the present transaction
-    bool backlog;         // rows behind sent_seq wait in the table
-    int64_t sent_seq;     // rows up to here were published on this connection
-    int64_t retry_ms;     // do not relay before
-    int64_t sweep_ms;     // when to sweep next
+    struct buf added;    // owned; of struct added
+    struct buf answered; // owned; of struct answered
+    size_t cleaned_size; // of answered: deleted in the present transaction
+    bool backlog;        // rows behind sent_seq wait in the table
+    int64_t sent_seq;    // rows up to here were published on this connection
+    int64_t retry_ms;    // do not relay before
+    int64_t sweep_ms;    // when to sweep next
 };
 
 static const char schema_sql[] =
@@ -73,15 +65,6 @@ enum err outbox_open(struct outbox **out, struct store *store)
     return ERR_OK;
 }
 
-static void added_release(struct added *added)
-{
-    free(added->topic);
-    free(added->key);
-    free(added->id);
-    free(added->body);
-    free(added->cause);
-}
-
 void outbox_destroy(struct outbox **self_p)
 {
     struct outbox *self = *self_p;
@@ -89,8 +72,8 @@ void outbox_destroy(struct outbox **self_p)
         return;
     }
     outbox_undo(self, 0);
-    free(self->added);
-    free(self->answered);
+    buf_release(&self->added);
+    buf_release(&self->answered);
     free(self);
     *self_p = NULL;
 }
@@ -113,52 +96,45 @@ enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_
         free(body);
         return err;
     }
-    if (self->added_count == self->added_capacity) {
-        self->added_capacity = self->added_capacity == 0 ? 64 : self->added_capacity * 2;
-        self->added = mem_realloc(self->added, self->added_capacity * sizeof *self->added);
-    }
-    struct added *added = &self->added[self->added_count++];
-    *added = (struct added){
-        .seq = store_last_id(self->store),
-        .topic = mem_strdup(event->type),
-        .key = mem_strdup(event->subject),
-        .id = mem_strdup(event->id),
-        .body = body,
-        .cause = mem_strdup(event->causation_id),
-    };
-    memcpy(added->trace_id, event->trace.trace_id, sizeof added->trace_id);
+    const struct added added = {store_last_id(self->store), *event, body};
+    buf_put(&self->added, &added, sizeof added);
     return ERR_OK;
 }
 
 size_t outbox_mark(const struct outbox *self)
 {
-    return self->added_count;
+    return self->added.size;
 }
 
 void outbox_undo(struct outbox *self, size_t mark)
 {
-    while (self->added_count > mark) {
-        added_release(&self->added[--self->added_count]);
+    while (self->added.size > mark) {
+        self->added.size -= sizeof(struct added);
+        struct added added;
+        memcpy(&added, self->added.data + self->added.size, sizeof added);
+        free(added.body);
     }
 }
 
 bool outbox_is_dirty(const struct outbox *self)
 {
-    return self->answered_count > 0;
+    return self->answered.size > 0;
 }
 
 enum err outbox_clean(struct outbox *self)
 {
-    for (size_t i = 0; i < self->answered_count; i++) {
+    for (size_t at = 0; at < self->answered.size; at += sizeof(struct answered)) {
+        struct answered answered;
+        memcpy(&answered, self->answered.data + at, sizeof answered);
         struct store_row *row = store_query(self->store, delete_sql);
-        store_bind_int(row, self->answered[i].seq);
+        store_bind_int(row, answered.seq);
         enum err err = store_next(row);
         if (err == ERR_OK) {
             log_info(LOG_EVENT_PUBLISHED,
                      LOG_STR("correlation_id", store_text(row, 2)),
                      LOG_STR("event_id", store_text(row, 0)),
                      LOG_STR("topic", store_text(row, 1)),
-                     LOG_INT("offset", self->answered[i].offset),
+                     LOG_INT("offset", answered.offset),
                      LOG_END);
             // Only the end of the statement makes sure that the row is deleted.
             err = store_next(row);
@@ -168,18 +144,18 @@ enum err outbox_clean(struct outbox *self)
             return err;
         }
     }
-    self->cleaned_count = self->answered_count;
+    self->cleaned_size = self->answered.size;
     return ERR_OK;
 }
 
 static void publish_added(struct outbox *self, struct bus *bus, const struct added *added)
 {
-    if (self->backlog) {
-        return; // the relay will come to it, in its order
-    }
-    const enum err err = bus_publish(
-        bus, (uint64_t)added->seq, added->topic, added->key, added->id, bytes_of_text(added->body));
-    if (err == ERR_OK) {
+    const struct event *event = &added->event;
+    const struct bytes body = bytes_of_text(added->body);
+    // Behind a backlog the relay will come to it, in its order.
+    if (!self->backlog &&
+        bus_publish(bus, (uint64_t)added->seq, event->type, event->subject, event->id, body) ==
+            ERR_OK) {
         self->sent_seq = added->seq;
     } else {
         self->backlog = true;
@@ -188,42 +164,27 @@ static void publish_added(struct outbox *self, struct bus *bus, const struct add
 
 void outbox_committed(struct outbox *self, struct bus *bus)
 {
-    for (size_t i = 0; i < self->added_count; i++) {
-        const struct added *added = &self->added[i];
+    for (size_t at = 0; at < self->added.size; at += sizeof(struct added)) {
+        struct added added;
+        memcpy(&added, self->added.data + at, sizeof added);
         log_info(LOG_EVENT_STORED,
-                 LOG_STR("correlation_id", added->key),
-                 LOG_STR("event_id", added->id),
-                 LOG_STR("topic", added->topic),
-                 LOG_STR("causation_id", added->cause),
-                 LOG_STR("trace_id", added->trace_id[0] == '\0' ? NULL : added->trace_id),
+                 LOG_STR("correlation_id", added.event.subject),
+                 LOG_STR("event_id", added.event.id),
+                 LOG_STR("topic", added.event.type),
+                 LOG_STR("causation_id", added.event.causation_id),
+                 LOG_STR("trace_id", text_or_null(added.event.trace.trace_id)),
                  LOG_END);
-        publish_added(self, bus, added);
+        publish_added(self, bus, &added);
     }
     outbox_undo(self, 0);
-    if (self->cleaned_count > 0) {
-        memmove(self->answered,
-                self->answered + self->cleaned_count,
-                (self->answered_count - self->cleaned_count) * sizeof *self->answered);
-        self->answered_count -= self->cleaned_count;
-        self->cleaned_count = 0;
-    }
+    self->answered.size -= self->cleaned_size; // nothing is answered within a transaction
+    self->cleaned_size = 0;
 }
 
 void outbox_aborted(struct outbox *self)
 {
     outbox_undo(self, 0);
-    self->cleaned_count = 0;
-}
-
-static void on_published(struct outbox *self, const struct bus_input *input)
-{
-    if (self->answered_count == self->answered_capacity) {
-        self->answered_capacity = self->answered_capacity == 0 ? 64 : self->answered_capacity * 2;
-        self->answered =
-            mem_realloc(self->answered, self->answered_capacity * sizeof *self->answered);
-    }
-    self->answered[self->answered_count++] =
-        (struct answered){.seq = (int64_t)input->tag, .offset = input->offset};
+    self->cleaned_size = 0;
 }
 
 static void on_refused(struct outbox *self, const struct bus_input *input, int64_t now_ms)
@@ -252,22 +213,16 @@ static void on_refused(struct outbox *self, const struct bus_input *input, int64
 
 void outbox_on_input(struct outbox *self, const struct bus_input *input, int64_t now_ms)
 {
-    switch (input->kind) {
-    case BUS_PUBLISHED:
-        on_published(self, input);
-        break;
-    case BUS_REFUSED:
+    if (input->kind == BUS_PUBLISHED) {
+        const struct answered answered = {(int64_t)input->tag, input->offset};
+        buf_put(&self->answered, &answered, sizeof answered);
+    } else if (input->kind == BUS_REFUSED) {
         on_refused(self, input, now_ms);
-        break;
-    case BUS_CONNECTED:
-    case BUS_LOST:
+    } else {
         // What was in flight is unknown: all that is in the table goes again.
         self->backlog = true;
         self->sent_seq = 0;
         self->retry_ms = 0;
-        break;
-    case BUS_DELIVERY:
-        break;
     }
 }
 
@@ -279,7 +234,7 @@ static void sweep(struct outbox *self, const struct bus *bus, int64_t now_ms)
         return;
     }
     self->sweep_ms = now_ms + SWEEP_MS;
-    if (bus_in_flight(bus) > 0 || self->answered_count > 0) {
+    if (bus_in_flight(bus) > 0 || self->answered.size > 0) {
         return;
     }
     struct store_row *row = store_query(self->store, oldest_sql);

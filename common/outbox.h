@@ -45,7 +45,8 @@ bool outbox_is_dirty(const struct outbox *self);
 void outbox_committed(struct outbox *self, struct bus *bus);
 void outbox_aborted(struct outbox *self);
 
-// outbox_on_input takes what the bus says of publishes and of the connection.
+// outbox_on_input takes what the bus says of publishes and of the connection: any
+// input but a delivery, outside of a transaction.
 void outbox_on_input(struct outbox *self, const struct bus_input *input, int64_t now_ms);
 
 // outbox_relay publishes rows that wait in the table, when it is time; outside of a

@@ -21,6 +21,15 @@ enum {
     ATTEMPT_MAX = 1000
 };
 
+#define KEY_HEADER "Idempotency-Key"
+
+// Answers at once, for a request that needs no handler; false, for the caller's return.
+static bool refuse(struct request *self, int status, const char *code, const char *detail)
+{
+    (void)request_reply_problem(self, status, code, NULL, "%s", detail);
+    return false;
+}
+
 // --- the route
 
 static const char *segment_end(const char *at)
@@ -107,14 +116,13 @@ static bool find_route(struct request *self)
         }
     }
     if (allow.size == 0) {
-        (void)request_reply_problem(
-            self, 404, "not-found", NULL, "%s has no such path; see --help", def->name);
-    } else {
-        buf_put_u8(&allow, '\0');
-        http_set_header(self->exchange, "Allow", (const char *)allow.data);
-        (void)request_reply_problem(
-            self, 405, "method-not-allowed", NULL, "this path allows %s", allow.data);
+        return refuse(self, 404, "not-found", "there is no such path; see --help");
     }
+    buf_put_u8(&allow, '\0');
+    const char *methods = (const char *)allow.data;
+    http_set_header(self->exchange, "Allow", methods);
+    (void)request_reply_problem(
+        self, 405, "method-not-allowed", NULL, "this path allows %s", methods);
     buf_release(&allow);
     return false;
 }
@@ -132,80 +140,64 @@ static bool is_plain(const char *text, size_t max)
     return size > 0 && size <= max;
 }
 
+// Copies an id that came in a header; false: none came that is one.
+static bool read_id(const struct request *self, const char *header, char out[EVENT_TEXT_MAX])
+{
+    const char *id = http_header(self->exchange, header);
+    const bool is_id = id != NULL && is_plain(id, EVENT_TEXT_MAX - 1);
+    if (is_id) {
+        snprintf(out, EVENT_TEXT_MAX, "%s", id);
+    }
+    return is_id;
+}
+
 static void read_identity(struct request *self)
 {
-    const char *id = http_header(self->exchange, "X-Request-Id");
-    if (id != NULL && is_plain(id, EVENT_TEXT_MAX - 1)) {
-        snprintf(self->id, sizeof self->id, "%s", id);
-    } else {
+    if (!read_id(self, "X-Request-Id", self->id)) {
         uuid_new(self->id);
     }
-    const char *correlation_id = http_header(self->exchange, "X-Correlation-Id");
-    if (correlation_id != NULL && is_plain(correlation_id, EVENT_TEXT_MAX - 1)) {
-        snprintf(self->correlation_id, sizeof self->correlation_id, "%s", correlation_id);
-    }
+    (void)read_id(self, "X-Correlation-Id", self->correlation_id);
     const char *attempt = http_header(self->exchange, HTTP_ATTEMPT_HEADER);
     const long number = attempt == NULL ? 1 : strtol(attempt, NULL, 10);
     self->attempt = number < 1 || number > ATTEMPT_MAX ? 1 : (uint32_t)number;
-    struct trace_context parent = {0};
-    const char *traceparent = http_header(self->exchange, "traceparent");
-    if (traceparent != NULL && trace_parse(&parent, traceparent) == ERR_OK) {
-        memcpy(self->parent_span_id, parent.span_id, sizeof self->parent_span_id);
-    }
+    struct trace_context parent;
+    (void)trace_parse(&parent, http_header(self->exchange, "traceparent")); // else empty
+    memcpy(self->parent_span_id, parent.span_id, sizeof self->parent_span_id);
     trace_child(&self->trace, &parent);
-}
-
-static bool wants_body(const char *method)
-{
-    return strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
 }
 
 static bool read_body(struct request *self)
 {
-    if (!wants_body(self->route->method)) {
+    if (strcmp(self->route->method, "POST") != 0 && strcmp(self->route->method, "PUT") != 0) {
         return true;
     }
     const char *type = http_header(self->exchange, "Content-Type");
     const size_t size = strlen(HTTP_JSON);
     if (type == NULL || strncasecmp(type, HTTP_JSON, size) != 0 ||
         (type[size] != '\0' && strchr("; \t", type[size]) == NULL)) {
-        (void)request_reply_problem(self,
-                                    415,
-                                    "unsupported-media-type",
-                                    NULL,
-                                    "send the header Content-Type: application/json");
-        return false;
+        const char *detail = "send the header Content-Type: application/json";
+        return refuse(self, 415, "unsupported-media-type", detail);
     }
     struct json_problem problem;
     if (json_parse(http_body(self->exchange), &self->json, &problem) != ERR_OK) {
-        (void)request_reply_problem(self, 400, "malformed-json", NULL, "%s", problem.reason);
-        return false;
+        return refuse(self, 400, "malformed-json", problem.reason);
     }
-    if (!cJSON_IsObject(self->json)) {
-        (void)request_reply_problem(
-            self, 400, "malformed-json", NULL, "the body must be a JSON object");
-        return false;
-    }
-    return true;
+    return cJSON_IsObject(self->json) ||
+           refuse(self, 400, "malformed-json", "the body must be a JSON object");
 }
 
 static bool read_key(struct request *self)
 {
-    const char *key = http_header(self->exchange, "Idempotency-Key");
+    const char *key = http_header(self->exchange, KEY_HEADER);
     if (key == NULL || strcmp(self->route->method, "POST") != 0) {
         return true;
     }
     if (!is_plain(key, REQUEST_KEY_MAX)) {
-        (void)request_reply_problem(self,
-                                    400,
-                                    "invalid-idempotency-key",
-                                    "Idempotency-Key",
-                                    "1 to %d visible ASCII characters",
-                                    REQUEST_KEY_MAX);
+        const char *detail = "1 to 128 visible ASCII characters";
+        (void)request_reply_problem(self, 400, "invalid-idempotency-key", KEY_HEADER, "%s", detail);
         return false;
     }
     self->idempotency_key = key;
-    self->handler = mem_format("%s %s", self->route->method, self->route->path);
     return true;
 }
 
@@ -274,35 +266,30 @@ void request_drop_answer(struct request *self)
 static void account(const struct request *self)
 {
     const int64_t duration_us = clock_mono_us() - http_received_us(self->exchange);
-    const char *method = http_method(self->exchange);
     const char *route = self->route == NULL ? "unknown" : self->route->path;
     char status[16];
     snprintf(status, sizeof status, "%d", self->status);
-    metrics_add(self->service->metrics,
-                &service_metric_requests,
-                METRIC_LABELS(self->route == NULL ? "other" : self->route->method, route, status),
-                1);
-    metrics_observe(self->service->metrics,
-                    &service_metric_request_seconds,
-                    METRIC_LABELS(route),
-                    (double)duration_us / 1e6);
+    struct metrics *metrics = self->service->metrics;
+    const char *const *labels =
+        METRIC_LABELS(self->route == NULL ? "other" : self->route->method, route, status);
+    metrics_add(metrics, &service_metric_requests, labels, 1);
+    labels = METRIC_LABELS(route);
+    metrics_observe(metrics, &service_metric_request_seconds, labels, (double)duration_us / 1e6);
     // Reading changes nothing: it is no part of a story.
-    const bool reads = method_matches("GET", method);
-    log_write(reads ? LOG_DEBUG : LOG_INFO,
-              LOG_REQUEST_ANSWERED,
-              (const struct log_field[]){
-                  LOG_STR("correlation_id",
-                          self->correlation_id[0] == '\0' ? NULL : self->correlation_id),
-                  LOG_STR("method", method),
-                  LOG_STR("path", http_path(self->exchange)),
-                  LOG_INT("status", self->status),
-                  LOG_INT("duration_us", duration_us),
-                  LOG_STR("request_id", self->id),
-                  LOG_STR("trace_id", self->trace.trace_id),
-                  LOG_STR("span_id", self->trace.span_id),
-                  LOG_STR("parent_span_id",
-                          self->parent_span_id[0] == '\0' ? NULL : self->parent_span_id),
-                  LOG_END});
+    const char *method = http_method(self->exchange);
+    log_write(
+        method_matches("GET", method) ? LOG_DEBUG : LOG_INFO,
+        LOG_REQUEST_ANSWERED,
+        (const struct log_field[]){LOG_STR("correlation_id", text_or_null(self->correlation_id)),
+                                   LOG_STR("method", method),
+                                   LOG_STR("path", http_path(self->exchange)),
+                                   LOG_INT("status", self->status),
+                                   LOG_INT("duration_us", duration_us),
+                                   LOG_STR("request_id", self->id),
+                                   LOG_STR("trace_id", self->trace.trace_id),
+                                   LOG_STR("span_id", self->trace.span_id),
+                                   LOG_STR("parent_span_id", text_or_null(self->parent_span_id)),
+                                   LOG_END});
 }
 
 void request_send(struct request **self_p)
@@ -317,13 +304,11 @@ void request_send(struct request **self_p)
         http_set_header(self->exchange, "Idempotency-Replayed", "true");
     }
     http_set_header(self->exchange, "X-Request-Id", self->id);
-    http_reply(self->exchange,
-               self->status,
-               self->body == NULL ? NULL : (self->is_problem ? HTTP_PROBLEM : HTTP_JSON),
-               bytes_of_text(self->body == NULL ? "" : self->body));
+    const char *type = self->is_problem ? HTTP_PROBLEM : HTTP_JSON;
+    const struct bytes body = bytes_of_text(self->body);
+    http_reply(self->exchange, self->status, self->body == NULL ? NULL : type, body);
     request_drop_answer(self);
     cJSON_Delete(self->json);
-    free(self->handler);
     free(self);
     *self_p = NULL;
 }
@@ -333,65 +318,51 @@ void request_send(struct request **self_p)
 enum err request_claim_key(struct request *self, bool *run)
 {
     *run = true;
-    if (self->idempotency_key == NULL) {
+    const char *key = self->idempotency_key;
+    if (key == NULL) {
         return ERR_OK;
     }
+    struct service *service = self->service;
     struct inbox_answer answer = {0};
     struct buf what = {0};
     http_put_target(self->exchange, &what);
     buf_put(&what, http_body(self->exchange).data, http_body(self->exchange).size);
-    const enum err err = inbox_begin_request(self->service->store,
-                                             self->handler,
-                                             self->idempotency_key,
-                                             buf_view(&what),
-                                             service_member(self->service),
-                                             self->service->now,
-                                             &answer);
+    const struct inbox_claim claim = {
+        self->route->path, key, buf_view(&what), service_member(service), service->now};
+    const enum err err = inbox_begin_request(service->store, &claim, &answer);
     buf_release(&what);
-    if (err == ERR_OK) {
+    *run = err == ERR_OK;
+    if (err == ERR_CONFLICT) {
+        const char *detail = "this key was used for another request";
+        return request_reply_problem(self, 422, "idempotency-key-reused", KEY_HEADER, "%s", detail);
+    }
+    if (err == ERR_EXISTS && answer.status == 0) {
+        const char *detail = "the request with this key is still being worked on";
+        return request_reply_problem(self, 409, "request-in-progress", KEY_HEADER, "%s", detail);
+    }
+    if (err == ERR_EXISTS) {
+        self->status = answer.status;
+        self->body = answer.body;
+        self->location = answer.location;
+        self->is_problem = answer.status >= 400;
+        self->is_replay = true;
         return ERR_OK;
     }
-    *run = false;
-    if (err == ERR_CONFLICT) {
-        return request_reply_problem(self,
-                                     422,
-                                     "idempotency-key-reused",
-                                     "Idempotency-Key",
-                                     "this key was used for another request");
-    }
-    if (err != ERR_EXISTS) {
-        return err;
-    }
-    if (answer.status == 0) {
-        return request_reply_problem(self,
-                                     409,
-                                     "request-in-progress",
-                                     "Idempotency-Key",
-                                     "the request with this key is still being worked on");
-    }
-    self->status = answer.status;
-    self->body = answer.body;
-    self->location = answer.location;
-    self->is_problem = answer.status >= 400;
-    self->is_replay = true;
-    return ERR_OK;
+    return err;
 }
 
 enum err request_settle_key(struct request *self)
 {
-    if (self->idempotency_key == NULL || self->status == 0) {
+    const char *key = self->idempotency_key;
+    if (key == NULL || self->status == 0) {
         return ERR_OK;
     }
     // A failure of ours may be tried again under the same key.
     if (self->status >= 500) {
-        return inbox_forget_request(self->service->store, self->handler, self->idempotency_key);
+        return inbox_forget_request(self->service->store, self->route->path, key);
     }
-    return inbox_end_request(self->service->store,
-                             self->handler,
-                             self->idempotency_key,
-                             &(struct inbox_answer){.status = self->status,
-                                                    .body = self->body,
-                                                    .location = self->location});
+    const struct inbox_answer answer = {self->status, self->body, self->location};
+    return inbox_end_request(self->service->store, self->route->path, key, &answer);
 }
 
 // --- service.h: what a handler asks and says
@@ -412,11 +383,6 @@ const char *request_parameter(const struct request *self, const char *name)
 const char *request_query(const struct request *self, const char *name)
 {
     return http_query(self->exchange, name);
-}
-
-const char *request_id(const struct request *self)
-{
-    return self->id;
 }
 
 const cJSON *request_json(const struct request *self)
@@ -509,12 +475,8 @@ enum err request_reply_problem_with(struct request *self, int status, const char
 
 enum err request_reply_invalid(struct request *self, const struct json_problem *problem)
 {
-    return request_reply_problem(self,
-                                 422,
-                                 "invalid-field",
-                                 problem->field[0] == '\0' ? NULL : problem->field,
-                                 "%s",
-                                 problem->reason);
+    const char *field = text_or_null(problem->field);
+    return request_reply_problem(self, 422, "invalid-field", field, "%s", problem->reason);
 }
 
 enum err request_run_job(struct service *service, struct request *self,

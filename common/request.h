@@ -34,7 +34,6 @@ struct request {
     struct trace_context trace; // the span of this request
     char parent_span_id[TRACE_SPAN_SIZE];
     const char *idempotency_key; // borrowed from the exchange; NULL: none
-    char *handler;               // owned; the inbox's name for this route, with a key only
 
     int status;     // of the staged answer; 0: none
     char *body;     // owned

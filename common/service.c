@@ -24,157 +24,55 @@ enum {
     POLL_MAX_MS = 1000,
     CLEAN_DELAY_MS = 20,   // how long answered outbox rows wait for a batch to ride on
     STOP_BUDGET_MS = 1500, // from SIGTERM to exit
-    HALF_BATCH = SERVICE_BATCH_MAX / 2,
+    STOP_POLL_MS = 20,
+    HALF_BATCH = SERVICE_BATCH_MAX / 2
 };
 
-// The defaults of HTTP_PORT, BUS_GROUP and so on are the service's own: NULL here,
-// filled in by own_defaults.
-enum {
-    SETTING_HTTP_PORT,
-    SETTING_DATA_DIR,
-    SETTING_GROUP,
-    SETTING_MEMBER,
-    OWN_DEFAULTS
-};
-
-static const struct setting own_settings[OWN_DEFAULTS] = {
-    [SETTING_HTTP_PORT] = {.name = "HTTP_PORT",
-                           .kind = SETTING_INT,
-                           .max = 65535,
-                           .unit = "",
-                           .help = "port of the HTTP interface; 0: any free one"},
-    [SETTING_DATA_DIR] = {.name = "DATA_DIR",
-                          .kind = SETTING_TEXT,
-                          .unit = "",
-                          .help = "folder of the database; replicas share it"},
-    [SETTING_GROUP] = {.name = "BUS_GROUP",
-                       .kind = SETTING_TEXT,
-                       .unit = "",
-                       .help = "consumer group; its members share the events"},
-    [SETTING_MEMBER] = {.name = "BUS_MEMBER",
-                        .kind = SETTING_TEXT,
-                        .unit = "",
-                        .help = "name of this process in its group; unique"},
-};
-
+// clang-format off
 static const struct setting common_settings[] = {
-    {.name = "HTTP_ADDRESS",
-     .fallback = "127.0.0.1",
-     .kind = SETTING_TEXT,
-     .unit = "",
-     .help = "address to listen on"},
-    {.name = "BUS_URL",
-     .fallback = "tcp://127.0.0.1:5550",
-     .kind = SETTING_TEXT,
-     .unit = "",
+    {.name = "HTTP_ADDRESS", .fallback = "127.0.0.1", .help = "address to listen on"},
+    {.name = "BUS_URL", .fallback = "tcp://127.0.0.1:5550",
      .help = "the broker: tcp://host:port or ipc://path"},
-    {.name = "BUS_RETRIES",
-     .fallback = "3",
-     .kind = SETTING_INT,
-     .max = 1000,
-     .unit = "",
+    {.name = "BUS_RETRIES", .fallback = "3", .kind = SETTING_INT, .max = 1000,
      .help = "failures after which an event is dead-lettered, less one"},
-    {.name = "BUS_ACKS",
-     .fallback = "all",
-     .kind = SETTING_CHOICE,
-     .choices = "all|none",
-     .unit = "",
+    {.name = "BUS_ACKS", .fallback = "all", .kind = SETTING_CHOICE, .choices = "all|none",
      .help = "all: an event is published when the broker has synced it; none: when it is sent"},
-    {.name = "BUS_AUTO_OFFSET_RESET",
-     .fallback = "earliest",
-     .kind = SETTING_CHOICE,
-     .choices = "earliest|latest",
-     .unit = "",
-     .help = "where a new group starts"},
-    {.name = "BUS_CREDIT",
-     .fallback = "512",
-     .kind = SETTING_INT,
-     .min = 1,
-     .max = 4096,
-     .unit = "events",
-     .help = "deliveries held at a time"},
-    {.name = "LOG_FORMAT",
-     .fallback = "json",
-     .kind = SETTING_CHOICE,
-     .choices = "json|text",
-     .unit = "",
+    {.name = "BUS_AUTO_OFFSET_RESET", .fallback = "earliest", .kind = SETTING_CHOICE,
+     .choices = "earliest|latest", .help = "where a new group starts"},
+    {.name = "BUS_CREDIT", .fallback = "512", .kind = SETTING_INT, .min = 1, .max = 4096,
+     .unit = "events", .help = "deliveries held at a time"},
+    {.name = "LOG_FORMAT", .fallback = "json", .kind = SETTING_CHOICE, .choices = "json|text",
      .help = "json: an object a line; text: for people"},
-    {.name = "LOG_LEVEL",
-     .fallback = "info",
-     .kind = SETTING_CHOICE,
-     .choices = "debug|info|warn|error",
-     .unit = "",
-     .help = "the least that is logged"},
-    {.name = "SYNC_WORKERS",
-     .fallback = "8",
-     .kind = SETTING_INT,
-     .min = 1,
-     .max = 256,
-     .unit = "threads",
-     .help = "blocking HTTP calls at a time"},
-    {.name = "SYNC_QUEUE",
-     .fallback = "64",
-     .kind = SETTING_INT,
-     .max = 1024,
-     .unit = "requests",
+    {.name = "LOG_LEVEL", .fallback = "info", .kind = SETTING_CHOICE,
+     .choices = "debug|info|warn|error", .help = "the least that is logged"},
+    {.name = "SYNC_WORKERS", .fallback = "8", .kind = SETTING_INT, .min = 1, .max = 256,
+     .unit = "threads", .help = "blocking HTTP calls at a time"},
+    {.name = "SYNC_QUEUE", .fallback = "64", .kind = SETTING_INT, .max = 1024, .unit = "requests",
      .help = "requests that may wait for a worker; more are refused"},
-    {.name = "SYNC_TIMEOUT_MS",
-     .fallback = "2000",
-     .kind = SETTING_INT,
-     .min = 1,
-     .max = 600000,
-     .unit = "ms",
-     .help = "how long a call of the chain may take"},
-    {.name = "SYNC_RETRIES",
-     .fallback = "0",
-     .kind = SETTING_INT,
-     .max = 10,
-     .unit = "",
+    {.name = "SYNC_TIMEOUT_MS", .fallback = "2000", .kind = SETTING_INT, .min = 1, .max = 600000,
+     .unit = "ms", .help = "how long a call of the chain may take"},
+    {.name = "SYNC_RETRIES", .fallback = "0", .kind = SETTING_INT, .max = 10,
      .help = "retries of a failed call"},
-    {.name = "SYNC_BREAKER_FAILURES",
-     .fallback = "0",
-     .kind = SETTING_INT,
-     .max = 1000,
-     .unit = "",
+    {.name = "SYNC_BREAKER_FAILURES", .fallback = "0", .kind = SETTING_INT, .max = 1000,
      .help = "failures in a row that open the circuit; 0: never"},
-    {.name = "SYNC_BREAKER_OPEN_MS",
-     .fallback = "5000",
-     .kind = SETTING_INT,
-     .min = 1,
-     .max = 600000,
-     .unit = "ms",
-     .help = "how long the circuit stays open"},
-    {.name = "INVENTORY_URL",
-     .fallback = "http://127.0.0.1:8003",
-     .kind = SETTING_URL,
-     .unit = "",
+    {.name = "SYNC_BREAKER_OPEN_MS", .fallback = "5000", .kind = SETTING_INT, .min = 1,
+     .max = 600000, .unit = "ms", .help = "how long the circuit stays open"},
+    {.name = "INVENTORY_URL", .kind = SETTING_URL, .fallback = "http://127.0.0.1:8003",
      .help = "inventory's HTTP interface"},
-    {.name = "PAYMENT_URL",
-     .fallback = "http://127.0.0.1:8002",
-     .kind = SETTING_URL,
-     .unit = "",
+    {.name = "PAYMENT_URL", .kind = SETTING_URL, .fallback = "http://127.0.0.1:8002",
      .help = "payment's"},
-    {.name = "FRAUD_URL",
-     .fallback = "http://127.0.0.1:8005",
-     .kind = SETTING_URL,
-     .unit = "",
+    {.name = "FRAUD_URL", .kind = SETTING_URL, .fallback = "http://127.0.0.1:8005",
      .help = "fraud's"},
-    {.name = "LEDGER_URL",
-     .fallback = "http://127.0.0.1:8006",
-     .kind = SETTING_URL,
-     .unit = "",
+    {.name = "LEDGER_URL", .kind = SETTING_URL, .fallback = "http://127.0.0.1:8006",
      .help = "ledger's"},
-    {.name = "NOTIFICATION_URL",
-     .fallback = "http://127.0.0.1:8004",
-     .kind = SETTING_URL,
-     .unit = "",
+    {.name = "NOTIFICATION_URL", .kind = SETTING_URL, .fallback = "http://127.0.0.1:8004",
      .help = "notification's"},
-    {0},
+    {0}
 };
+// clang-format on
 
 static const struct {
-    const char *name;
-    const char *setting;
+    const char *name, *setting;
 } call_targets[] = {
     {"inventory", "INVENTORY_URL"},
     {"payment", "PAYMENT_URL"},
@@ -185,30 +83,35 @@ static const struct {
 
 // The settings of one service: its name decides some defaults.
 struct settings {
-    struct setting own[OWN_DEFAULTS + 1];
-    char port[8];
-    char data_dir[64];
-    char member[64];
+    char port[8], data_dir[64], member[64];
+    struct setting own[5];
     const struct setting *tables[3];
     size_t tables_count;
 };
 
 static void settings_make(struct settings *out, const struct service_def *def)
 {
-    *out = (struct settings){0};
-    memcpy(out->own, own_settings, sizeof own_settings);
     snprintf(out->port, sizeof out->port, "%u", (unsigned)def->port);
     snprintf(out->data_dir, sizeof out->data_dir, ".faultline/data/%s", def->name);
     snprintf(out->member, sizeof out->member, "%s-1", def->name);
-    out->own[SETTING_HTTP_PORT].fallback = out->port;
-    out->own[SETTING_DATA_DIR].fallback = out->data_dir;
-    out->own[SETTING_GROUP].fallback = def->name;
-    out->own[SETTING_MEMBER].fallback = out->member;
-    out->tables[out->tables_count++] = out->own;
-    out->tables[out->tables_count++] = common_settings;
-    if (def->settings != NULL) {
-        out->tables[out->tables_count++] = def->settings;
-    }
+    // clang-format off
+    const struct setting own[] = {
+        {.name = "HTTP_PORT", .fallback = out->port, .kind = SETTING_INT, .max = 65535,
+         .help = "port of the HTTP interface; 0: any free one"},
+        {.name = "DATA_DIR", .fallback = out->data_dir,
+         .help = "folder of the database; replicas share it"},
+        {.name = "BUS_GROUP", .fallback = def->name,
+         .help = "consumer group; its members share the events"},
+        {.name = "BUS_MEMBER", .fallback = out->member,
+         .help = "name of this process in its group; unique"},
+        {0}
+    };
+    // clang-format on
+    memcpy(out->own, own, sizeof own);
+    out->tables[0] = out->own;
+    out->tables[1] = common_settings;
+    out->tables[2] = def->settings;
+    out->tables_count = def->settings == NULL ? 2 : 3;
 }
 
 // --- start
@@ -220,47 +123,33 @@ enum {
 static const char schema_version_sql[] = "PRAGMA user_version = 1";
 
 // A start that failed: the sentence goes to the log, where a supervisor and a
-// person look, and the process ends.
-static enum err give_up(enum err err, const char *problem)
+// person look, and the process ends. problem is freed.
+static enum err give_up(enum err err, char *problem)
 {
     log_error("cannot start", LOG_STR("error", problem), LOG_END);
+    free(problem);
     return err;
 }
 
 // A file that another program or another version made is left alone.
-static enum err claim_store(struct service *self, const char *path, char **problem)
+static char *claim_store(struct service *self, const char *path)
 {
     const int64_t version = store_schema_version(self->store);
     if (version == SERVICE_SCHEMA_VERSION || (version == 0 && store_is_empty(self->store))) {
-        return ERR_OK;
+        return NULL;
     }
-    *problem = mem_format("%s is not of this version of Faultline (its schema is %lld, not %d). "
-                          "Move it away, or set DATA_DIR to another folder",
-                          path,
-                          (long long)version,
-                          SERVICE_SCHEMA_VERSION);
-    return ERR_CONFLICT;
+    return mem_format("%s is not of this version of Faultline (its schema is %lld, not %d). "
+                      "Move it away, or set DATA_DIR to another folder",
+                      path,
+                      (long long)version,
+                      SERVICE_SCHEMA_VERSION);
 }
 
-static enum err open_store(struct service *self)
+static enum err set_up_store(struct service *self, const char *path, char **problem)
 {
-    const char *folder = config_text(self->config, "DATA_DIR");
-    char *problem = NULL;
-    char *path = NULL;
-    enum err err = ERR_IO;
-    if (!folder_make(folder)) {
-        problem = mem_format("cannot make the folder DATA_DIR=%s: %s", folder, strerror(errno));
-        goto out;
-    }
-    path = mem_format("%s/%s.db", folder, self->def->name);
-    err = store_open(&self->store, path, &problem);
-    if (err != ERR_OK) {
-        goto out;
-    }
-    clock_format_rfc3339(self->now, clock_wall_us());
-    err = store_begin(self->store);
-    if (err == ERR_OK) {
-        err = claim_store(self, path, &problem);
+    enum err err = store_begin(self->store);
+    if (err == ERR_OK && (*problem = claim_store(self, path)) != NULL) {
+        err = ERR_CONFLICT;
     }
     if (err == ERR_OK) {
         err = store_exec_script(self->store, schema_version_sql);
@@ -277,38 +166,49 @@ static enum err open_store(struct service *self)
     if (err == ERR_OK && self->def->start != NULL) {
         err = self->def->start(self);
     }
-    if (err == ERR_OK) {
-        err = store_commit(self->store);
-    }
-    if (err != ERR_OK && problem == NULL) {
-        problem = mem_format("cannot set up %s: %s", path, store_last_error(self->store));
-    }
+    return err == ERR_OK ? store_commit(self->store) : err;
+}
 
-out:
-    if (err != ERR_OK) {
-        (void)give_up(err, problem);
+static enum err open_store(struct service *self)
+{
+    const char *folder = config_text(self->config, "DATA_DIR");
+    if (!folder_make(folder)) {
+        const char *why = strerror(errno);
+        return give_up(ERR_IO, mem_format("cannot make the folder DATA_DIR=%s: %s", folder, why));
     }
-    free(problem);
+    char *problem = NULL;
+    char *path = mem_format("%s/%s.db", folder, self->def->name);
+    enum err err = store_open(&self->store, path, &problem);
+    if (err == ERR_OK) {
+        clock_format_rfc3339(self->now, clock_wall_us());
+        err = set_up_store(self, path, &problem);
+        if (err != ERR_OK && problem == NULL) {
+            problem = mem_format("cannot set up %s: %s", path, store_last_error(self->store));
+        }
+    }
     free(path);
-    return err;
+    return err == ERR_OK ? ERR_OK : give_up(err, problem);
+}
+
+static bool is_set_to(const struct service *self, const char *setting, const char *value)
+{
+    return strcmp(config_text(self->config, setting), value) == 0;
 }
 
 enum err service_bus_open(struct service *self, const char **problem)
 {
-    return bus_open(&self->bus,
-                    &(struct bus_options){
-                        .url = config_text(self->config, "BUS_URL"),
-                        .member = service_member(self),
-                        .group = config_text(self->config, "BUS_GROUP"),
-                        .topics = self->topics,
-                        .topics_count = self->def->subscriptions_count,
-                        .from_latest = strcmp(config_text(self->config, "BUS_AUTO_OFFSET_RESET"),
-                                              "latest") == 0,
-                        .retries_max = (uint32_t)config_int(self->config, "BUS_RETRIES"),
-                        .credit = (uint32_t)config_int(self->config, "BUS_CREDIT"),
-                        .without_acks = strcmp(config_text(self->config, "BUS_ACKS"), "none") == 0,
-                    },
-                    problem);
+    const struct bus_options options = {
+        .url = config_text(self->config, "BUS_URL"),
+        .member = service_member(self),
+        .group = config_text(self->config, "BUS_GROUP"),
+        .topics = self->topics,
+        .topics_count = self->def->subscriptions_count,
+        .from_latest = is_set_to(self, "BUS_AUTO_OFFSET_RESET", "latest"),
+        .retries_max = (uint32_t)config_int(self->config, "BUS_RETRIES"),
+        .credit = (uint32_t)config_int(self->config, "BUS_CREDIT"),
+        .without_acks = is_set_to(self, "BUS_ACKS", "none"),
+    };
+    return bus_open(&self->bus, &options, problem);
 }
 
 static enum err open_bus(struct service *self)
@@ -332,37 +232,32 @@ static enum err open_bus(struct service *self)
 
 static enum err open_http(struct service *self)
 {
+    const struct http_server_options options = {
+        .address = config_text(self->config, "HTTP_ADDRESS"),
+        .port = (uint16_t)config_int(self->config, "HTTP_PORT"),
+    };
     char *problem = NULL;
-    const enum err err =
-        http_server_open(&self->http,
-                         &(struct http_server_options){
-                             .address = config_text(self->config, "HTTP_ADDRESS"),
-                             .port = (uint16_t)config_int(self->config, "HTTP_PORT"),
-                         },
-                         &problem);
-    if (err != ERR_OK) {
-        (void)give_up(err, problem);
-    }
-    free(problem);
-    return err;
+    const enum err err = http_server_open(&self->http, &options, &problem);
+    return err == ERR_OK ? ERR_OK : give_up(err, problem);
 }
 
 static void open_workers(struct service *self)
 {
-    self->callers.timeout_ms = config_int(self->config, "SYNC_TIMEOUT_MS");
-    self->callers.retries_max = config_int(self->config, "SYNC_RETRIES");
-    self->callers.breaker_failures_max = config_int(self->config, "SYNC_BREAKER_FAILURES");
-    self->callers.breaker_open_ms = config_int(self->config, "SYNC_BREAKER_OPEN_MS");
-    self->callers.metrics = self->metrics;
-    pthread_mutex_init(&self->callers.mutex, NULL);
+    const struct config *config = self->config;
+    struct caller_options *callers = &self->callers;
+    callers->timeout_ms = config_int(config, "SYNC_TIMEOUT_MS");
+    callers->retries_max = config_int(config, "SYNC_RETRIES");
+    callers->breaker_failures_max = config_int(config, "SYNC_BREAKER_FAILURES");
+    callers->breaker_open_ms = config_int(config, "SYNC_BREAKER_OPEN_MS");
+    callers->metrics = self->metrics;
+    pthread_mutex_init(&callers->mutex, NULL);
+    callers->targets_count = ARRAY_LEN(call_targets);
     for (size_t i = 0; i < ARRAY_LEN(call_targets); i++) {
-        self->callers.targets[i].name = call_targets[i].name;
-        self->callers.targets[i].url = config_text(self->config, call_targets[i].setting);
-        self->callers.targets_count++;
+        callers->targets[i].name = call_targets[i].name;
+        callers->targets[i].url = config_text(config, call_targets[i].setting);
     }
-    self->workers = worker_pool_new((size_t)config_int(self->config, "SYNC_WORKERS"),
-                                    (size_t)config_int(self->config, "SYNC_QUEUE"),
-                                    &self->callers);
+    const size_t queue_max = (size_t)config_int(config, "SYNC_QUEUE");
+    self->workers = worker_pool_new((size_t)config_int(config, "SYNC_WORKERS"), queue_max, callers);
 }
 
 // Before any thread starts: all of them inherit the mask, so that the signals come
@@ -375,6 +270,7 @@ static void take_signals(struct service *self)
     sigaddset(&mask, SIGINT);
     pthread_sigmask(SIG_BLOCK, &mask, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file at its limit is a full disk
     self->signal_fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
@@ -421,28 +317,28 @@ static void service_close(struct service *self)
 
 // --- the loop
 
-static struct input *add_input(struct service *self, enum input_kind kind)
+static struct input *add_input(struct service *self, struct request *request)
 {
     struct input *input = &self->inputs[self->inputs_count++];
-    *input = (struct input){.kind = kind};
+    *input = (struct input){.request = request};
     return input;
+}
+
+static struct work *next_result(struct service *self)
+{
+    struct work *work = self->kept;
+    if (work == NULL) {
+        return worker_pool_take(self->workers);
+    }
+    self->kept = work->next;
+    return work;
 }
 
 static void take_results(struct service *self)
 {
-    while (self->inputs_count < SERVICE_BATCH_MAX) {
-        struct work *work = self->kept;
-        if (work != NULL) {
-            self->kept = work->next;
-        } else {
-            work = worker_pool_take(self->workers);
-        }
-        if (work == NULL) {
-            return;
-        }
-        struct input *input = add_input(self, INPUT_RESULT);
-        input->work = work;
-        input->request = work->request;
+    struct work *work = NULL;
+    while (self->inputs_count < SERVICE_BATCH_MAX && (work = next_result(self)) != NULL) {
+        add_input(self, work->request)->work = work;
     }
 }
 
@@ -464,9 +360,9 @@ static void take_requests(struct service *self)
         if (strcmp(request->route->method, "GET") == 0) {
             batch_read(self, request);
         } else if (is_paused(self)) {
-            batch_refuse(self, request);
+            batch_refuse(request);
         } else {
-            add_input(self, INPUT_REQUEST)->request = request;
+            add_input(self, request);
         }
     }
 }
@@ -476,114 +372,109 @@ static void take_events(struct service *self)
     struct bus_input inputs[SERVICE_BATCH_MAX];
     const size_t count = bus_take(self->bus, inputs, SERVICE_BATCH_MAX - self->inputs_count);
     for (size_t i = 0; i < count; i++) {
-        if (inputs[i].kind == BUS_DELIVERY) {
-            add_input(self, INPUT_EVENT)->delivery = inputs[i].delivery;
-        } else {
-            outbox_on_input(self->outbox, &inputs[i], self->now_ms);
-        }
         if (inputs[i].kind == BUS_CONNECTED) {
             log_info("connected to the broker", LOG_END);
         } else if (inputs[i].kind == BUS_LOST) {
             log_warn("lost the broker", LOG_STR("error", inputs[i].detail), LOG_END);
         }
+        if (inputs[i].kind != BUS_DELIVERY) {
+            outbox_on_input(self->outbox, &inputs[i], self->now_ms);
+        } else if (!self->stopping) { // else it goes back with the BYE
+            add_input(self, NULL)->delivery = inputs[i].delivery;
+        }
     }
 }
 
-static int poll_timeout_ms(struct service *self, int64_t clean_due_ms)
+static int64_t least(int64_t a, int64_t b)
 {
+    return a < b ? a : b;
+}
+
+static int64_t timeout_ms(struct service *self)
+{
+    const int64_t most_ms = self->stopping ? STOP_POLL_MS : POLL_MAX_MS;
     if (is_paused(self)) {
-        return (int)(self->paused_until_ms - self->now_ms);
+        return least(most_ms, self->paused_until_ms - self->now_ms);
     }
     if (bus_has_input(self->bus)) {
         return 0;
     }
-    int64_t timeout_ms = POLL_MAX_MS;
-    const int64_t bus_ms = bus_timer_ms(self->bus);
-    if (bus_ms < timeout_ms) {
-        timeout_ms = bus_ms;
-    }
+    int64_t due_ms = least(most_ms, bus_timer_ms(self->bus));
     const int64_t outbox_ms = outbox_timer_ms(self->outbox, self->bus, self->now_ms);
-    if (outbox_ms >= 0 && outbox_ms < timeout_ms) {
-        timeout_ms = outbox_ms;
+    due_ms = outbox_ms >= 0 ? least(due_ms, outbox_ms) : due_ms;
+    if (outbox_is_dirty(self->outbox)) {
+        due_ms = least(due_ms, self->clean_due_ms - self->now_ms);
     }
-    if (outbox_is_dirty(self->outbox) && clean_due_ms - self->now_ms < timeout_ms) {
-        timeout_ms = clean_due_ms - self->now_ms;
-    }
-    return (int)(timeout_ms < 0 ? 0 : timeout_ms);
+    return due_ms > 0 ? due_ms : 0;
 }
 
-static void wait_for_input(struct service *self, int timeout_ms)
+static void wait_for_input(struct service *self)
 {
     const bool paused = is_paused(self); // what is not taken must not wake us
     struct pollfd fds[] = {
-        {.fd = paused ? -1 : bus_fd(self->bus), .events = POLLIN},
-        {.fd = http_server_fd(self->http), .events = POLLIN},
-        {.fd = paused ? -1 : worker_pool_fd(self->workers), .events = POLLIN},
         {.fd = self->signal_fd, .events = POLLIN},
+        {.fd = paused ? -1 : bus_fd(self->bus), .events = POLLIN},
+        {.fd = paused ? -1 : worker_pool_fd(self->workers), .events = POLLIN},
+        {.fd = http_server_fd(self->http), .events = POLLIN},
     };
-    if (poll(fds, ARRAY_LEN(fds), timeout_ms) > 0 && (fds[3].revents & POLLIN) != 0) {
+    // Who stops takes no requests: they would be there each time.
+    const nfds_t count = self->stopping ? 3 : 4;
+    if (poll(fds, count, (int)timeout_ms(self)) > 0 && (fds[0].revents & POLLIN) != 0) {
         struct signalfd_siginfo info;
-        self->stopping = read(self->signal_fd, &info, sizeof info) == (ssize_t)sizeof info;
+        self->stopping = read(self->signal_fd, &info, sizeof info) > 0 || self->stopping;
     }
 }
 
-static void loop(struct service *self)
+// Takes what is there, handles it in one batch, and says what there is to say.
+static void turn(struct service *self)
 {
-    int64_t clean_due_ms = INT64_MAX;
-    while (!self->stopping) {
-        self->now_ms = clock_mono_ms();
+    self->now_ms = clock_mono_ms();
+    if (!self->stopping) {
         take_requests(self);
-        if (!is_paused(self)) {
-            take_results(self);
-            take_events(self);
-        }
-        const bool dirty = outbox_is_dirty(self->outbox) && !is_paused(self);
-        if (dirty && clean_due_ms == INT64_MAX) {
-            clean_due_ms = self->now_ms + CLEAN_DELAY_MS;
-        }
-        if (self->inputs_count > 0 || (dirty && self->now_ms >= clean_due_ms)) {
-            batch_run(self);
-            clean_due_ms = INT64_MAX;
-        }
-        outbox_relay(self->outbox, self->bus, self->now_ms);
-        bus_flush(self->bus);
-        log_flush();
-        wait_for_input(self, poll_timeout_ms(self, clean_due_ms));
     }
+    if (!is_paused(self)) {
+        take_results(self);
+        take_events(self);
+    }
+    const bool dirty = outbox_is_dirty(self->outbox) && !is_paused(self);
+    if (dirty && self->clean_due_ms == INT64_MAX) {
+        self->clean_due_ms = self->now_ms + CLEAN_DELAY_MS;
+    }
+    if (self->inputs_count > 0 ||
+        (dirty && (self->stopping || self->now_ms >= self->clean_due_ms))) {
+        batch_run(self);
+        self->clean_due_ms = INT64_MAX;
+    }
+    outbox_relay(self->outbox, self->bus, self->now_ms);
+    bus_flush(self->bus);
+    log_flush();
 }
 
 // --- the end
 
-// No new work is taken: deliveries go back with the BYE, requests are answered by
-// the server as it stops. What is under way gets the rest of the time.
+static bool has_jobs(struct service *self)
+{
+    return self->kept != NULL || worker_pool_counts(self->workers).pending > 0;
+}
+
 static bool is_settled(struct service *self)
 {
-    return worker_pool_counts(self->workers).pending == 0 &&
+    return !has_jobs(self) &&
            (!bus_is_connected(self->bus) ||
             (bus_in_flight(self->bus) == 0 && outbox_timer_ms(self->outbox, self->bus, 0) < 0)) &&
            !outbox_is_dirty(self->outbox);
 }
 
+// No new work is taken: deliveries go back with the BYE, requests are answered by
+// the server as it stops. What is under way gets the rest of the time.
 static void drain(struct service *self)
 {
     const int64_t deadline_ms = clock_mono_ms() + STOP_BUDGET_MS;
     bus_set_credit(self->bus, 0);
     while (!is_settled(self) && clock_mono_ms() < deadline_ms) {
-        self->now_ms = clock_mono_ms();
-        take_results(self);
-        struct bus_input inputs[SERVICE_BATCH_MAX];
-        const size_t count = bus_take(self->bus, inputs, SERVICE_BATCH_MAX);
-        for (size_t i = 0; i < count; i++) {
-            outbox_on_input(self->outbox, &inputs[i], self->now_ms);
-        }
-        if (self->inputs_count > 0 || outbox_is_dirty(self->outbox)) {
-            batch_run(self);
-        }
-        outbox_relay(self->outbox, self->bus, self->now_ms);
-        bus_flush(self->bus);
-        log_flush();
+        turn(self);
         if (!is_settled(self)) {
-            wait_for_input(self, 20);
+            wait_for_input(self);
         }
     }
     bus_bye(self->bus, 100);
@@ -593,11 +484,11 @@ static int stop(struct service *self)
 {
     log_info("stopping", LOG_END);
     drain(self);
-    const bool unfinished = worker_pool_counts(self->workers).pending > 0;
+    const bool unfinished = has_jobs(self);
     log_info("stopped", LOG_INT("outbox", outbox_depth(self->outbox)), LOG_END);
     log_flush();
     if (unfinished) {
-        // A worker blocks in a call for up to SYNC_TIMEOUT_MS. All that must stay
+        // A worker blocks in a call for up to SYNC_TIMEOUT_MS, say. All that must stay
         // is on disk; its client sees the connection end.
         _exit(EXIT_SUCCESS);
     }
@@ -656,6 +547,7 @@ int service_run(const struct service_def *def, int argc, char **argv)
     struct service *self = mem_calloc(1, sizeof *self);
     self->def = def;
     self->signal_fd = -1;
+    self->clean_due_ms = INT64_MAX;
     int code = EXIT_SETTINGS;
     char *problem = NULL;
     if (config_load(&self->config, settings.tables, settings.tables_count, &problem) != ERR_OK) {
@@ -675,7 +567,10 @@ int service_run(const struct service_def *def, int argc, char **argv)
         service_close(self);
         goto out;
     }
-    loop(self);
+    while (!self->stopping) {
+        turn(self);
+        wait_for_input(self);
+    }
     code = stop(self);
 
 out:

@@ -104,9 +104,6 @@ void service_status_changed(struct service *service, const char *subject, const 
 const char *request_parameter(const struct request *request, const char *name);
 const char *request_query(const struct request *request, const char *name);
 
-// request_id: this request's id (a UUID, or the X-Request-Id it came with).
-const char *request_id(const struct request *request);
-
 // request_json borrows the parsed body: always an object on POST and PUT, where the
 // runtime has answered 400 to anything else and 415 to another content type; NULL
 // on other methods.

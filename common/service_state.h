@@ -17,12 +17,6 @@ enum {
     SERVICE_WHY_SIZE = 256
 };
 
-// One thing to handle.
-enum input_kind {
-    INPUT_EVENT,
-    INPUT_REQUEST,
-    INPUT_RESULT
-};
 enum input_outcome {
     INPUT_DONE,
     INPUT_DUPLICATE,
@@ -30,12 +24,12 @@ enum input_outcome {
     INPUT_REJECTED
 };
 
+// One thing to handle: an event, a request, or the result of a request's job.
 struct input {
-    enum input_kind kind;
-    struct bus_delivery delivery; // INPUT_EVENT; its views live until the next bus_take
+    struct request *request;      // owned; NULL: an event
+    struct work *work;            // owned; the job, when it has run
+    struct bus_delivery delivery; // of an event; its views live until the next bus_take
     struct event *event;          // owned; NULL when it could not be parsed
-    struct request *request;      // owned; INPUT_REQUEST, INPUT_RESULT
-    struct work *work;            // owned; INPUT_RESULT
     struct trace_context trace;   // the span of handling it
     enum input_outcome outcome;
     int64_t duration_us;
@@ -68,6 +62,8 @@ struct service {
     bool store_failed;       // the last batch could not be committed
     int64_t paused_until_ms; // after that: nothing is written before
 
+    int64_t clean_due_ms; // when the outbox is cleaned without a batch; INT64_MAX: it is clean
+
     int64_t now_ms; // clock_mono_ms of this round
     char now[CLOCK_RFC3339_SIZE];
     struct input inputs[SERVICE_BATCH_MAX];
@@ -83,7 +79,7 @@ struct service {
 void batch_read(struct service *self, struct request *request);
 
 // batch_refuse answers a request with 503: the database cannot take it now.
-void batch_refuse(struct service *self, struct request *request);
+void batch_refuse(struct request *request);
 
 // batch_run handles the inputs in one transaction, commits, then answers, acks and
 // publishes. With no inputs it still deletes what the outbox has answered.

@@ -25,8 +25,6 @@ struct store {
     struct store_row rows[STATEMENTS_MAX];
     size_t rows_count;
     bool broken; // a statement of this transaction failed for good
-    // The statements the store itself runs.
-    struct store_row *begin, *commit, *rollback, *savepoint, *release, *rollback_to;
 };
 
 static const char begin_sql[] = "BEGIN IMMEDIATE";
@@ -108,12 +106,6 @@ enum err store_open(struct store **out, const char *path, char **problem)
                                   : "Check that the folder exists, is writable and has space");
         goto out;
     }
-    self->begin = store_query(self, begin_sql);
-    self->commit = store_query(self, commit_sql);
-    self->rollback = store_query(self, rollback_sql);
-    self->savepoint = store_query(self, savepoint_sql);
-    self->release = store_query(self, release_sql);
-    self->rollback_to = store_query(self, rollback_to_sql);
     *out = self;
     self = NULL;
 
@@ -169,8 +161,9 @@ bool store_is_empty(struct store *self)
     return read_int(self, tables_sql) == 0;
 }
 
-static enum err step_once(struct store_row *row)
+enum err store_run(struct store_row *row)
 {
+    assert(row->bound == sqlite3_bind_parameter_count(row->stmt));
     const int code = sqlite3_step(row->stmt);
     sqlite3_reset(row->stmt);
     return outcome(row->store, code);
@@ -179,7 +172,7 @@ static enum err step_once(struct store_row *row)
 enum err store_begin(struct store *self)
 {
     self->broken = false;
-    return step_once(self->begin);
+    return store_run(store_query(self, begin_sql));
 }
 
 void store_done_all(struct store *self)
@@ -194,7 +187,7 @@ void store_done_all(struct store *self)
 enum err store_commit(struct store *self)
 {
     store_done_all(self);
-    return step_once(self->commit);
+    return store_run(store_query(self, commit_sql));
 }
 
 void store_rollback(struct store *self)
@@ -202,24 +195,24 @@ void store_rollback(struct store *self)
     store_done_all(self);
     // Some failures (disk full) have rolled back already.
     if (!sqlite3_get_autocommit(self->db)) {
-        (void)step_once(self->rollback);
+        (void)store_run(store_query(self, rollback_sql));
     }
 }
 
 enum err store_savepoint(struct store *self)
 {
-    return step_once(self->savepoint);
+    return store_run(store_query(self, savepoint_sql));
 }
 
 enum err store_release(struct store *self)
 {
-    return step_once(self->release);
+    return store_run(store_query(self, release_sql));
 }
 
 enum err store_rollback_to(struct store *self)
 {
-    const enum err err = step_once(self->rollback_to);
-    return err == ERR_OK ? step_once(self->release) : err;
+    const enum err err = store_run(store_query(self, rollback_to_sql));
+    return err == ERR_OK ? store_run(store_query(self, release_sql)) : err;
 }
 
 bool store_is_broken(const struct store *self)
@@ -266,12 +259,6 @@ void store_bind_text(struct store_row *row, const char *text)
 void store_bind_int(struct store_row *row, int64_t number)
 {
     bind_check(row, sqlite3_bind_int64(row->stmt, ++row->bound, number));
-}
-
-enum err store_run(struct store_row *row)
-{
-    assert(row->bound == sqlite3_bind_parameter_count(row->stmt));
-    return step_once(row);
 }
 
 int64_t store_changes(const struct store *self)
