@@ -384,6 +384,11 @@ uint16_t rig_port(const struct rig *self, const char *name)
     return self->processes[index_of(name)].port;
 }
 
+pid_t rig_pid(const struct rig *self, const char *name)
+{
+    return self->processes[index_of(name)].pid;
+}
+
 // --- HTTP, as small as it gets
 
 void rig_reply_release(struct rig_reply *reply)

@@ -15,6 +15,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct rig; // opaque
 
@@ -49,6 +50,7 @@ bool rig_is_running(struct rig *self, const char *name);
 const char *rig_bus_url(const struct rig *self);
 const char *rig_folder(const struct rig *self); // data/NAME and logs/NAME.log in it
 uint16_t rig_port(const struct rig *self, const char *name);
+pid_t rig_pid(const struct rig *self, const char *name);
 
 // An answer. status 0: none came; json NULL: it was no JSON.
 struct rig_reply {
