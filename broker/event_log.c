@@ -3,14 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "broker/event_log_private.h"
 #include "common/mem.h"
 
-enum {
-    INDEX_GAP = 64 * 1024 // bytes of batches between two places of the index
-};
+static const uint64_t index_gap = 64 * 1024; // bytes of batches between two of its places
 
 _Static_assert(BATCH_HEADER_SIZE + EVENT_LOG_BATCH_MAX == (int)BATCH_SIZE_MAX, "one limit");
 
@@ -48,7 +47,11 @@ struct segment *event_log_segment_add(struct event_log *self, uint64_t base)
 {
     self->segments_count++;
     self->segments = mem_realloc(self->segments, self->segments_count * sizeof *self->segments);
-    segment_init(last_of(self), &self->directory, base);
+    char *path = mem_format("%s/%020" PRIu64 ".log", self->directory.path, base);
+    *last_of(self) = (struct segment){.file = {.io = self->directory.io, .path = path, .fd = -1},
+                                      .base = base,
+                                      .next = base,
+                                      .tail = SEGMENT_HEADER_SIZE};
     return last_of(self);
 }
 
@@ -59,7 +62,7 @@ void event_log_note(struct event_log *self, const struct batch *batch)
         .offset = batch->base, .position = segment->tail, .segment = self->segments_count - 1};
     const size_t count = self->index_count;
     if (count == 0 || self->index[count - 1].segment != place.segment ||
-        place.position - self->index[count - 1].position >= INDEX_GAP) {
+        place.position - self->index[count - 1].position >= index_gap) {
         self->index = mem_realloc(self->index, (count + 1) * sizeof *self->index);
         self->index[self->index_count++] = place;
     }
@@ -74,11 +77,7 @@ struct log_place event_log_find(const struct event_log *self, uint64_t offset)
     size_t high = self->index_count;
     while (high - low > 1) {
         const size_t middle = low + (high - low) / 2;
-        if (self->index[middle].offset <= offset) {
-            low = middle;
-        } else {
-            high = middle;
-        }
+        *(self->index[middle].offset <= offset ? &low : &high) = middle;
     }
     return self->index[low];
 }
@@ -122,13 +121,11 @@ static bool roll(struct event_log *self)
 static enum err batch_write(struct event_log *self, uint64_t time_us)
 {
     const size_t size = self->batch.size;
-    struct segment *segment = last_of(self);
-    if (segment->next > segment->base && segment->tail + size > self->segment_bytes) {
-        if (!roll(self)) {
-            return ERR_FULL;
-        }
-        segment = last_of(self);
+    const struct segment *last = last_of(self);
+    if (last->next > last->base && last->tail + size > self->segment_bytes && !roll(self)) {
+        return ERR_FULL;
     }
+    struct segment *segment = last_of(self);
     const uint64_t most = segment->file_bytes + room_of(self);
     if (segment->tail + size > most) {
         return ERR_FULL;

@@ -17,7 +17,7 @@ struct event_log_cursor {
     struct batch batch;          // being read; count 0: none. Borrowed from reader
     uint64_t next;               // offset of the record at the beginning of rest
     struct reader rest;          // of batch.records
-    char problem[LOG_FILE_PROBLEM_SIZE];
+    char problem[512];
 };
 
 struct event_log_cursor *event_log_cursor_new(struct event_log *log)
@@ -35,7 +35,7 @@ void event_log_cursor_destroy(struct event_log_cursor **self_p)
         return;
     }
     log_file_close(&self->reader.file);
-    batch_reader_release(&self->reader);
+    free(self->reader.data);
     free(self);
     *self_p = NULL;
 }
@@ -68,8 +68,7 @@ static enum err fail(struct event_log_cursor *self, enum err err, uint64_t posit
     const char *what = err == ERR_IO ? strerror(errno) : "the batch here is damaged";
     const char *path = self->reader.file.path;
     char *problem = self->problem; // a long path may be cut
-    (void)snprintf(
-        problem, LOG_FILE_PROBLEM_SIZE, "%s, byte %" PRIu64 ": %s", path, position, what);
+    (void)snprintf(problem, sizeof self->problem, "%s, byte %" PRIu64 ": %s", path, position, what);
     log_file_close(&self->reader.file);
     self->batch.count = 0;
     return err;
@@ -88,7 +87,7 @@ static enum err batch_enter(struct event_log_cursor *self, uint64_t offset)
     if (!segment_enter(self, at.segment)) {
         return fail(self, ERR_IO, 0);
     }
-    for (;;) {
+    do {
         const enum err err = batch_reader_read(&self->reader, at.position, &self->batch);
         if (err != ERR_OK || self->batch.base != at.offset) {
             return fail(self, err == ERR_IO ? ERR_IO : ERR_CORRUPT, at.position);
@@ -96,10 +95,8 @@ static enum err batch_enter(struct event_log_cursor *self, uint64_t offset)
         self->position = at.position;
         at.offset += self->batch.count;
         at.position += self->batch.size;
-        if (offset < at.offset) {
-            return ERR_OK;
-        }
-    }
+    } while (at.offset <= offset);
+    return ERR_OK;
 }
 
 enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,

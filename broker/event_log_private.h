@@ -3,11 +3,7 @@
 #ifndef FAULTLINE_EVENT_LOG_PRIVATE_H
 #define FAULTLINE_EVENT_LOG_PRIVATE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
 #include "broker/event_log.h"
-#include "broker/log_file.h"
 #include "broker/segment.h"
 
 // Where a batch begins.

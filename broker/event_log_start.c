@@ -22,12 +22,7 @@
 #include "common/folder.h"
 #include "common/mem.h"
 
-enum {
-    SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024
-};
-
-_Static_assert(sizeof((struct event_log_recovery *)NULL)->problem == LOG_FILE_PROBLEM_SIZE,
-               "a file's problem fits");
+static const uint64_t segment_bytes_default = 64 * 1024 * 1024;
 
 // A segment under recovery.
 struct recovery {
@@ -41,9 +36,10 @@ struct recovery {
     struct event_log_recovery *found;
 };
 
-static enum err problem(const struct recovery *self, const char *action)
+static enum err problem(struct event_log_recovery *found, const struct log_file *file,
+                        const char *action)
 {
-    return log_file_problem(&self->segment->file, action, self->found->problem);
+    return log_file_problem(file, action, found->problem, sizeof found->problem);
 }
 
 static enum err damage(const struct recovery *self, uint64_t at, const char *what)
@@ -55,15 +51,15 @@ static enum err damage(const struct recovery *self, uint64_t at, const char *wha
     const char *path = self->segment->file.path;
     const uint64_t next = self->segment->next;
     char *problem = self->found->problem;
-    (void)snprintf(problem, LOG_FILE_PROBLEM_SIZE, sentence, path, at, what, next);
+    (void)snprintf(problem, sizeof self->found->problem, sentence, path, at, what, next);
     return ERR_CORRUPT;
 }
 
 static bool file_open(struct recovery *self)
 {
     struct segment *segment = self->segment;
-    const bool is_open = log_file_open(&segment->file, O_RDWR);
-    const off_t size = is_open ? lseek(segment->file.fd, 0, SEEK_END) : -1;
+    const off_t size =
+        log_file_open(&segment->file, O_RDWR) ? lseek(segment->file.fd, 0, SEEK_END) : -1;
     segment->file_bytes = size < 0 ? 0 : (uint64_t)size;
     self->reader.file = segment->file;
     self->reader.end = segment->file_bytes;
@@ -80,13 +76,11 @@ static bool batches_take(struct recovery *self)
     }
     self->has_header = segment_header_take(segment, header);
     self->reader.mark = segment->mark;
-    enum err err = self->has_header ? ERR_OK : ERR_CORRUPT;
-    while (err == ERR_OK) {
-        struct batch batch;
-        err = batch_reader_read(&self->reader, segment->tail, &batch);
-        if (err != ERR_OK || batch.base != segment->next) {
-            break;
-        }
+    struct batch batch;
+    enum err err = ERR_CORRUPT;
+    while (self->has_header &&
+           (err = batch_reader_read(&self->reader, segment->tail, &batch)) == ERR_OK &&
+           batch.base == segment->next) {
         self->last_at = segment->tail;
         self->found->records += batch.count;
         event_log_note(self->log, &batch);
@@ -98,30 +92,25 @@ static bool batches_take(struct recovery *self)
 static bool rest_read(struct recovery *self)
 {
     const uint32_t mark = self->reader.mark;
-    enum err err = ERR_OK;
-    for (uint64_t at = self->segment->tail; at < self->reader.end && err != ERR_IO; at++) {
+    for (uint64_t at = self->segment->tail; at < self->reader.end && !self->has_later_batch; at++) {
         struct bytes bytes;
         if (!batch_reader_bytes(&self->reader, at, sizeof mark, &bytes)) {
             return false;
         }
-        if (bytes.size == 0 || self->has_later_batch) {
-            break; // the file got shorter meanwhile, or we know enough
+        self->rubbish_end = bytes.size > 0 && bytes.data[0] != 0 ? at + 1 : self->rubbish_end;
+        struct batch batch;
+        const bool is_marked = bytes.size == sizeof mark && load_u32(bytes.data) == mark;
+        const enum err err = is_marked ? batch_reader_read(&self->reader, at, &batch) : ERR_CORRUPT;
+        if (err == ERR_IO) {
+            return false;
         }
-        if (bytes.data[0] != 0) {
-            self->rubbish_end = at + 1;
-        }
-        if (bytes.size == sizeof mark && load_u32(bytes.data) == mark) {
-            struct batch batch;
-            err = batch_reader_read(&self->reader, at, &batch);
-            self->has_later_batch = err == ERR_OK && batch.base >= self->segment->next;
-        }
+        self->has_later_batch = err == ERR_OK && batch.base >= self->segment->next;
     }
-    return err != ERR_IO;
+    return true;
 }
 
 static enum err judge(const struct recovery *self, bool is_last)
 {
-    const struct segment *segment = self->segment;
     const bool has_rubbish = self->rubbish_end != 0;
     // A header is synced before the first batch is written, so a bad one with
     // something behind it was good once.
@@ -129,11 +118,11 @@ static enum err judge(const struct recovery *self, bool is_last)
         return damage(self, 0, "no header of a segment (format 1) that begins here");
     }
     if (self->has_later_batch || (has_rubbish && !is_last)) {
-        return damage(self, segment->tail, "no whole batch is here, but the log goes on behind");
+        return damage(self, self->segment->tail, "no whole batch is here, but more follows");
     }
     if (has_rubbish) {
-        self->found->torn_bytes = self->rubbish_end - segment->tail;
-        self->found->torn_at = segment->next;
+        self->found->torn_bytes = self->rubbish_end - self->segment->tail;
+        self->found->torn_at = self->segment->next;
     }
     return ERR_OK;
 }
@@ -143,23 +132,20 @@ static enum err judge(const struct recovery *self, bool is_last)
 // alone would do nothing. So the same bytes, of the last batch or the header, are
 // written once more, and the file is cut once more, torn or not. No room for that (a
 // file system that never overwrites) must not keep readers from a full disk.
-static enum err settle(struct recovery *self)
+static bool settle(struct recovery *self)
 {
     struct segment *segment = self->segment;
+    const struct log_file *file = &segment->file;
     if (!self->has_header) { // its making was cut short: it held nothing
-        return segment_create(segment, &self->log->directory) ? ERR_OK : problem(self, "make");
+        return segment_create(segment, &self->log->directory);
     }
-    const size_t size = (size_t)(segment->tail - self->last_at);
     struct bytes last;
-    if (!batch_reader_bytes(&self->reader, self->last_at, size, &last) ||
-        !log_file_truncate(&segment->file, segment->tail) ||
-        (!log_file_write(&segment->file, last.data, last.size, self->last_at) &&
-         !log_file_is_full(errno)) ||
-        !log_file_datasync(&segment->file)) {
-        return problem(self, "cut, write again and sync");
-    }
+    const size_t size = (size_t)(segment->tail - self->last_at);
     segment->file_bytes = segment->tail;
-    return ERR_OK;
+    return batch_reader_bytes(&self->reader, self->last_at, size, &last) &&
+           log_file_truncate(file, segment->tail) &&
+           (log_file_write(file, last.data, last.size, self->last_at) || log_file_is_full(errno)) &&
+           log_file_datasync(file);
 }
 
 // Opens the segment from base on, behind those that are open already.
@@ -173,16 +159,17 @@ static enum err segment_recover(struct event_log *log, uint64_t base, bool is_la
     if (!is_next) {
         err = damage(&self, 0, "it is not where the file before it ends: one is missing or cut");
     } else if (!file_open(&self) || !batches_take(&self) || !rest_read(&self)) {
-        err = problem(&self, "open and read");
+        err = problem(found, &self.segment->file, "open and read");
     } else {
         err = judge(&self, is_last);
     }
-    if (err == ERR_OK && is_last) {
-        err = settle(&self);
-    } else {
+    if (err == ERR_OK && is_last && !settle(&self)) {
+        err = problem(found, &self.segment->file, "make, cut or write again");
+    }
+    if (!is_last) {
         log_file_close(&self.segment->file);
     }
-    batch_reader_release(&self.reader);
+    free(self.reader.data);
     return err;
 }
 
@@ -196,13 +183,9 @@ static int name_is_segment(const struct dirent *entry)
 static enum err segments_recover(struct event_log *self, struct event_log_recovery *found)
 {
     struct dirent **names = NULL;
-    int count = -1;
-    // The newest file may have been made by a process that died before it did this.
-    if (log_file_sync(&self->directory)) {
-        count = scandir(self->directory.path, &names, name_is_segment, alphasort);
-    }
+    const int count = scandir(self->directory.path, &names, name_is_segment, alphasort);
     if (count < 0) {
-        return log_file_problem(&self->directory, "sync and list", found->problem);
+        return problem(found, &self->directory, "list");
     }
     enum err err = ERR_OK;
     for (int i = 0; i < count; i++) {
@@ -212,27 +195,29 @@ static enum err segments_recover(struct event_log *self, struct event_log_recove
     }
     free(names);
     if (count == 0 && !segment_create(event_log_segment_add(self, 0), &self->directory)) {
-        err = log_file_problem(&self->segments[0].file, "make", found->problem);
+        err = problem(found, &self->segments[0].file, "make");
     }
     return err;
 }
 
-static enum err folder_open(struct event_log *self, char *problem)
+static enum err folder_open(struct event_log *self, struct event_log_recovery *found)
 {
     struct log_file *folder = &self->directory;
-    if (!folder_make(folder->path) || !log_file_open(folder, O_RDONLY | O_DIRECTORY)) {
-        return log_file_problem(folder, "make or open the folder", problem);
+    // Synced, since a process that died may have made the newest file just before.
+    if (!folder_make(folder->path) || !log_file_open(folder, O_RDONLY | O_DIRECTORY) ||
+        !log_file_sync(folder)) {
+        return problem(found, folder, "make, open or sync the folder");
     }
     if (log_file_open(&self->lock, O_RDWR | O_CREAT) &&
         flock(self->lock.fd, LOCK_EX | LOCK_NB) == 0) {
         return ERR_OK;
     }
     if (errno != EWOULDBLOCK) {
-        return log_file_problem(&self->lock, "open and lock", problem);
+        return problem(found, &self->lock, "open and lock");
     }
     static const char sentence[] = "another process, most likely a broker, has %s open; stop it, "
                                    "or give this one a folder of its own";
-    (void)snprintf(problem, LOG_FILE_PROBLEM_SIZE, sentence, folder->path);
+    (void)snprintf(found->problem, sizeof found->problem, sentence, folder->path);
     return ERR_CONFLICT;
 }
 
@@ -241,16 +226,15 @@ enum err event_log_open(struct event_log **out, const struct event_log_options *
 {
     assert(out != NULL && options != NULL && options->directory != NULL && recovery != NULL);
     *recovery = (struct event_log_recovery){0};
-    const struct event_log_io *io = options->io;
     const uint64_t segment_bytes = options->segment_bytes;
     struct event_log *self = mem_calloc(1, sizeof *self);
     *self = (struct event_log){
-        .directory = {.io = io, .path = mem_strdup(options->directory), .fd = -1},
-        .lock = {.io = io, .path = mem_format("%s/lock", options->directory), .fd = -1},
-        .segment_bytes = segment_bytes == 0 ? SEGMENT_BYTES_DEFAULT : segment_bytes,
+        .directory = {.io = options->io, .path = mem_strdup(options->directory), .fd = -1},
+        .lock = {.io = options->io, .path = mem_format("%s/lock", options->directory), .fd = -1},
+        .segment_bytes = segment_bytes == 0 ? segment_bytes_default : segment_bytes,
         .disk_bytes_max = options->disk_bytes_max == 0 ? UINT64_MAX : options->disk_bytes_max,
     };
-    enum err err = folder_open(self, recovery->problem);
+    enum err err = folder_open(self, recovery);
     if (err == ERR_OK) {
         err = segments_recover(self, recovery);
     }

@@ -99,7 +99,6 @@ void log_file_release(struct log_file *self)
 {
     log_file_close(self);
     free(self->path);
-    self->path = NULL;
 }
 
 bool log_file_is_full(int error)
@@ -112,19 +111,17 @@ void log_file_must(const struct log_file *self, bool done, const char *action)
     if (done) {
         return;
     }
-    char problem[LOG_FILE_PROBLEM_SIZE];
-    (void)log_file_problem(self, action, problem);
+    char problem[512];
+    (void)log_file_problem(self, action, problem, sizeof problem);
     static const char sentence[] = "event log: %s. What the disk holds is unknown now, so the "
                                    "process ends; the next start reads it again.\n";
     (void)fprintf(stderr, sentence, problem);
     abort();
 }
 
-enum err log_file_problem(const struct log_file *self, const char *action,
-                          char problem[LOG_FILE_PROBLEM_SIZE])
+enum err log_file_problem(const struct log_file *self, const char *action, char *problem,
+                          size_t size)
 {
-    const char *why = strerror(errno);
-    // A long path may be cut.
-    (void)snprintf(problem, LOG_FILE_PROBLEM_SIZE, "cannot %s %s: %s", action, self->path, why);
+    (void)snprintf(problem, size, "cannot %s %s: %s", action, self->path, strerror(errno));
     return ERR_IO;
 }

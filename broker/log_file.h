@@ -59,11 +59,9 @@ bool log_file_is_full(int error);
 // holds; the next start reads it.
 void log_file_must(const struct log_file *self, bool done, const char *action);
 
-// log_file_problem writes what errno tells as a sentence, and returns ERR_IO.
-enum {
-    LOG_FILE_PROBLEM_SIZE = 512
-};
-enum err log_file_problem(const struct log_file *self, const char *action,
-                          char problem[LOG_FILE_PROBLEM_SIZE]);
+// log_file_problem writes what errno tells as a sentence, cut at size, and returns
+// ERR_IO.
+enum err log_file_problem(const struct log_file *self, const char *action, char *problem,
+                          size_t size);
 
 #endif

@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include "common/record.h"
 
 enum {
+    MAGIC = 0x67734c46, // "FLsg"
     FORMAT_VERSION = 1,
     AT_MAGIC = 0,
     AT_VERSION = 4,
@@ -20,8 +19,6 @@ enum {
     AT_BASE = 16,
     FILL_SIZE = 1024 * 1024,     // of zeros ahead
     FILL_BATCH_MAX = 128 * 1024, // from this size on a batch is large
-    ZEROS_SIZE = 64 * 1024,
-    BATCH_AT_MARK = 0,
     BATCH_AT_CRC = 4,
     BATCH_AT_SIZE = 8,
     BATCH_AT_COUNT = 12,
@@ -30,31 +27,19 @@ enum {
     READ_SIZE = 256 * 1024, // of a reader's buffer, unless a batch is larger
 };
 
-static const uint32_t magic = 0x67734c46; // "FLsg"
-
 static void header_make(uint8_t header[SEGMENT_HEADER_SIZE], uint32_t mark, uint64_t base)
 {
-    store_u32(header + AT_MAGIC, magic);
+    store_u32(header + AT_MAGIC, MAGIC);
     store_u32(header + AT_VERSION, FORMAT_VERSION);
     store_u32(header + AT_MARK, mark);
     store_u64(header + AT_BASE, base);
     store_u32(header + AT_CRC, record_crc32c(0, header + AT_MARK, SEGMENT_HEADER_SIZE - AT_MARK));
 }
 
-void segment_init(struct segment *self, const struct log_file *directory, uint64_t base)
-{
-    char *path = mem_format("%s/%020" PRIu64 ".log", directory->path, base);
-    *self = (struct segment){.file = {.io = directory->io, .path = path, .fd = -1},
-                             .base = base,
-                             .next = base,
-                             .tail = SEGMENT_HEADER_SIZE};
-}
-
 bool segment_create(struct segment *self, const struct log_file *directory)
 {
-    // Zeros mean that no batch starts here, so the mark may be anything else.
-    const uint32_t mark = log_file_random(directory);
-    self->mark = mark == 0 ? 1 : mark;
+    // Odd, since zeros mean that no batch starts here.
+    self->mark = log_file_random(directory) | 1;
     self->file_bytes = SEGMENT_HEADER_SIZE;
     uint8_t header[SEGMENT_HEADER_SIZE];
     header_make(header, self->mark, self->base);
@@ -83,10 +68,10 @@ bool segment_header_take(struct segment *self, struct bytes header)
 // Writes zeros from the end of the file up to file_bytes. What finds no room is left out.
 static void fill(struct segment *self, uint64_t file_bytes)
 {
-    static const uint8_t zeros[ZEROS_SIZE];
+    static const uint8_t zeros[64 * 1024];
     while (self->file_bytes < file_bytes) {
         const uint64_t rest = file_bytes - self->file_bytes;
-        const size_t size = rest < ZEROS_SIZE ? (size_t)rest : ZEROS_SIZE;
+        const size_t size = rest < sizeof zeros ? (size_t)rest : sizeof zeros;
         if (!log_file_write(&self->file, zeros, size, self->file_bytes)) {
             log_file_must(&self->file, log_file_is_full(errno), "write");
             return;
@@ -126,25 +111,19 @@ void segment_cut(struct segment *self)
 
 static uint32_t checksum(const uint8_t *data, size_t size)
 {
-    const uint32_t mark = record_crc32c(0, data + BATCH_AT_MARK, BATCH_AT_CRC - BATCH_AT_MARK);
+    const uint32_t mark = record_crc32c(0, data, BATCH_AT_CRC);
     return record_crc32c(mark, data + BATCH_AT_SIZE, size - BATCH_AT_SIZE);
 }
 
 void batch_seal(uint8_t *data, uint32_t mark, const struct batch *batch)
 {
     assert(batch->size > BATCH_HEADER_SIZE && batch->size <= BATCH_SIZE_MAX && batch->count > 0);
-    store_u32(data + BATCH_AT_MARK, mark);
+    store_u32(data, mark);
     store_u32(data + BATCH_AT_SIZE, batch->size);
     store_u32(data + BATCH_AT_COUNT, batch->count);
     store_u64(data + BATCH_AT_BASE, batch->base);
     store_u64(data + BATCH_AT_TIME, batch->time_us);
     store_u32(data + BATCH_AT_CRC, checksum(data, batch->size));
-}
-
-void batch_reader_release(struct batch_reader *self)
-{
-    free(self->data);
-    *self = (struct batch_reader){0};
 }
 
 bool batch_reader_bytes(struct batch_reader *self, uint64_t at, size_t size, struct bytes *out)
@@ -174,11 +153,9 @@ enum err batch_reader_read(struct batch_reader *self, uint64_t at, struct batch 
     if (!batch_reader_bytes(self, at, BATCH_HEADER_SIZE, &bytes)) {
         return ERR_IO;
     }
-    if (bytes.size < BATCH_HEADER_SIZE || load_u32(bytes.data + BATCH_AT_MARK) != self->mark) {
-        return ERR_CORRUPT;
-    }
-    const uint32_t size = load_u32(bytes.data + BATCH_AT_SIZE);
-    if (size <= BATCH_HEADER_SIZE || size > BATCH_SIZE_MAX || size > self->end - at) {
+    const bool is_header = bytes.size == BATCH_HEADER_SIZE && load_u32(bytes.data) == self->mark;
+    const uint32_t size = is_header ? load_u32(bytes.data + BATCH_AT_SIZE) : 0;
+    if (size <= BATCH_HEADER_SIZE || size > BATCH_SIZE_MAX) {
         return ERR_CORRUPT;
     }
     if (!batch_reader_bytes(self, at, size, &bytes)) {

@@ -44,17 +44,13 @@ enum {
 };
 
 struct segment {
-    struct log_file file; // open when it is the last one, which is written to
+    struct log_file file; // DIRECTORY/00000000000000004711.log; open when it is written to
     uint32_t mark;
     uint64_t base;
     uint64_t next;       // the offset after the last record
     uint64_t tail;       // where the next batch goes
     uint64_t file_bytes; // what the file takes; from tail on it holds zeros
 };
-
-// segment_init describes an empty segment in directory and touches no file. Release
-// it with log_file_release.
-void segment_init(struct segment *self, const struct log_file *directory, uint64_t base);
 
 // segment_create makes the file of an empty segment, or makes it anew, and makes it
 // durable, its name in directory included. false: there is no file, errno tells why.
@@ -92,12 +88,10 @@ struct batch_reader {
     struct log_file file; // borrowed; open
     uint32_t mark;        // of its segment
     uint64_t end;         // what is read lies before this byte of the file
-    uint8_t *data;        // owned; what the file holds
+    uint8_t *data;        // owned, freed by who has the reader; what the file holds
     size_t size;          // so many bytes of it
     uint64_t at;          // from here on
 };
-
-void batch_reader_release(struct batch_reader *self);
 
 // batch_reader_bytes gives size bytes at at, borrowed until the next call; fewer at
 // the end. false: errno tells why.
