@@ -21,7 +21,7 @@
 
 enum {
     TIMEOUT_MS = 10000,
-    BODY_TIMEOUTS = 3,                    // a body must be whole within so many timeouts
+    BODY_TIMEOUTS = 3,                    // a head, then a body, must be whole within so many
     CHUNKED_BYTES_MAX = 16 * 1024 * 1024, // read, mostly thrown away, before a 413
     STOP_WAIT_MS = 500,                   // for the last answers to reach their sockets
     TURN_MS = 20,                         // between looks at those, and at lingering sockets
@@ -46,6 +46,7 @@ struct http_server {
     uint16_t port;
     int64_t body_timeout_ms;
     struct http_linger linger; // the thread's
+    struct http_heads heads;   // the thread's
     pthread_mutex_t mutex;     // guards all below
     struct queue waiting;
     struct queue answered; // not yet resumed; wakes the thread
@@ -100,9 +101,33 @@ static bool method_is_known(const char *method)
     return false;
 }
 
+static void on_connection(void *context, struct MHD_Connection *connection, void **head_p,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *self = context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *head_p = http_heads_add(&self->heads, info->connect_fd, clock_mono_ms());
+    } else {
+        http_heads_remove(*head_p);
+        *head_p = NULL;
+    }
+}
+
+// Notes whether the connection owes us a head; INT64_MAX: it does not.
+static void head_is_due_since(struct MHD_Connection *connection, int64_t since_ms)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_head *head = info->socket_context;
+    head->since_ms = since_ms;
+}
+
 // The headers are there, the body is not. false: hang up.
 static bool request_begin(struct http_exchange *exchange, const char *method, const char *path)
 {
+    head_is_due_since(exchange->connection, INT64_MAX);
     exchange->state = EXCHANGE_READING;
     exchange->method = method;
     exchange->path = path;
@@ -193,10 +218,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_completed(void *context, struct MHD_Connection *connection, void **exchange_p,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)connection;
     (void)code;
     struct http_server *self = context;
     struct http_exchange *exchange = *exchange_p;
+    head_is_due_since(connection, clock_mono_ms());
     if (exchange != NULL && exchange->state == EXCHANGE_ANSWERED) {
         pthread_mutex_lock(&self->mutex);
         self->answers_count--;
@@ -294,6 +319,7 @@ static void *daemon_run(void *context)
             MHD_resume_connection(answered[i]->connection);
         }
         MHD_run(self->daemon);
+        http_heads_sweep(&self->heads, clock_mono_ms(), self->body_timeout_ms);
         if (self->linger.count > 0) {
             http_linger_drain(&self->linger, clock_mono_ms());
         }
@@ -329,6 +355,9 @@ static bool daemon_start(struct http_server *self, int64_t timeout_ms)
                                     (unsigned)((timeout_ms + 999) / 1000),
                                     MHD_OPTION_URI_LOG_CALLBACK,
                                     on_request_line,
+                                    self,
+                                    MHD_OPTION_NOTIFY_CONNECTION,
+                                    on_connection,
                                     self,
                                     MHD_OPTION_NOTIFY_COMPLETED,
                                     on_completed,

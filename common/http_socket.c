@@ -18,6 +18,7 @@ enum {
     PORT_TEXT_SIZE = 8,
     DRAIN_SIZE = 64 * 1024,
     DRAINS_MAX = 16, // of one socket in one turn: others wait
+    SWEEP_MS = 1000,
 };
 
 enum err http_listen(int *fd, const char *address, uint16_t port, char **problem)
@@ -102,6 +103,40 @@ void http_linger_drain(struct http_linger *self, int64_t now_ms)
         } else {
             close(fd);
             self->sockets[i] = self->sockets[--self->count];
+        }
+    }
+}
+
+struct http_head *http_heads_add(struct http_heads *self, int fd, int64_t now_ms)
+{
+    struct http_head *head = mem_calloc(1, sizeof *head);
+    *head =
+        (struct http_head){.fd = fd, .since_ms = now_ms, .next = self->first, .link = &self->first};
+    if (self->first != NULL) {
+        self->first->link = &head->next;
+    }
+    self->first = head;
+    return head;
+}
+
+void http_heads_remove(struct http_head *head)
+{
+    *head->link = head->next;
+    if (head->next != NULL) {
+        head->next->link = head->link;
+    }
+    free(head);
+}
+
+void http_heads_sweep(struct http_heads *self, int64_t now_ms, int64_t limit_ms)
+{
+    if (now_ms - self->swept_ms < SWEEP_MS) {
+        return;
+    }
+    self->swept_ms = now_ms;
+    for (const struct http_head *head = self->first; head != NULL; head = head->next) {
+        if (head->since_ms != INT64_MAX && now_ms - head->since_ms > limit_ms) {
+            shutdown(head->fd, SHUT_RDWR); // libmicrohttpd hears of it and closes it
         }
     }
 }

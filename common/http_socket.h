@@ -41,4 +41,28 @@ void http_linger_add(struct http_linger *self, int fd, int64_t until_ms);
 // has ended, was too much or took too long; at INT64_MAX all.
 void http_linger_drain(struct http_linger *self, int64_t now_ms);
 
+// Connections, and since when each owes the head of its next request. libmicrohttpd's
+// own timeout counts silence only, so a client that drips a byte now and then would keep
+// its connection for ever. Zero is an empty list.
+struct http_head {
+    int fd;           // borrowed
+    int64_t since_ms; // clock_mono_ms; INT64_MAX: its head is there
+    struct http_head *next;
+    struct http_head **link; // where it hangs in the list
+};
+
+struct http_heads {
+    struct http_head *first;
+    int64_t swept_ms; // when last
+};
+
+// http_heads_add puts a new connection into the list; http_heads_remove takes it out and
+// frees it.
+struct http_head *http_heads_add(struct http_heads *self, int fd, int64_t now_ms);
+void http_heads_remove(struct http_head *head);
+
+// http_heads_sweep shuts down, at most once a second, what owes its head for longer
+// than limit_ms.
+void http_heads_sweep(struct http_heads *self, int64_t now_ms, int64_t limit_ms);
+
 #endif

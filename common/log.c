@@ -64,16 +64,23 @@ static const char *colour_of(const char *service)
 static void lines_write(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    for (size_t done = 0; done < logger.lines.size;) {
-        const ssize_t size =
-            write(STDOUT_FILENO, logger.lines.data + done, logger.lines.size - done);
+    const uint8_t *data = logger.lines.data;
+    size_t done = 0;
+    while (done < logger.lines.size) {
+        const ssize_t size = write(STDOUT_FILENO, data + done, logger.lines.size - done);
         if (size >= 0) {
             done += (size_t)size;
         } else if (errno != EINTR && (errno != EAGAIN || poll(&output, 1, LOG_STALL_MS) != 1)) {
             break;
         }
     }
+    // A disk that filled up in mid-line: what is written later begins a new one.
+    const bool is_torn =
+        done < logger.lines.size && (done == 0 ? data[0] == '\n' : data[done - 1] != '\n');
     buf_clear(&logger.lines);
+    if (is_torn) {
+        buf_put_u8(&logger.lines, '\n');
+    }
 }
 
 void log_flush(void)

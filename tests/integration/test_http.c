@@ -571,6 +571,21 @@ Test(http, half_a_request_and_silence_is_closed)
 }
 
 // A byte now and then defeats a timeout of silence; the body has one of its own.
+Test(http, a_head_that_drips_is_cut_off)
+{
+    const int fd = dial();
+    say(fd, "GET / HTTP/1.1\r\nX: ");
+    const int64_t start = clock_mono_ms();
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    while (poll(&one, 1, 100) == 0 && clock_mono_ms() - start < PATIENCE_MS) {
+        send(fd, "b", 1, MSG_NOSIGNAL);
+    }
+    cr_expect_geq(clock_mono_ms() - start, 2900);
+    cr_expect_lt(clock_mono_ms() - start, PATIENCE_MS);
+    expect_closed(fd);
+    close(fd);
+}
+
 Test(http, a_body_that_drips_is_cut_off)
 {
     const int fd = dial();
