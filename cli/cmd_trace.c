@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/log_merge.h"
 #include "cli/log_sources.h"
+#include "cli/story_missing.h"
 #include "cli/story_print.h"
 #include "cli/term.h"
 #include "common/mem.h"

@@ -1,7 +1,6 @@
 #include "cli/story.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,6 @@ struct story {
     cJSON **published; // borrowed: "event published" lines, which only carry offsets
     size_t published_count;
     size_t published_capacity;
-    bool unknown; // the broker could not be asked what is missing
 };
 
 static const struct {
@@ -271,193 +269,13 @@ void story_link(struct story *self)
     }
 }
 
-// --- what is missing
-
-// "payment-2" handles for the group "payment".
-static bool is_of_group(const char *service, const char *group)
+void story_add_missing(struct story *self, size_t event, const char *service, const char *reason)
 {
-    const size_t size = strlen(group);
-    if (strncmp(service, group, size) != 0) {
-        return false;
-    }
-    return service[size] == '\0' ||
-           (service[size] == '-' && isdigit((unsigned char)service[size + 1]));
-}
-
-static bool has_settled(const struct story *self, const char *event_id, const char *group)
-{
-    for (size_t i = 0; i < self->count; i++) {
-        const struct story_node *node = &self->nodes[i];
-        if (node->line == NULL || strcmp(text_of(node->line, "event_id"), event_id) != 0) {
-            continue;
-        }
-        if ((node->kind == STORY_HANDLED && is_of_group(node->service, group)) ||
-            (node->kind == STORY_DEAD_LETTERED &&
-             strcmp(text_of(node->line, "group"), group) == 0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool subscribes(const cJSON *group, const char *topic)
-{
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(group, "topics"))
-    {
-        if (cJSON_IsString(item) && strcmp(item->valuestring, topic) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void format_ms(char *out, size_t size, int64_t ms)
-{
-    if (ms < 1000) {
-        snprintf(out, size, "%d ms", (int)ms);
-    } else {
-        snprintf(out, size, "%.1f s", (double)ms / 1000);
-    }
-}
-
-static const cJSON *find_failing(const cJSON *group, const char *member, const char *text)
-{
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(group, "failing"))
-    {
-        if (strcmp(text_of(item, member), text) == 0) {
-            return item;
-        }
-    }
-    return NULL;
-}
-
-static void explain_failing(char out[STORY_REASON_SIZE], const char *group, const cJSON *failing,
-                            bool itself)
-{
-    char due[32];
-    format_ms(due, sizeof due, number_of(failing, "due_in_ms", 0));
-    snprintf(out,
-             STORY_REASON_SIZE,
-             "waiting for %s: %s%s failed %d time%s (%s), next try in %s",
-             group,
-             itself ? "it" : text_of(failing, "topic"),
-             itself ? "" : " before it",
-             (int)number_of(failing, "failures", 0),
-             number_of(failing, "failures", 0) == 1 ? "" : "s",
-             text_of(failing, "error"),
-             due);
-}
-
-static void explain_group(const struct story *self, char out[STORY_REASON_SIZE], const cJSON *group,
-                          const char *event_id)
-{
-    const char *name = text_of(group, "name");
-    const cJSON *failing = find_failing(group, "event_id", event_id);
-    if (failing != NULL) {
-        explain_failing(out, name, failing, true);
-        return;
-    }
-    failing = find_failing(group, "key", self->subject);
-    if (failing != NULL) {
-        explain_failing(out, name, failing, false);
-        return;
-    }
-    const int64_t lag = number_of(group, "lag_events", 0);
-    const cJSON *members = cJSON_GetObjectItemCaseSensitive(group, "members");
-    if (cJSON_GetArraySize(members) > 0) {
-        snprintf(out,
-                 STORY_REASON_SIZE,
-                 "waiting for %s: it is %d event%s behind",
-                 name,
-                 (int)lag,
-                 lag == 1 ? "" : "s");
-        return;
-    }
-    char since[32] = "some time";
-    const int64_t since_us = clock_parse_rfc3339(text_of(group, "no_member_since"));
-    if (since_us >= 0) {
-        format_ms(since, sizeof since, (clock_wall_us() - since_us) / 1000);
-    }
-    snprintf(out,
-             STORY_REASON_SIZE,
-             "waiting for %s: no member for %s, %d event%s behind",
-             name,
-             since,
-             (int)lag,
-             lag == 1 ? "" : "s");
-}
-
-static void add_missing(struct story *self, size_t event, const char *service, const char *reason)
-{
+    assert(event < self->count);
     struct story_node *node = add_node(self, STORY_MISSING);
     node->parent = (int)event;
     snprintf(node->service, sizeof node->service, "%s", service);
     snprintf(node->reason, sizeof node->reason, "%s", reason);
-}
-
-// No line tells that the event reached the broker, or anybody behind it.
-static bool was_heard_of(const struct story *self, const char *event_id)
-{
-    for (size_t i = 0; i < self->count; i++) {
-        const struct story_node *node = &self->nodes[i];
-        if ((node->kind == STORY_HANDLED || node->kind == STORY_FAILED ||
-             node->kind == STORY_DEAD_LETTERED) &&
-            strcmp(text_of(node->line, "event_id"), event_id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void explain_outbox(struct story *self, size_t event, const char *problem)
-{
-    char service[STORY_SERVICE_SIZE];
-    memcpy(service, self->nodes[event].service, sizeof service);
-    char reason[STORY_REASON_SIZE];
-    snprintf(reason, sizeof reason, "waiting in the outbox of %s: %s", service, problem);
-    add_missing(self, event, service, reason);
-}
-
-static void explain_event(struct story *self, size_t event, const cJSON *groups)
-{
-    // Copies: adding a node moves the array.
-    const cJSON *line = self->nodes[event].line;
-    const int64_t offset = self->nodes[event].offset;
-    if (offset < 0 && !was_heard_of(self, text_of(line, "event_id"))) {
-        explain_outbox(self, event, "it has not reached the broker");
-        return;
-    }
-    const cJSON *group = NULL;
-    cJSON_ArrayForEach(group, groups)
-    {
-        const char *name = text_of(group, "name");
-        const bool done = offset >= 0 && offset < number_of(group, "floor", 0);
-        if (!done && subscribes(group, text_of(line, "topic")) &&
-            !has_settled(self, text_of(line, "event_id"), name)) {
-            char reason[STORY_REASON_SIZE];
-            explain_group(self, reason, group, text_of(line, "event_id"));
-            add_missing(self, event, name, reason);
-        }
-    }
-}
-
-void story_explain(struct story *self, const cJSON *broker_status, const char *problem)
-{
-    self->unknown = broker_status == NULL;
-    const cJSON *groups = cJSON_GetObjectItemCaseSensitive(broker_status, "groups");
-    const size_t count = self->count;
-    for (size_t i = 0; i < count; i++) {
-        if (self->nodes[i].kind != STORY_EVENT) {
-            continue;
-        }
-        if (broker_status != NULL) {
-            explain_event(self, i, groups);
-        } else if (self->nodes[i].offset < 0) {
-            explain_outbox(self, i, problem);
-        }
-    }
 }
 
 // --- reading it

@@ -58,10 +58,9 @@ bool story_add_line(struct story *self, struct bytes line);
 // and nodes are in the order of their times. Call it once, when all lines are in.
 void story_link(struct story *self);
 
-// story_explain adds a STORY_MISSING node for every event that a group has yet to
-// deal with, with the present reason, from the broker's GET /status. NULL: the broker
-// did not answer; problem is then the sentence that says so.
-void story_explain(struct story *self, const cJSON *broker_status, const char *problem);
+// story_add_missing adds a STORY_MISSING node below an event's node; story_missing.h
+// knows when and why.
+void story_add_missing(struct story *self, size_t event, const char *service, const char *reason);
 
 size_t story_count(const struct story *self);
 const struct story_node *story_node_at(const struct story *self, size_t index);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/story.h"
+#include "cli/story_missing.h"
 #include "cli/story_print.h"
 #include "common/mem.h"
 
