@@ -54,7 +54,7 @@ struct service {
     struct http_server *http;
     struct caller_options callers;
     struct worker_pool *workers;
-    struct work *kept; // results whose batch could not be committed: for a later one
+    struct work *kept;   // results whose batch could not be committed: for a later one
     const char **topics; // of the subscriptions
     char source[EVENT_TEXT_MAX];
     int signal_fd;
