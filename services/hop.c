@@ -120,12 +120,16 @@ cJSON *hop_failure_to_json(const struct hop_failure *failure)
     return json;
 }
 
-enum err hop_reply_failure(struct request *request, const cJSON *result, cJSON *extra)
+enum err hop_reply_failure(struct request *request, const cJSON *result)
 {
     const int status = cJSON_GetObjectItemCaseSensitive(result, "status")->valueint;
     const char *reason = json_text_of(result, "reason");
-    return request_reply_problem_with(
-        request, status, reason, json_text_of(result, "detail"), extra);
+    const char *detail = json_text_of(result, "detail");
+    cJSON *more = cJSON_Duplicate(result, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(more, "status");
+    cJSON_DeleteItemFromObjectCaseSensitive(more, "reason");
+    cJSON_DeleteItemFromObjectCaseSensitive(more, "detail");
+    return request_reply_problem_with(request, status, reason, detail, more);
 }
 
 enum err hop_run_job(struct service *service, struct request *request,

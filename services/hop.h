@@ -52,10 +52,9 @@ bool hop_call(struct caller *caller, const struct hop *hop, const cJSON *input, 
               struct hop_failure *failure);
 
 // A job's result is {} when all went well, or {"status", "reason", "detail"} and more:
-// hop_failure_to_json begins such a one, and hop_reply_failure answers it with the
-// members of extra, which becomes the request's.
+// hop_failure_to_json begins such a one, and hop_reply_failure answers it.
 cJSON *hop_failure_to_json(const struct hop_failure *failure);
-enum err hop_reply_failure(struct request *request, const cJSON *result, cJSON *extra);
+enum err hop_reply_failure(struct request *request, const cJSON *result);
 
 // hop_run_job has a worker do job, or answers 503 when too many wait; ERR_FULL then.
 enum err hop_run_job(struct service *service, struct request *request,

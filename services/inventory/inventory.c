@@ -5,16 +5,6 @@
 #include "common/mem.h"
 #include "services/contract.h"
 
-const struct opening_stock opening_stocks[] = {
-    {"espresso-cup", 1000000000}, // a load test must not empty it
-    {"coffee-beans", 1000000},
-    {"moka-pot", 1000},
-    {"milk-jug", 1000},
-    {"grinder", 50},
-    {"rare-print", 3},
-};
-const size_t opening_stocks_count = ARRAY_LEN(opening_stocks);
-
 struct stock stock_new(int64_t quantity)
 {
     assert(quantity >= 0 && quantity <= STOCK_MAX);
@@ -77,43 +67,28 @@ bool stock_is_sound(const struct stock *stock)
 
 // What is not named here is forbidden.
 static const struct reservation_step steps[RESERVATION_STATUSES][RESERVATION_INPUTS] = {
-    [RESERVATION_NONE] =
-        {
-            [RESERVATION_RESERVE] = MOVES(RESERVATION_RESERVED, STOCK_RESERVE),
-            [RESERVATION_REJECT] = MOVES(RESERVATION_REJECTED, STOCK_STAYS),
-            [RESERVATION_CANCEL] = MOVES(RESERVATION_RELEASED, STOCK_STAYS),
-            [RESERVATION_TAKE] = MOVES(RESERVATION_SOLD, STOCK_TAKE),
-            [RESERVATION_PUT_BACK] = MOVES(RESERVATION_RELEASED, STOCK_STAYS),
-        },
-    [RESERVATION_RESERVED] =
-        {
-            [RESERVATION_RESERVE] = NOTHING,
-            [RESERVATION_REJECT] = NOTHING,
-            [RESERVATION_CONFIRM] = MOVES(RESERVATION_SOLD, STOCK_SELL),
-            [RESERVATION_CANCEL] = MOVES(RESERVATION_RELEASED, STOCK_RELEASE),
-        },
-    [RESERVATION_REJECTED] =
-        {
-            [RESERVATION_RESERVE] = NOTHING,
-            [RESERVATION_REJECT] = NOTHING,
-            [RESERVATION_CANCEL] = NOTHING,
-            [RESERVATION_PUT_BACK] = NOTHING,
-        },
-    [RESERVATION_SOLD] =
-        {
-            [RESERVATION_RESERVE] = NOTHING,
-            [RESERVATION_REJECT] = NOTHING,
-            [RESERVATION_CONFIRM] = NOTHING,
-            [RESERVATION_TAKE] = NOTHING,
-            [RESERVATION_PUT_BACK] = MOVES(RESERVATION_RELEASED, STOCK_RETURN),
-        },
-    [RESERVATION_RELEASED] =
-        {
-            [RESERVATION_RESERVE] = NOTHING,
-            [RESERVATION_REJECT] = NOTHING,
-            [RESERVATION_CANCEL] = NOTHING,
-            [RESERVATION_PUT_BACK] = NOTHING,
-        },
+    [RESERVATION_NONE] = {[RESERVATION_RESERVE] = MOVES(RESERVATION_RESERVED, STOCK_RESERVE),
+                          [RESERVATION_REJECT] = MOVES(RESERVATION_REJECTED, STOCK_STAYS),
+                          [RESERVATION_CANCEL] = MOVES(RESERVATION_RELEASED, STOCK_STAYS),
+                          [RESERVATION_TAKE] = MOVES(RESERVATION_SOLD, STOCK_TAKE),
+                          [RESERVATION_PUT_BACK] = MOVES(RESERVATION_RELEASED, STOCK_STAYS)},
+    [RESERVATION_RESERVED] = {[RESERVATION_RESERVE] = NOTHING,
+                              [RESERVATION_REJECT] = NOTHING,
+                              [RESERVATION_CONFIRM] = MOVES(RESERVATION_SOLD, STOCK_SELL),
+                              [RESERVATION_CANCEL] = MOVES(RESERVATION_RELEASED, STOCK_RELEASE)},
+    [RESERVATION_REJECTED] = {[RESERVATION_RESERVE] = NOTHING,
+                              [RESERVATION_REJECT] = NOTHING,
+                              [RESERVATION_CANCEL] = NOTHING,
+                              [RESERVATION_PUT_BACK] = NOTHING},
+    [RESERVATION_SOLD] = {[RESERVATION_RESERVE] = NOTHING,
+                          [RESERVATION_REJECT] = NOTHING,
+                          [RESERVATION_CONFIRM] = NOTHING,
+                          [RESERVATION_TAKE] = NOTHING,
+                          [RESERVATION_PUT_BACK] = MOVES(RESERVATION_RELEASED, STOCK_RETURN)},
+    [RESERVATION_RELEASED] = {[RESERVATION_RESERVE] = NOTHING,
+                              [RESERVATION_REJECT] = NOTHING,
+                              [RESERVATION_CANCEL] = NOTHING,
+                              [RESERVATION_PUT_BACK] = NOTHING},
 };
 
 struct reservation_step reservation_step(enum reservation_status status,

@@ -113,13 +113,4 @@ struct reservation_step reservation_step(enum reservation_status status,
 const char *reservation_status_name(enum reservation_status status);
 enum reservation_status reservation_status_of(const char *name);
 
-// What the shop has when it opens.
-struct opening_stock {
-    const char *sku;
-    int64_t quantity;
-};
-
-extern const struct opening_stock opening_stocks[];
-extern const size_t opening_stocks_count;
-
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "services/catalogue.h"
 #include "services/contract.h"
 #include "services/handler.h"
 #include "services/inventory/inventory.h"
@@ -13,9 +14,10 @@
 enum err inventory_start(struct service *service)
 {
     enum err err = ERR_OK;
-    for (size_t i = 0; i < opening_stocks_count && err == ERR_OK; i++) {
-        const struct stock stock = stock_new(opening_stocks[i].quantity);
-        err = inventory_store_seed(service_store(service), opening_stocks[i].sku, &stock);
+    for (size_t i = 0; i < catalogue_of_shop.count && err == ERR_OK; i++) {
+        const struct product *product = &catalogue_of_shop.products[i];
+        const struct stock stock = stock_new(product->opening_stock);
+        err = inventory_store_seed(service_store(service), product->sku, &stock);
     }
     return err;
 }
@@ -169,9 +171,8 @@ enum err inventory_list(struct service *service, struct request *request)
 enum err inventory_show(struct service *service, struct request *request)
 {
     const char *sku = request_parameter(request, "sku");
-    struct stock stock;
-    const enum err err = inventory_store_stock(service_store(service), sku, &stock);
-    cJSON *json = err == ERR_OK ? inventory_stock_to_json(sku, &stock) : NULL;
+    cJSON *json = NULL;
+    const enum err err = inventory_store_show(service_store(service), sku, &json);
     return handler_show(request, err, json, "product", sku);
 }
 
@@ -195,8 +196,7 @@ enum err inventory_restock(struct service *service, struct request *request)
     if (err == ERR_OK) {
         err = inventory_store_set_stock(service_store(service), sku, &stock);
     }
-    cJSON *json = err == ERR_OK ? inventory_stock_to_json(sku, &stock) : NULL;
-    return handler_show(request, err, json, "product", sku);
+    return err == ERR_OK || err == ERR_NOT_FOUND ? inventory_show(service, request) : err;
 }
 
 // Answers with the reservation, or with why there is none.

@@ -30,8 +30,11 @@ static const char stock_sql[] =
 static const char set_stock_sql[] =
     "UPDATE stock SET available = ?, reserved = ?, sold = ?, initial = ?, restocked = ?"
     " WHERE sku = ?";
-static const char list_sql[] = "SELECT available, reserved, sold, initial, restocked, sku"
-                               " FROM stock WHERE sku > ? ORDER BY sku LIMIT ?";
+#define SHOWN                                                                                      \
+    "json_object('sku', sku, 'available', available, 'reserved', reserved, 'sold', sold,"          \
+    " 'initial', initial, 'restocked', restocked)"
+static const char show_sql[] = "SELECT " SHOWN " FROM stock WHERE sku = ?";
+static const char list_sql[] = "SELECT " SHOWN " FROM stock WHERE sku > ? ORDER BY sku LIMIT ?";
 static const char reservation_sql[] = "SELECT status, items FROM reservations WHERE order_id = ?";
 static const char set_reservation_sql[] =
     "INSERT INTO reservations (order_id, status, items, updated_at) VALUES (?, ?, ?, ?)"
@@ -83,21 +86,11 @@ enum err inventory_store_set_stock(struct store *store, const char *sku, const s
     return store_run(row);
 }
 
-cJSON *inventory_stock_to_json(const char *sku, const struct stock *stock)
+enum err inventory_store_show(struct store *store, const char *sku, cJSON **out)
 {
-    cJSON *json = contract_object("sku", sku, NULL);
-    cJSON_AddNumberToObject(json, "available", (double)stock->at[STOCK_AVAILABLE]);
-    cJSON_AddNumberToObject(json, "reserved", (double)stock->at[STOCK_RESERVED]);
-    cJSON_AddNumberToObject(json, "sold", (double)stock->at[STOCK_SOLD]);
-    cJSON_AddNumberToObject(json, "initial", (double)stock->initial);
-    cJSON_AddNumberToObject(json, "restocked", (double)stock->restocked);
-    return json;
-}
-
-static cJSON *row_to_json(struct store_row *row)
-{
-    const struct stock stock = read_stock(row);
-    return inventory_stock_to_json(store_text(row, 5), &stock);
+    struct store_row *row = store_query(store, show_sql);
+    store_bind_text(row, sku);
+    return row_show(row, out);
 }
 
 enum err inventory_store_list(struct store *store, const char *filter, const char *after,
@@ -107,7 +100,7 @@ enum err inventory_store_list(struct store *store, const char *filter, const cha
     struct store_row *row = store_query(store, list_sql);
     store_bind_text(row, after);
     store_bind_int(row, limit);
-    return row_list(row, row_to_json, list);
+    return row_list(row, list);
 }
 
 enum err inventory_store_reservation(struct store *store, const char *order_id,

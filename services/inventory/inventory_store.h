@@ -20,8 +20,9 @@ enum err inventory_store_set_stock(struct store *store, const char *sku, const s
 enum err inventory_store_list(struct store *store, const char *filter, const char *after,
                               int64_t limit, cJSON *list);
 
-// inventory_stock_to_json returns what the HTTP interface shows of a product.
-cJSON *inventory_stock_to_json(const char *sku, const struct stock *stock);
+// inventory_store_show gives what the interface shows of a product; the caller owns it.
+// ERR_NOT_FOUND: no such product; *out is then NULL.
+enum err inventory_store_show(struct store *store, const char *sku, cJSON **out);
 
 // inventory_store_reservation reads an order's reservation and its lines; an order
 // without one is RESERVATION_NONE without lines.

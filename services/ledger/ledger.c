@@ -71,29 +71,28 @@ enum err ledger_account_post(struct ledger_account *account, struct money amount
     return ERR_OK;
 }
 
-enum err ledger_account_hold(struct ledger_account *account, struct money amount)
+static enum err change_held(struct ledger_account *account, const char *currency, int64_t by_minor)
 {
-    if (strcmp(account->balance.currency, amount.currency) != 0) {
+    if (strcmp(account->balance.currency, currency) != 0) {
         return ERR_INVALID;
     }
-    // No sum, so that no amount can overflow it.
-    if (amount.amount_minor > account->balance.amount_minor - account->held_minor) {
+    // Amounts are within MONEY_AMOUNT_MAX: no sum of two overflows.
+    const int64_t held_minor = account->held_minor + by_minor;
+    if (held_minor < 0 || (by_minor > 0 && held_minor > account->balance.amount_minor)) {
         return ERR_CONFLICT;
     }
-    account->held_minor += amount.amount_minor;
+    account->held_minor = held_minor;
     return ERR_OK;
+}
+
+enum err ledger_account_hold(struct ledger_account *account, struct money amount)
+{
+    return change_held(account, amount.currency, amount.amount_minor);
 }
 
 enum err ledger_account_release(struct ledger_account *account, struct money amount)
 {
-    if (strcmp(account->balance.currency, amount.currency) != 0) {
-        return ERR_INVALID;
-    }
-    if (amount.amount_minor > account->held_minor) {
-        return ERR_CONFLICT;
-    }
-    account->held_minor -= amount.amount_minor;
-    return ERR_OK;
+    return change_held(account, amount.currency, -amount.amount_minor);
 }
 
 const char *ledger_refuse_transfer(const struct ledger_account *from,

@@ -25,9 +25,6 @@
 #include "services/contract.h"
 
 #define LEDGER_KIND_CUSTOMER "customer" // the only kind that transfers, never overdrawn
-#define LEDGER_KIND_ASSET    "asset"
-#define LEDGER_KIND_INCOME   "income"
-#define LEDGER_KIND_EQUITY   "equity"
 
 #define LEDGER_CASH     "cash"
 #define LEDGER_REVENUE  "revenue"

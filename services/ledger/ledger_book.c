@@ -9,9 +9,9 @@ static const struct {
     const char *kind;
     int64_t opening_minor; // out of equity; 0: none
 } openings[] = {
-    {LEDGER_EQUITY, LEDGER_KIND_EQUITY, 0},
-    {LEDGER_CASH, LEDGER_KIND_ASSET, 0},
-    {LEDGER_REVENUE, LEDGER_KIND_INCOME, 0},
+    {LEDGER_EQUITY, "equity", 0},
+    {LEDGER_CASH, "asset", 0},
+    {LEDGER_REVENUE, "income", 0},
     {"alice", LEDGER_KIND_CUSTOMER, 100000},
     {"bob", LEDGER_KIND_CUSTOMER, 100000},
     {"carol", LEDGER_KIND_CUSTOMER, 100000},

@@ -32,7 +32,10 @@ static enum err emit_posted(struct service *service, const char *id_name, const 
     cJSON_AddItemToObject(data, "amount", money_to_json(posted->amount));
     cJSON *lines = cJSON_AddArrayToObject(data, "lines");
     for (size_t i = 0; i < entry.lines_count; i++) {
-        cJSON_AddItemToArray(lines, ledger_line_to_json(&entry.lines[i]));
+        const struct ledger_line *line = &entry.lines[i];
+        cJSON *json = money_to_json(line->amount);
+        cJSON_AddStringToObject(json, "account", line->account_id);
+        cJSON_AddItemToArray(lines, json);
     }
     return handler_emit(service, "ledger-posted", subject, data);
 }

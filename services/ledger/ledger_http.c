@@ -102,9 +102,8 @@ enum err ledger_get_accounts(struct service *service, struct request *request)
 enum err ledger_get_account(struct service *service, struct request *request)
 {
     const char *id = request_parameter(request, "id");
-    struct ledger_account account;
-    const enum err err = ledger_store_find_account(service_store(service), id, &account);
-    cJSON *json = err == ERR_OK ? ledger_account_to_json(&account) : NULL;
+    cJSON *json = NULL;
+    const enum err err = ledger_store_show_account(service_store(service), id, &json);
     return handler_show(request, err, json, "account", id);
 }
 
@@ -121,17 +120,7 @@ enum err ledger_get_trial_balance(struct service *service, struct request *reque
 {
     const char *asked = request_query(request, "currency");
     const char *currency = asked == NULL ? LEDGER_CURRENCY : asked;
-    int64_t sum_minor = 0;
-    enum err err = ledger_store_sum(service_store(service), currency, &sum_minor);
-    cJSON *json = contract_object("currency", currency, NULL);
-    cJSON_AddNumberToObject(json, "sum_minor", (double)sum_minor);
-    cJSON *list = cJSON_AddArrayToObject(json, "accounts");
-    if (err == ERR_OK) {
-        err = ledger_store_list_accounts(service_store(service), currency, "", -1, list);
-    }
-    if (err != ERR_OK) {
-        cJSON_Delete(json);
-        return err;
-    }
-    return request_reply(request, 200, json);
+    cJSON *json = NULL;
+    const enum err err = ledger_store_trial_balance(service_store(service), currency, &json);
+    return handler_show(request, err, json, "currency", currency);
 }

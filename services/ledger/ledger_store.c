@@ -37,12 +37,22 @@ static const char open_account_sql[] = "INSERT INTO accounts (id, kind, currency
 
 static const char find_account_sql[] = "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE id = ?";
 
-static const char list_accounts_sql[] =
-    "SELECT " ACCOUNT_COLUMNS " FROM accounts"
-    " WHERE (?1 IS NULL OR currency = ?1) AND id > ?2 ORDER BY id LIMIT ?3";
+// As the interface shows them.
+#define SHOWN_ACCOUNT                                                                              \
+    "json_object('account_id', id, 'kind', kind,"                                                  \
+    " 'balance', json_object('amount_minor', balance_minor, 'currency', currency),"                \
+    " 'held', json_object('amount_minor', held_minor, 'currency', currency),"                      \
+    " 'available', json_object('amount_minor', balance_minor - held_minor, 'currency', currency))"
 
-static const char sum_sql[] =
-    "SELECT COALESCE(SUM(balance_minor), 0) FROM accounts WHERE currency = ?";
+static const char show_account_sql[] = "SELECT " SHOWN_ACCOUNT " FROM accounts WHERE id = ?";
+
+static const char list_accounts_sql[] =
+    "SELECT " SHOWN_ACCOUNT " FROM accounts WHERE id > ? ORDER BY id LIMIT ?";
+
+static const char trial_balance_sql[] =
+    "SELECT json_object('currency', ?1, 'sum_minor', COALESCE(SUM(balance_minor), 0), 'accounts',"
+    " json_group_array(" SHOWN_ACCOUNT "))"
+    " FROM (SELECT * FROM accounts WHERE currency = ?1 ORDER BY id)";
 
 static const char update_account_sql[] =
     "UPDATE accounts SET balance_minor = ?, held_minor = ? WHERE id = ?";
@@ -53,17 +63,20 @@ static const char insert_entry_sql[] =
 static const char insert_line_sql[] =
     "INSERT INTO lines (entry, line, account_id, amount_minor, currency) VALUES (?, ?, ?, ?, ?)";
 
-#define ENTRY_COLUMNS "number, id, subject, kind, posted_at"
+// As the interface shows them.
+#define SHOWN_LINES                                                                                \
+    "(SELECT json_group_array(json_object('account', account_id, 'amount_minor', amount_minor,"    \
+    " 'currency', currency)) FROM (SELECT * FROM lines WHERE entry = number ORDER BY line))"
+#define SHOWN_ENTRY                                                                                \
+    "json_object('number', number, 'entry_id', id, 'subject', subject, 'kind', kind,"              \
+    " 'posted_at', posted_at, 'lines', json(" SHOWN_LINES "))"
 
-// One text for both would not use the index: SQLite cannot tell that subject is no NULL.
-static const char all_entries_sql[] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE ?1 IS NULL"
+static const char all_entries_sql[] = "SELECT " SHOWN_ENTRY " FROM entries WHERE ?1 IS NULL"
                                       " AND number > ?2 ORDER BY number LIMIT ?3";
 
-static const char subject_entries_sql[] = "SELECT " ENTRY_COLUMNS " FROM entries WHERE subject = ?1"
+// One text for both would not use the index: SQLite cannot tell that subject is no NULL.
+static const char subject_entries_sql[] = "SELECT " SHOWN_ENTRY " FROM entries WHERE subject = ?1"
                                           " AND number > ?2 ORDER BY number LIMIT ?3";
-
-static const char lines_sql[] =
-    "SELECT account_id, amount_minor, currency FROM lines WHERE entry = ? ORDER BY line";
 
 static const char find_case_sql[] =
     "SELECT state, from_account, to_account, amount_minor, currency, entry_id FROM cases"
@@ -78,9 +91,7 @@ static const char save_case_sql[] =
 enum err ledger_store_open_account(struct store *store, const char *id, const char *kind,
                                    const char *currency)
 {
-    struct store_row *row = store_query(store, open_account_sql);
-    ROW_BIND_TEXTS(row, id, kind, currency);
-    return store_run(row);
+    return ROW_RUN_TEXTS(store, open_account_sql, id, kind, currency);
 }
 
 static struct ledger_account account_of(struct store_row *row)
@@ -112,64 +123,40 @@ enum err ledger_store_update_account(struct store *store, const struct ledger_ac
     return store_run(row);
 }
 
-cJSON *ledger_account_to_json(const struct ledger_account *account)
+enum err ledger_store_show_account(struct store *store, const char *id, cJSON **out)
 {
-    struct money held = account->balance;
-    struct money available = account->balance;
-    held.amount_minor = account->held_minor;
-    available.amount_minor -= account->held_minor;
-    cJSON *json = contract_object("account_id", account->id, "kind", account->kind, NULL);
-    cJSON_AddItemToObject(json, "balance", money_to_json(account->balance));
-    cJSON_AddItemToObject(json, "held", money_to_json(held));
-    cJSON_AddItemToObject(json, "available", money_to_json(available));
-    return json;
+    struct store_row *row = store_query(store, show_account_sql);
+    store_bind_text(row, id);
+    return row_show(row, out);
 }
 
-static cJSON *account_row_to_json(struct store_row *row)
-{
-    const struct ledger_account account = account_of(row);
-    return ledger_account_to_json(&account);
-}
-
-enum err ledger_store_list_accounts(struct store *store, const char *currency, const char *after,
+enum err ledger_store_list_accounts(struct store *store, const char *filter, const char *after,
                                     int64_t limit, cJSON *list)
 {
+    assert(filter == NULL);
     struct store_row *row = store_query(store, list_accounts_sql);
-    ROW_BIND_TEXTS(row, currency, after);
+    store_bind_text(row, after);
     store_bind_int(row, limit);
-    return row_list(row, account_row_to_json, list);
+    return row_list(row, list);
 }
 
-enum err ledger_store_sum(struct store *store, const char *currency, int64_t *out)
+enum err ledger_store_trial_balance(struct store *store, const char *currency, cJSON **out)
 {
-    struct store_row *row = store_query(store, sum_sql);
+    struct store_row *row = store_query(store, trial_balance_sql);
     store_bind_text(row, currency);
-    const enum err err = store_next(row); // an aggregate always gives a row
-    if (err == ERR_OK) {
-        *out = store_int(row, 0);
-        store_done(row);
-    }
-    return err;
+    return row_show(row, out);
 }
 
 // --- entries
 
-static enum err insert_entry(struct store *store, const char *id, const char *subject,
-                             const char *kind, const char *at)
-{
-    struct store_row *row = store_query(store, insert_entry_sql);
-    ROW_BIND_TEXTS(row, id, subject, kind, at);
-    return store_run(row);
-}
-
-static enum err insert_line(struct store *store, int64_t entry, size_t line,
-                            const struct ledger_line *content)
+static enum err insert_line(struct store *store, int64_t entry, size_t number,
+                            const struct ledger_line *line)
 {
     struct store_row *row = store_query(store, insert_line_sql);
     store_bind_int(row, entry);
-    store_bind_int(row, (int64_t)line);
-    store_bind_text(row, content->account_id);
-    row_bind_money(row, content->amount);
+    store_bind_int(row, (int64_t)number);
+    store_bind_text(row, line->account_id);
+    row_bind_money(row, line->amount);
     return store_run(row);
 }
 
@@ -188,7 +175,7 @@ enum err ledger_store_post(struct store *store, const char *subject, const char 
     }
     if (err == ERR_OK) {
         uuid_new(id);
-        err = insert_entry(store, id, subject, kind, at);
+        err = ROW_RUN_TEXTS(store, insert_entry_sql, id, subject, kind, at);
     }
     const int64_t number = store_last_id(store);
     for (size_t i = 0; i < entry->lines_count && err == ERR_OK; i++) {
@@ -200,31 +187,6 @@ enum err ledger_store_post(struct store *store, const char *subject, const char 
     return err;
 }
 
-cJSON *ledger_line_to_json(const struct ledger_line *line)
-{
-    cJSON *json = contract_object("account", line->account_id, NULL);
-    cJSON_AddNumberToObject(json, "amount_minor", (double)line->amount.amount_minor);
-    cJSON_AddStringToObject(json, "currency", line->amount.currency);
-    return json;
-}
-
-static cJSON *line_row_to_json(struct store_row *row)
-{
-    struct ledger_line line = {.amount = row_money(row, 1)};
-    row_copy(row, 0, line.account_id, sizeof line.account_id);
-    return ledger_line_to_json(&line);
-}
-
-static cJSON *entry_row_to_json(struct store_row *row)
-{
-    cJSON *json =
-        contract_object("entry_id", store_text(row, 1), "subject", store_text(row, 2), NULL);
-    cJSON_AddStringToObject(json, "kind", store_text(row, 3));
-    cJSON_AddStringToObject(json, "posted_at", store_text(row, 4));
-    cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
-    return json;
-}
-
 enum err ledger_store_list_entries(struct store *store, const char *subject, const char *after,
                                    int64_t limit, cJSON *list)
 {
@@ -232,13 +194,7 @@ enum err ledger_store_list_entries(struct store *store, const char *subject, con
         store_query(store, subject == NULL ? all_entries_sql : subject_entries_sql);
     ROW_BIND_TEXTS(row, subject, after);
     store_bind_int(row, limit);
-    enum err err = row_list(row, entry_row_to_json, list);
-    for (cJSON *entry = list->child; entry != NULL && err == ERR_OK; entry = entry->next) {
-        struct store_row *lines = store_query(store, lines_sql);
-        store_bind_int(lines, (int64_t)cJSON_GetObjectItem(entry, "number")->valuedouble);
-        err = row_list(lines, line_row_to_json, cJSON_AddArrayToObject(entry, "lines"));
-    }
-    return err;
+    return row_list(row, list);
 }
 
 // --- payments and transfers

@@ -47,21 +47,22 @@ enum err ledger_store_find_case(struct store *store, const char *kind, const cha
 enum err ledger_store_save_case(struct store *store, const char *kind, const char *subject,
                                 const struct ledger_case *in);
 
-// ledger_store_list_accounts adds to list up to limit accounts (-1: all) behind id
-// after ("": from the first), of one currency (NULL: of all).
-enum err ledger_store_list_accounts(struct store *store, const char *currency, const char *after,
+// ledger_store_show_account gives what the interface shows of an account; the caller
+// owns it. ERR_NOT_FOUND: there is none; *out is then NULL.
+enum err ledger_store_show_account(struct store *store, const char *id, cJSON **out);
+
+// ledger_store_list_accounts adds to list up to limit accounts behind id after ("": from
+// the first). There is no filter: it is NULL.
+enum err ledger_store_list_accounts(struct store *store, const char *filter, const char *after,
                                     int64_t limit, cJSON *list);
+
+// ledger_store_trial_balance gives {"currency", "sum_minor", "accounts"} of all accounts
+// of a currency, which the caller owns: their balances sum to zero, always.
+enum err ledger_store_trial_balance(struct store *store, const char *currency, cJSON **out);
 
 // ledger_store_list_entries adds up to limit entries with their lines, in the order of
 // posting, of one subject (NULL: of all), behind the one with number after ("0": from the first).
 enum err ledger_store_list_entries(struct store *store, const char *subject, const char *after,
                                    int64_t limit, cJSON *list);
-
-// ledger_store_sum adds the balances of all accounts of a currency: zero, always.
-enum err ledger_store_sum(struct store *store, const char *currency, int64_t *out);
-
-// As the interface shows them; the caller owns the result.
-cJSON *ledger_account_to_json(const struct ledger_account *account);
-cJSON *ledger_line_to_json(const struct ledger_line *line);
 
 #endif

@@ -25,10 +25,14 @@ static const char insert_sql[] =
     "INSERT INTO notifications (id, subject, template, recipient, text, sent_at, is_end)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)";
 
-static const char list_all_sql[] = "SELECT " COLUMNS " FROM notifications WHERE ?1 IS NULL"
+#define SHOWN                                                                                      \
+    "json_object('notification_id', id, 'subject', subject, 'template', template,"                 \
+    " 'recipient', recipient, 'text', text, 'sent_at', sent_at, 'number', number)"
+
+static const char list_all_sql[] = "SELECT " SHOWN " FROM notifications WHERE ?1 IS NULL"
                                    " AND number > ?2 ORDER BY number LIMIT ?3";
 
-static const char list_subject_sql[] = "SELECT " COLUMNS " FROM notifications WHERE subject = ?1"
+static const char list_subject_sql[] = "SELECT " SHOWN " FROM notifications WHERE subject = ?1"
                                        " AND number > ?2 ORDER BY number LIMIT ?3";
 
 static struct notification notification_of(struct store_row *row)
@@ -95,19 +99,11 @@ cJSON *notification_to_json(const struct notification *notification)
     return json;
 }
 
-static cJSON *row_to_json(struct store_row *row)
-{
-    const struct notification read = notification_of(row);
-    cJSON *json = notification_to_json(&read);
-    cJSON_AddNumberToObject(json, "number", (double)store_int(row, 0));
-    return json;
-}
-
 enum err notification_store_list(struct store *store, const char *subject, const char *after,
                                  int64_t limit, cJSON *list)
 {
     struct store_row *row = store_query(store, subject == NULL ? list_all_sql : list_subject_sql);
     ROW_BIND_TEXTS(row, subject, after);
     store_bind_int(row, limit);
-    return row_list(row, row_to_json, list);
+    return row_list(row, list);
 }

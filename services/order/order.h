@@ -67,26 +67,4 @@ struct order_state {
 // what comes after the end changes nothing. It tells whether *state changed.
 bool order_hear(struct order_state *state, enum order_check check, enum order_answer answer);
 
-struct product {
-    const char *sku;
-    const char *name;
-    struct money unit_price;
-};
-
-struct catalogue {
-    const struct product *products;
-    size_t count;
-};
-
-extern const struct catalogue order_catalogue;
-
-// catalogue_find returns the product. NULL: there is none.
-const struct product *catalogue_find(const struct catalogue *catalogue, const char *sku);
-
-// order_price adds up what items cost. On an error *line is the line at fault:
-// ERR_NOT_FOUND (no such product), ERR_TOO_LARGE (the total passes
-// MONEY_AMOUNT_MAX), ERR_INVALID (another currency than the lines before).
-enum err order_price(const struct catalogue *catalogue, const struct items *items,
-                     struct money *total, size_t *line);
-
 #endif

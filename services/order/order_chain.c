@@ -69,6 +69,7 @@ cJSON *order_chain_run(struct caller *caller, const cJSON *input)
         cJSON *answer = NULL;
         if (!hop_call(caller, &steps[i].make, input, &answer, &failure)) {
             cJSON *json = hop_failure_to_json(&failure);
+            cJSON_AddStringToObject(json, "order_id", json_text_of(input, "order_id"));
             cJSON_AddStringToObject(json, "failed_step", steps[i].make.service);
             const size_t count = failure.may_have_happened ? i + 1 : i;
             cJSON_AddItemToObject(json, "undone", undo(caller, count, input));

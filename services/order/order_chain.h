@@ -9,8 +9,8 @@
 
 // order_chain_run makes the calls for input {order_id, customer_id, payment_token,
 // total, items, template} (template: of the message at the end). It returns {} when all went well,
-// or {"status" (of the answer), "reason", "detail", "failed_step", "undone": [{"step", "result",
-// "detail"?}]}.
+// or {"status" (of the answer), "reason", "detail", "order_id", "failed_step", "undone": [{"step",
+// "result", "detail"?}]}.
 cJSON *order_chain_run(struct caller *caller, const cJSON *input);
 
 #endif

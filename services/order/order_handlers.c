@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "services/catalogue.h"
 #include "services/contract.h"
 #include "services/handler.h"
 #include "services/hop.h"
@@ -131,7 +132,8 @@ static enum err read_draft(struct request *request, struct draft *draft)
     snprintf(draft->order.customer_id, sizeof draft->order.customer_id, "%s", customer_id);
     uuid_new(draft->order.order_id);
     size_t line = 0;
-    const enum err err = order_price(&order_catalogue, &draft->items, &draft->order.total, &line);
+    const enum err err =
+        catalogue_price(&catalogue_of_shop, &draft->items, &draft->order.total, &line);
     if (err == ERR_NOT_FOUND) {
         const char *sku = draft->items.list[line].sku;
         char field[JSON_PATH_SIZE];
@@ -149,7 +151,8 @@ static cJSON *priced_items(const struct items *items)
 {
     cJSON *json = contract_items_to_json(items);
     for (cJSON *item = json->child; item != NULL; item = item->next) {
-        const struct product *product = catalogue_find(&order_catalogue, json_text_of(item, "sku"));
+        const struct product *product =
+            catalogue_find(&catalogue_of_shop, json_text_of(item, "sku"));
         cJSON_AddItemToObject(item, "unit_price", money_to_json(product->unit_price));
     }
     return json;
@@ -178,40 +181,6 @@ static enum err reply_order(struct request *request, int http_status, const stru
     return request_reply_created(request, http_status, location, json);
 }
 
-static enum err insert(struct service *service, const struct draft *draft, const cJSON *items,
-                       const char *event_id)
-{
-    const char *member = config_text(service_config(service), "BUS_MEMBER");
-    const char *now = service_now(service);
-    service_status_changed(service, draft->order.order_id, "pending", NULL);
-    return order_store_insert(service_store(service), &draft->order, items, member, now, event_id);
-}
-
-static enum err create_async(struct service *service, struct request *request,
-                             const struct draft *draft)
-{
-    static const char topic[] = "order-created";
-    const char *order_id = draft->order.order_id;
-    cJSON *items = priced_items(&draft->items);
-    cJSON *data = draft_to_json(draft, cJSON_Duplicate(items, true));
-    char event_id[UUID_SIZE];
-    enum err err = service_emit(service, topic, upcast_version(topic), order_id, data, event_id);
-    if (err == ERR_OK) {
-        err = insert(service, draft, items, event_id);
-    }
-    cJSON_Delete(items);
-    return err == ERR_OK ? reply_order(request, 202, &draft->order) : err;
-}
-
-static enum err reply_failure(struct request *request, const char *order_id, const cJSON *result)
-{
-    const cJSON *undone = cJSON_GetObjectItemCaseSensitive(result, "undone");
-    const char *step = json_text_of(result, "failed_step");
-    cJSON *extra = contract_object("order_id", order_id, "failed_step", step, NULL);
-    cJSON_AddItemToObject(extra, "undone", cJSON_Duplicate(undone, true));
-    return hop_reply_failure(request, result, extra);
-}
-
 static enum err chain_finish(struct service *service, struct request *request, const cJSON *input,
                              const cJSON *result)
 {
@@ -231,23 +200,38 @@ static enum err chain_finish(struct service *service, struct request *request, c
     if (err != ERR_OK) {
         return err;
     }
-    return reason == NULL ? reply_order(request, 201, &order)
-                          : reply_failure(request, order_id, result);
+    return reason == NULL ? reply_order(request, 201, &order) : hop_reply_failure(request, result);
 }
 
-static enum err create_sync(struct service *service, struct request *request,
-                            const struct draft *draft)
+// Starts what brings the order to its end: its event, or the job of its chain.
+static enum err create(struct service *service, struct request *request, const struct draft *draft)
 {
     static const struct service_job job = {.run = order_chain_run, .finish = chain_finish};
-    cJSON *input = draft_to_json(draft, contract_items_to_json(&draft->items));
-    cJSON_AddStringToObject(input, "template", "order-confirmed");
-    if (hop_run_job(service, request, &job, input) != ERR_OK) {
-        return ERR_OK; // it has answered
+    static const char topic[] = "order-created";
+    const struct order *order = &draft->order;
+    if (order->is_sync) {
+        cJSON *input = draft_to_json(draft, contract_items_to_json(&draft->items));
+        cJSON_AddStringToObject(input, "template", "order-confirmed");
+        if (hop_run_job(service, request, &job, input) != ERR_OK) {
+            return ERR_OK; // it has answered
+        }
     }
     cJSON *items = priced_items(&draft->items);
-    const enum err err = insert(service, draft, items, NULL);
+    char id[UUID_SIZE];
+    enum err err = ERR_OK;
+    if (!order->is_sync) {
+        cJSON *data = draft_to_json(draft, cJSON_Duplicate(items, true));
+        err = service_emit(service, topic, upcast_version(topic), order->order_id, data, id);
+    }
+    if (err == ERR_OK) {
+        const char *member = config_text(service_config(service), "BUS_MEMBER");
+        const char *now = service_now(service);
+        const char *cause = order->is_sync ? NULL : id;
+        service_status_changed(service, order->order_id, "pending", NULL);
+        err = order_store_insert(service_store(service), order, items, member, now, cause);
+    }
     cJSON_Delete(items);
-    return err;
+    return err == ERR_OK && !order->is_sync ? reply_order(request, 202, order) : err;
 }
 
 enum err order_create(struct service *service, struct request *request)
@@ -264,7 +248,7 @@ enum err order_create(struct service *service, struct request *request)
     }
     draft.order.is_sync = is_sync;
     request_correlate(request, draft.order.order_id);
-    return is_sync ? create_sync(service, request, &draft) : create_async(service, request, &draft);
+    return create(service, request, &draft);
 }
 
 // --- reading
@@ -293,11 +277,11 @@ enum err order_list_products(struct service *service, struct request *request)
 {
     (void)service;
     cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < order_catalogue.count; i++) {
-        const struct product *product = &order_catalogue.products[i];
+    for (size_t i = 0; i < catalogue_of_shop.count; i++) {
+        const struct product *product = &catalogue_of_shop.products[i];
         cJSON *json = contract_object("sku", product->sku, "name", product->name, NULL);
         cJSON_AddItemToObject(json, "unit_price", money_to_json(product->unit_price));
         cJSON_AddItemToArray(list, json);
     }
-    return page_reply(request, "products", list, (int64_t)order_catalogue.count, "sku");
+    return page_reply(request, "products", list, (int64_t)catalogue_of_shop.count, "sku");
 }

@@ -11,22 +11,14 @@
 // is pending for milliseconds, and few are cancelled.
 const char order_schema[] =
     "CREATE TABLE IF NOT EXISTS orders ("
-    " order_id TEXT PRIMARY KEY,"
-    " customer_id TEXT NOT NULL,"
-    " status TEXT NOT NULL,"
-    " reason TEXT,"
-    " mode TEXT NOT NULL,"
-    " member TEXT NOT NULL,"
-    " amount_minor INTEGER NOT NULL,"
-    " currency TEXT NOT NULL,"
-    " items TEXT NOT NULL,"
+    " order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL,"
+    " status TEXT NOT NULL, reason TEXT,"
+    " mode TEXT NOT NULL, member TEXT NOT NULL,"
+    " amount_minor INTEGER NOT NULL, currency TEXT NOT NULL, items TEXT NOT NULL,"
     " fraud INTEGER NOT NULL DEFAULT 0,"
     " inventory INTEGER NOT NULL DEFAULT 0,"
     " payment INTEGER NOT NULL DEFAULT 0,"
-    " created_at TEXT NOT NULL,"
-    " created_event TEXT,"
-    " ended_at TEXT,"
-    " ended_event TEXT"
+    " created_at TEXT NOT NULL, created_event TEXT, ended_at TEXT, ended_event TEXT"
     ") WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS orders_pending ON orders (order_id) WHERE status = 'pending';"
     "CREATE INDEX IF NOT EXISTS orders_cancelled ON orders (order_id) WHERE status = 'cancelled';";
@@ -45,14 +37,23 @@ static const char note_sql[] =
 static const char end_sql[] =
     "UPDATE orders SET fraud = ?, inventory = ?, payment = ?,"
     " status = ?, reason = ?, ended_at = ?, ended_event = ? WHERE order_id = ?";
-#define SHOWN_COLUMNS ORDER_COLUMNS ", reason, created_at"
+#define SHOWN                                                                                      \
+    "'order_id', order_id, 'customer_id', customer_id, 'status', status, 'reason', reason,"        \
+    " 'mode', mode, 'total', json_object('amount_minor', amount_minor, 'currency', currency),"     \
+    " 'created_at', created_at"
+#define STEP(status, at, event)                                                                    \
+    "json_object('status', " status ", 'at', " at ", 'event_id', " event ")"
+#define PENDING_STEP STEP("'pending'", "created_at", "created_event")
 static const char show_sql[] =
-    "SELECT " SHOWN_COLUMNS
-    ", items, created_event, ended_at, ended_event FROM orders WHERE order_id = ?";
+    "SELECT " ORDER_COLUMNS ", json_object(" SHOWN ", 'items', json(items), 'history',"
+    " json(CASE WHEN ended_at IS NULL THEN json_array(" PENDING_STEP ")"
+    " ELSE json_array(" PENDING_STEP
+    ", " STEP("status", "ended_at", "ended_event") ") END))"
+                                                   " FROM orders WHERE order_id = ?";
 
 // The status is in the text, not a parameter: only so are the indexes used.
 #define LIST(condition)                                                                            \
-    "SELECT " SHOWN_COLUMNS " FROM orders WHERE " condition                                        \
+    "SELECT json_object(" SHOWN ") FROM orders WHERE " condition                                   \
     " order_id < ? ORDER BY order_id DESC LIMIT ?"
 static const char *const list_sql[ORDER_STATUSES] = {
     [ORDER_NONE] = LIST(""),
@@ -139,30 +140,6 @@ enum err order_store_end(struct store *store, const struct order *order, const c
     return store_run(row);
 }
 
-// What a list shows of an order: SHOWN_COLUMNS.
-static cJSON *shown(struct store_row *row, struct order *order)
-{
-    read_order(row, order);
-    cJSON *json = contract_object("order_id",
-                                  order->order_id,
-                                  "customer_id",
-                                  order->customer_id,
-                                  "status",
-                                  order_status_name(order->state.status),
-                                  "reason",
-                                  store_text(row, 9),
-                                  NULL);
-    cJSON_AddStringToObject(json, "mode", order->is_sync ? "sync" : "async");
-    cJSON_AddItemToObject(json, "total", money_to_json(order->total));
-    cJSON_AddStringToObject(json, "created_at", store_text(row, 10));
-    return json;
-}
-
-static cJSON *step(const char *status, const char *at, const char *event_id)
-{
-    return contract_object("status", status, "at", at, "event_id", event_id, NULL);
-}
-
 static void add_answers(cJSON *json, const struct order *order)
 {
     static const char *const names[] = {NULL, "good", "bad"};
@@ -171,10 +148,9 @@ static void add_answers(cJSON *json, const struct order *order)
     for (int i = 0; i < ORDER_CHECKS; i++) {
         const char *check = order_check_name((enum order_check)i);
         const enum order_answer answer = order->state.answers[i];
-        cJSON_AddItemToObject(answers,
-                              check,
-                              names[answer] == NULL ? cJSON_CreateNull()
-                                                    : cJSON_CreateString(names[answer]));
+        cJSON *said =
+            answer == ANSWER_NONE ? cJSON_CreateNull() : cJSON_CreateString(names[answer]);
+        cJSON_AddItemToObject(answers, check, said);
         if (order->state.status == ORDER_PENDING && answer == ANSWER_NONE) {
             cJSON_AddItemToArray(waiting_for, cJSON_CreateString(check));
         }
@@ -187,30 +163,16 @@ enum err order_store_show(struct store *store, const char *order_id, cJSON **out
     struct store_row *row = store_query(store, show_sql);
     store_bind_text(row, order_id);
     const enum err err = store_next(row);
-    if (err != ERR_OK) {
-        return err;
+    if (err == ERR_OK) {
+        struct order order;
+        read_order(row, &order);
+        *out = row_json(row, 9);
+        if (!order.is_sync) {
+            add_answers(*out, &order);
+        }
+        store_done(row);
     }
-    struct order order;
-    cJSON *json = shown(row, &order);
-    cJSON_AddItemToObject(json, "items", cJSON_Parse(store_text(row, 11)));
-    if (!order.is_sync) {
-        add_answers(json, &order);
-    }
-    cJSON *history = cJSON_AddArrayToObject(json, "history");
-    cJSON_AddItemToArray(history, step("pending", store_text(row, 10), store_text(row, 12)));
-    if (!store_is_null(row, 13)) {
-        const char *status = order_status_name(order.state.status);
-        cJSON_AddItemToArray(history, step(status, store_text(row, 13), store_text(row, 14)));
-    }
-    store_done(row);
-    *out = json;
-    return ERR_OK;
-}
-
-static cJSON *row_to_json(struct store_row *row)
-{
-    struct order order;
-    return shown(row, &order);
+    return err;
 }
 
 enum err order_store_list(struct store *store, const char *status, const char *after, int64_t limit,
@@ -220,5 +182,5 @@ enum err order_store_list(struct store *store, const char *status, const char *a
     struct store_row *row = store_query(store, list_sql[only]);
     store_bind_text(row, after[0] == '\0' ? "~" : after); // "~" is behind every UUID
     store_bind_int(row, limit);
-    return row_list(row, row_to_json, list);
+    return row_list(row, list);
 }

@@ -235,7 +235,7 @@ static enum err charge_finish(struct service *service, struct request *request, 
     const char *reason = json_text_of(result, "reason");
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(result, "status");
     if (reason != NULL && status->valueint != 402) {
-        return hop_reply_failure(request, result, cJSON_CreateObject());
+        return hop_reply_failure(request, result);
     }
     struct money amount;
     if (money_from_json(cJSON_GetObjectItemCaseSensitive(input, "amount"), &amount) != ERR_OK) {
@@ -289,7 +289,7 @@ static enum err refund_finish(struct service *service, struct request *request, 
 {
     const char *order_id = json_text_of(input, "order_id");
     if (json_text_of(result, "reason") != NULL) {
-        return hop_reply_failure(request, result, cJSON_CreateObject());
+        return hop_reply_failure(request, result);
     }
     struct outcome outcome;
     const enum err err = apply(service, order_id, PAYMENT_REFUND, NULL, NULL, &outcome);

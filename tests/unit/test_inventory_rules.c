@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "services/catalogue.h"
 #include "services/inventory/inventory.h"
 
 // The moves, as a person would list them; then what is forbidden. Everything else
@@ -179,13 +180,13 @@ Test(inventory_rules, the_shop_opens_with_sound_stock)
 {
     bool has_cup = false;
     bool has_print = false;
-    for (size_t i = 0; i < opening_stocks_count; i++) {
-        const struct stock stock = stock_new(opening_stocks[i].quantity);
+    for (size_t i = 0; i < catalogue_of_shop.count; i++) {
+        const struct stock stock = stock_new(catalogue_of_shop.products[i].opening_stock);
         cr_expect(stock_is_sound(&stock));
-        has_cup = has_cup || (strcmp(opening_stocks[i].sku, "espresso-cup") == 0 &&
-                              opening_stocks[i].quantity == 1000000000);
-        has_print = has_print || (strcmp(opening_stocks[i].sku, "rare-print") == 0 &&
-                                  opening_stocks[i].quantity == 3);
+        has_cup = has_cup || (strcmp(catalogue_of_shop.products[i].sku, "espresso-cup") == 0 &&
+                              catalogue_of_shop.products[i].opening_stock == 1000000000);
+        has_print = has_print || (strcmp(catalogue_of_shop.products[i].sku, "rare-print") == 0 &&
+                                  catalogue_of_shop.products[i].opening_stock == 3);
     }
     cr_expect(has_cup && has_print);
 }

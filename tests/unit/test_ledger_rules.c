@@ -230,9 +230,10 @@ static const char entries_sql[] = "SELECT COUNT(*) FROM entries";
 
 static void expect_books_to_balance(void)
 {
-    int64_t sum_minor = -1;
-    cr_expect_eq(ledger_store_sum(store, "EUR", &sum_minor), ERR_OK);
-    cr_expect_eq(sum_minor, 0);
+    cJSON *balance = NULL;
+    cr_assert_eq(ledger_store_trial_balance(store, "EUR", &balance), ERR_OK);
+    cr_expect_eq(cJSON_GetObjectItem(balance, "sum_minor")->valuedouble, 0);
+    cJSON_Delete(balance);
     cr_expect_eq(query_int(unbalanced_sql), 0);
     cr_expect_eq(query_int(astray_sql), 0, "a balance is not the sum of its lines");
 }
@@ -392,10 +393,10 @@ Test(ledger_book, random_postings_holds_and_releases_keep_every_sum_at_zero)
 
 // --- lists
 
-static int count_accounts(const char *currency, const char *after, int64_t limit)
+static int count_accounts(const char *after, int64_t limit)
 {
     cJSON *list = cJSON_CreateArray();
-    cr_expect_eq(ledger_store_list_accounts(store, currency, after, limit, list), ERR_OK);
+    cr_expect_eq(ledger_store_list_accounts(store, NULL, after, limit, list), ERR_OK);
     const int count = cJSON_GetArraySize(list);
     cJSON_Delete(list);
     return count;
@@ -412,16 +413,33 @@ static int count_entries(const char *subject, const char *after, int64_t limit)
 
 Test(ledger_book, a_list_begins_behind_its_cursor_and_ends_at_its_limit)
 {
-    cr_expect_eq(count_accounts(NULL, "", -1), 6);
-    cr_expect_eq(count_accounts("EUR", "", -1), 6);
-    cr_expect_eq(count_accounts("USD", "", -1), 0);
-    cr_expect_eq(count_accounts(NULL, "", 4), 4);
-    cr_expect_eq(count_accounts(NULL, "cash", 4), 2);
-    cr_expect_eq(count_accounts(NULL, "revenue", 4), 0);
+    cr_expect_eq(count_accounts("", 10), 6);
+    cr_expect_eq(count_accounts("", 4), 4);
+    cr_expect_eq(count_accounts("cash", 4), 2);
+    cr_expect_eq(count_accounts("revenue", 4), 0);
 
     cr_expect_eq(count_entries(NULL, "0", 2), 2);
     cr_expect_eq(count_entries(NULL, "2", 2), 1);
     cr_expect_eq(count_entries("opening-bob", "0", 2), 1);
     cr_expect_eq(count_entries("opening-bob", "2", 2), 0);
     cr_expect_eq(count_entries("nobody", "0", 2), 0);
+}
+
+Test(ledger_book, a_trial_balance_has_the_accounts_of_its_currency)
+{
+    cJSON *balance = NULL;
+    cr_assert_eq(ledger_store_trial_balance(store, "EUR", &balance), ERR_OK);
+    cr_expect_str_eq(cJSON_GetObjectItem(balance, "currency")->valuestring, "EUR");
+    const cJSON *accounts = cJSON_GetObjectItem(balance, "accounts");
+    cr_expect_eq(cJSON_GetArraySize(accounts), 6);
+    const cJSON *alice = accounts->child;
+    cr_expect_str_eq(cJSON_GetObjectItem(alice, "account_id")->valuestring, "alice");
+    const cJSON *available = cJSON_GetObjectItem(alice, "available");
+    cr_expect_eq(cJSON_GetObjectItem(available, "amount_minor")->valuedouble, 100000);
+    cJSON_Delete(balance);
+
+    cr_assert_eq(ledger_store_trial_balance(store, "USD", &balance), ERR_OK);
+    cr_expect_eq(cJSON_GetObjectItem(balance, "sum_minor")->valuedouble, 0);
+    cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(balance, "accounts")), 0);
+    cJSON_Delete(balance);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "services/catalogue.h"
 #include "services/order/order.h"
 
 static const enum order_check checks[ORDER_CHECKS] = {ORDER_FRAUD, ORDER_INVENTORY, ORDER_PAYMENT};
@@ -134,7 +135,7 @@ Test(order_rules, the_price_is_the_sum_of_the_lines)
         3, (const char *[]){"espresso-cup", "grinder", "coffee-beans"}, (int64_t[]){2, 1, 3});
     struct money total;
     size_t line = 99;
-    cr_assert_eq(order_price(&order_catalogue, &items, &total, &line), ERR_OK);
+    cr_assert_eq(catalogue_price(&catalogue_of_shop, &items, &total, &line), ERR_OK);
     cr_expect_eq(total.amount_minor, 2 * 1200 + 14900 + 3 * 1850);
     cr_expect_str_eq(total.currency, "EUR");
 }
@@ -144,47 +145,47 @@ Test(order_rules, an_unknown_product_is_named_by_its_line)
     struct items items = items_of(2, (const char *[]){"grinder", "Grinder"}, (int64_t[]){1, 1});
     struct money total;
     size_t line = 99;
-    cr_expect_eq(order_price(&order_catalogue, &items, &total, &line), ERR_NOT_FOUND);
+    cr_expect_eq(catalogue_price(&catalogue_of_shop, &items, &total, &line), ERR_NOT_FOUND);
     cr_expect_eq(line, 1);
 }
 
 Test(order_rules, a_total_that_overflows_is_refused_at_its_line)
 {
     static const struct product products[] = {
-        {"yacht", "", {MONEY_AMOUNT_MAX / 2, "EUR"}},
-        {"cent", "", {1, "EUR"}},
-        {"dollar", "", {100, "USD"}},
+        {"yacht", "", {MONEY_AMOUNT_MAX / 2, "EUR"}, 0},
+        {"cent", "", {1, "EUR"}, 0},
+        {"dollar", "", {100, "USD"}, 0},
     };
     const struct catalogue catalogue = {.products = products, .count = ARRAY_LEN(products)};
     struct money total;
     size_t line = 99;
 
     struct items items = items_of(1, (const char *[]){"yacht"}, (int64_t[]){2});
-    cr_expect_eq(order_price(&catalogue, &items, &total, &line), ERR_OK);
+    cr_expect_eq(catalogue_price(&catalogue, &items, &total, &line), ERR_OK);
     cr_expect_eq(total.amount_minor, MONEY_AMOUNT_MAX);
 
     items = items_of(1, (const char *[]){"yacht"}, (int64_t[]){3});
-    cr_expect_eq(order_price(&catalogue, &items, &total, &line), ERR_TOO_LARGE);
+    cr_expect_eq(catalogue_price(&catalogue, &items, &total, &line), ERR_TOO_LARGE);
     cr_expect_eq(line, 0);
 
     items = items_of(2, (const char *[]){"yacht", "cent"}, (int64_t[]){2, 1});
-    cr_expect_eq(order_price(&catalogue, &items, &total, &line), ERR_TOO_LARGE);
+    cr_expect_eq(catalogue_price(&catalogue, &items, &total, &line), ERR_TOO_LARGE);
     cr_expect_eq(line, 1);
 
     items = items_of(2, (const char *[]){"cent", "dollar"}, (int64_t[]){1, 1});
-    cr_expect_eq(order_price(&catalogue, &items, &total, &line), ERR_INVALID);
+    cr_expect_eq(catalogue_price(&catalogue, &items, &total, &line), ERR_INVALID);
     cr_expect_eq(line, 1);
 }
 
 Test(order_rules, the_dearest_order_within_the_limits_fits)
 {
     struct items items = {0};
-    for (size_t i = 0; i < order_catalogue.count; i++) {
-        strncpy(items.list[i].sku, order_catalogue.products[i].sku, CONTRACT_ID_MAX);
+    for (size_t i = 0; i < catalogue_of_shop.count; i++) {
+        strncpy(items.list[i].sku, catalogue_of_shop.products[i].sku, CONTRACT_ID_MAX);
         items.list[i].quantity = CONTRACT_QUANTITY_MAX;
         items.count++;
     }
     struct money total;
     size_t line = 0;
-    cr_expect_eq(order_price(&order_catalogue, &items, &total, &line), ERR_OK);
+    cr_expect_eq(catalogue_price(&catalogue_of_shop, &items, &total, &line), ERR_OK);
 }
