@@ -23,8 +23,8 @@ void group_destroy(struct group **self_p)
     if (self == NULL) {
         return;
     }
-    group_queue_release(&self->waiting);
-    group_queue_release(&self->again);
+    free(self->waiting.items);
+    free(self->again.items);
     group_window_release(&self->window);
     free(self->name);
     free(self);
@@ -425,37 +425,37 @@ bool group_buried(struct group *self, uint64_t offset)
 
 // --- state
 
-static bool failing_next(const struct group *self, bool only_dying, uint64_t from,
-                         struct group_entry_info *out)
+bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out)
 {
     const struct group_window *window = &self->window;
-    for (uint64_t offset = from < window->floor ? window->floor : from; offset < window->end;
-         offset++) {
-        const struct group_entry *entry = group_window_at(window, offset);
-        if (entry->error != NULL && (entry->dying || !only_dying)) {
-            *out = (struct group_entry_info){
-                .offset = offset,
-                .attempts = entry->attempts,
-                .failures = entry->failures,
-                .error = entry->error,
-                .waiting = entry->waits,
-                .due_ms = entry->due_ms,
-                .first_failed_us = entry->first_failed_us,
-            };
-            return true;
-        }
+    uint64_t offset = from < window->floor ? window->floor : from;
+    while (offset < window->end && group_window_at(window, offset)->error == NULL) {
+        offset++;
     }
-    return false;
+    if (offset >= window->end) {
+        return false;
+    }
+    const struct group_entry *entry = group_window_at(window, offset);
+    *out = (struct group_entry_info){
+        .offset = offset,
+        .attempts = entry->attempts,
+        .failures = entry->failures,
+        .error = entry->error,
+        .waiting = entry->waits,
+        .dying = entry->dying,
+        .due_ms = entry->due_ms,
+        .first_failed_us = entry->first_failed_us,
+    };
+    return true;
 }
 
 bool group_dying_next(const struct group *self, uint64_t from, struct group_entry_info *out)
 {
-    return self->window.dying > 0 && failing_next(self, true, from, out);
-}
-
-bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out)
-{
-    return failing_next(self, false, from, out);
+    bool found = self->window.dying > 0 && group_failing_next(self, from, out);
+    while (found && !out->dying) {
+        found = group_failing_next(self, out->offset + 1, out);
+    }
+    return found;
 }
 
 bool group_is_done(const struct group *self, uint64_t offset)

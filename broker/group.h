@@ -140,6 +140,7 @@ struct group_entry_info {
     uint32_t failures; // nacks and rejects
     const char *error; // the last one, borrowed until the next change; "" when none
     bool waiting;      // WAITING: for its retry at due_ms
+    bool dying;        // DYING, or will be when it is offered
     int64_t due_ms;
     int64_t first_failed_us; // wall_us of the first failure; 0: never failed
 };

@@ -15,7 +15,8 @@
 #include "common/wire.h"
 
 enum {
-    READ_BYTES = 64 * 1024
+    READ_BYTES = 64 * 1024,
+    RUN_MAX = 1024 * 1024, // dead letters in a line: a damaged one asks for no more memory
 };
 
 void group_file_state_release(struct group_file_state *state)
@@ -50,17 +51,13 @@ static void group_put(struct buf *out, const struct group_file_group *group, int
     const uint64_t *offsets = group->dead_letters;
     for (size_t i = 0; i < group->dead_letters_count; i++) {
         const uint64_t first = offsets[i];
-        while (i + 1 < group->dead_letters_count && offsets[i + 1] == offsets[i] + 1) {
+        while (i + 1 < group->dead_letters_count && offsets[i + 1] == offsets[i] + 1 &&
+               offsets[i] - first < RUN_MAX - 1) {
             i++;
         }
         group_text_put_range(out, "dead-letter ", first, offsets[i]);
         buf_put_u8(out, '\n');
     }
-}
-
-static void seal_put(struct buf *out, struct bytes text)
-{
-    buf_printf(out, "crc32c %08" PRIx32 "\n", record_crc32c(0, text.data, text.size));
 }
 
 static void text_put(struct buf *out, const struct group_file_state *state, int64_t now_ms)
@@ -74,7 +71,7 @@ static void text_put(struct buf *out, const struct group_file_state *state, int6
     for (size_t i = 0; i < state->groups_count; i++) {
         group_put(out, &state->groups[i], now_ms);
     }
-    seal_put(out, buf_view(out));
+    buf_printf(out, "crc32c %08" PRIx32 "\n", record_crc32c(0, out->data, out->size));
 }
 
 static void total_read(struct group_file_state *state, const char *line)
@@ -119,7 +116,7 @@ static void dead_letters_read(struct group_file_group *group, const char *line, 
     const size_t count = group->dead_letters_count;
     uint64_t first = count == 0 ? 0 : group->dead_letters[count - 1] + 1;
     uint64_t last = 0;
-    if (group_text_range(&line, first, log_end, &first, &last)) {
+    if (group_text_range(&line, first, log_end, &first, &last) && last - first < RUN_MAX) {
         group->dead_letters_count += last - first + 1;
         group->dead_letters = mem_realloc(group->dead_letters,
                                           group->dead_letters_count * sizeof *group->dead_letters);
@@ -157,30 +154,16 @@ static void line_read(struct group_file_state *state, const char *line, int64_t 
 // Reads what text_put writes. 0, or the number of the first line that it does not.
 static uint32_t text_read(struct bytes text, int64_t now_ms, struct group_file_state *state)
 {
-    struct buf again = {0};
-    struct bytes rest = text;
-    const size_t seal_size = sizeof "crc32c 01234567\n" - 1;
-    rest.size -= text.size < seal_size ? text.size : seal_size;
-    seal_put(&again, rest);
-    const struct bytes seal = {.data = text.data + rest.size, .size = text.size - rest.size};
-    uint32_t bad_line = group_text_difference(seal, buf_view(&again));
-    if (bad_line > 0) {
-        // Nothing is read then: a damaged range could ask for all the memory there is.
-        bad_line = rest.size == 0 ? 1 : group_text_difference(text, rest);
-        goto out;
-    }
-    char *lines = mem_strndup((const char *)rest.data, rest.size);
+    char *lines = mem_strndup((const char *)text.data, text.size);
     char *next = NULL;
     for (char *line = strtok_r(lines, "\n", &next); line != NULL;
          line = strtok_r(NULL, "\n", &next)) {
         line_read(state, line, now_ms);
     }
     free(lines);
-    buf_clear(&again);
+    struct buf again = {0};
     text_put(&again, state, now_ms);
-    bad_line = group_text_difference(text, buf_view(&again));
-
-out:
+    const uint32_t bad_line = group_text_difference(text, buf_view(&again));
     buf_release(&again);
     return bad_line;
 }
@@ -228,10 +211,11 @@ enum err group_file_load(const char *directory, int64_t now_ms, struct group_fil
     } else if (bad_line > 0) {
         snprintf(problem,
                  GROUP_FILE_PROBLEM_SIZE,
-                 "%.250s is damaged in line %" PRIu32 ": it is not as it was written, or the "
-                 "lines above a checksum are not. Put back a copy of it, or move it away: then "
-                 "every group starts at the earliest event again, and services drop what they "
-                 "have handled before.",
+                 "%.250s is damaged in line %" PRIu32
+                 ": it is not as it was written, or, if it is the "
+                 "checksum, a line above it is not. Put back a copy of it, or move it away: then "
+                 "every group starts at the earliest event again, and services drop what they have "
+                 "handled before.",
                  path,
                  bad_line);
         group_file_state_release(state);
