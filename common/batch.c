@@ -108,8 +108,7 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
         const char *detail = input->work != NULL
                                  ? "the request failed after it had called other services"
                                  : "the request failed and changed nothing";
-        request_drop_answer(input->request);
-        (void)request_reply_problem(input->request, 500, "internal-error", NULL, "%s", detail);
+        request_fail(input->request, 500, "internal-error", detail);
         if (input->work != NULL) { // the claim on its key was committed before
             (void)request_settle_key(input->request);
         }
@@ -248,8 +247,7 @@ static void settle(struct service *self)
 void batch_refuse(struct request *request)
 {
     const char *detail = "the database could not commit; nothing was changed here";
-    request_drop_answer(request);
-    (void)request_reply_problem(request, 503, "store-unavailable", NULL, "%s", detail);
+    request_fail(request, 503, "store-unavailable", detail);
     request_send(&request);
 }
 
@@ -302,9 +300,7 @@ void batch_read(struct service *self, struct request *request)
     self->present = NULL;
     store_done_all(self->store);
     if (err != ERR_OK) {
-        request_drop_answer(request);
-        (void)request_reply_problem(
-            request, 500, "internal-error", NULL, "the request failed: %s", err_name(err));
+        request_fail(request, 500, "internal-error", "the request failed");
         log_error("a request failed",
                   LOG_STR("request_id", request->id),
                   LOG_STR("path", request->route->path),

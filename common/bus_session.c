@@ -400,18 +400,16 @@ static void on_published(struct bus_session *self, const struct wire_control *co
 
 // Codes that end the session (ERR_OK), or what they mean for a request; what is not
 // listed may pass.
+// clang-format off
 static const struct {
     const char *code;
     enum err err;
 } codes[] = {
-    {WIRE_CODE_NO_SESSION, ERR_OK},
-    {WIRE_CODE_STALE, ERR_OK},
-    {WIRE_CODE_EVICTED, ERR_OK},
-    {WIRE_CODE_MALFORMED, ERR_INVALID},
-    {WIRE_CODE_FORBIDDEN, ERR_INVALID},
-    {WIRE_CODE_TOO_LARGE, ERR_TOO_LARGE},
-    {WIRE_CODE_CORRUPT, ERR_CORRUPT},
+    {WIRE_CODE_NO_SESSION, ERR_OK}, {WIRE_CODE_STALE, ERR_OK}, {WIRE_CODE_EVICTED, ERR_OK},
+    {WIRE_CODE_MALFORMED, ERR_INVALID}, {WIRE_CODE_FORBIDDEN, ERR_INVALID},
+    {WIRE_CODE_TOO_LARGE, ERR_TOO_LARGE}, {WIRE_CODE_CORRUPT, ERR_CORRUPT},
 };
+// clang-format on
 
 static enum err err_of_code(struct bytes code)
 {
@@ -562,14 +560,15 @@ static bool take_delivery(struct bus_session *self, struct bus_input *out, int64
         bus_session_refuse(self, WIRE_REJECT, entry.offset, entry.attempt, -1, error);
         return false;
     }
+    const struct record *record = &entry.record;
     *out = (struct bus_input){.kind = BUS_DELIVERY};
-    out->delivery = (struct bus_delivery){.offset = entry.offset,
-                                          .time_us = entry.time_us,
-                                          .attempt = entry.attempt,
-                                          .topic = entry.record.topic,
-                                          .key = entry.record.key,
-                                          .id = entry.record.id,
-                                          .body = entry.record.body};
+    out->delivery = (struct bus_delivery){entry.offset,
+                                          entry.time_us,
+                                          entry.attempt,
+                                          record->topic,
+                                          record->key,
+                                          record->id,
+                                          record->body};
     return true;
 }
 

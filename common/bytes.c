@@ -74,23 +74,23 @@ void buf_put_text(struct buf *buf, const char *text)
     buf_put(buf, text, strlen(text));
 }
 
+void buf_vprintf(struct buf *buf, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    const int size = vsnprintf(NULL, 0, format, args);
+    assert(size >= 0);
+    vsnprintf((char *)buf_reserve(buf, (size_t)size + 1), (size_t)size + 1, format, again);
+    va_end(again);
+    buf->size += (size_t)size;
+}
+
 void buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;
-    uint8_t *to = buf_reserve(buf, 1);
     va_start(args, format);
-    const int size = vsnprintf((char *)to, buf->capacity - buf->size, format, args);
+    buf_vprintf(buf, format, args);
     va_end(args);
-    if (size < 0) {
-        abort();
-    }
-    if ((size_t)size >= buf->capacity - buf->size) { // cut: once more, with room
-        to = buf_reserve(buf, (size_t)size + 1);
-        va_start(args, format);
-        vsnprintf((char *)to, (size_t)size + 1, format, args);
-        va_end(args);
-    }
-    buf->size += (size_t)size;
 }
 
 struct bytes buf_view(const struct buf *buf)

@@ -5,6 +5,7 @@
 #ifndef FAULTLINE_BYTES_H
 #define FAULTLINE_BYTES_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,8 +39,11 @@ void buf_put_u16(struct buf *buf, uint16_t value);
 void buf_put_u32(struct buf *buf, uint32_t value);
 void buf_put_u64(struct buf *buf, uint64_t value);
 
-// buf_put_text appends text without length or NUL; buf_printf what printf prints.
+// buf_put_text appends text without length or NUL; buf_printf and buf_vprintf what
+// printf prints; a NUL that does not count stands behind it.
 void buf_put_text(struct buf *buf, const char *text);
+__attribute__((format(printf, 2, 0))) void buf_vprintf(struct buf *buf, const char *format,
+                                                       va_list args);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *buf, const char *format, ...);
 
 // buf_view borrows what is in the buffer, until the next change.

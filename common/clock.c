@@ -51,25 +51,18 @@ static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
 
 int64_t clock_parse_rfc3339(const char *text)
 {
-    int year = 0;
-    int month = 0;
-    int day = 0;
-    int hour = 0;
-    int minute = 0;
-    int second = 0;
+    static const char format[] = "%4d-%2d-%2dT%2d:%2d:%2d%n";
+    static const int least[] = {1970, 1, 1, 0, 0, 0};
+    static const int most[] = {9999, 12, 31, 23, 59, 60};
+    int n[6];
     int used = 0;
-    if (sscanf(text,
-               "%4d-%2d-%2dT%2d:%2d:%2d%n",
-               &year,
-               &month,
-               &day,
-               &hour,
-               &minute,
-               &second,
-               &used) != 6 ||
-        used != 19 || year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 ||
-        hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 60) {
+    if (sscanf(text, format, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5], &used) != 6 || used != 19) {
         return -1;
+    }
+    for (int i = 0; i < 6; i++) {
+        if (n[i] < least[i] || n[i] > most[i]) {
+            return -1;
+        }
     }
     const char *at = text + used;
     int64_t micros = 0;
@@ -83,7 +76,7 @@ int64_t clock_parse_rfc3339(const char *text)
     if (at[0] != 'Z' || at[1] != '\0') {
         return -1;
     }
-    const int64_t seconds =
-        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+    const int64_t days = days_from_civil(n[0], n[1], n[2]);
+    const int64_t seconds = days * 86400 + n[3] * 3600 + n[4] * 60 + n[5];
     return seconds * 1000000 + micros;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bytes.h"
+
 static void *or_abort(void *memory)
 {
     if (memory == NULL) {
@@ -49,16 +51,10 @@ char *mem_strndup(const char *text, size_t size)
 
 char *mem_format(const char *format, ...)
 {
+    struct buf text = {0};
     va_list args;
     va_start(args, format);
-    const int size = vsnprintf(NULL, 0, format, args);
+    buf_vprintf(&text, format, args);
     va_end(args);
-    if (size < 0) {
-        abort();
-    }
-    char *text = mem_alloc((size_t)size + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)size + 1, format, args);
-    va_end(args);
-    return text;
+    return (char *)text.data;
 }

@@ -24,9 +24,10 @@ enum {
 #define KEY_HEADER "Idempotency-Key"
 
 // Answers at once, for a request that needs no handler; false, for the caller's return.
-static bool refuse(struct request *self, int status, const char *code, const char *detail)
+static bool refuse(struct request *self, int status, const char *code, const char *field,
+                   const char *detail)
 {
-    (void)request_reply_problem(self, status, code, NULL, "%s", detail);
+    (void)request_reply_problem(self, status, code, field, "%s", detail);
     return false;
 }
 
@@ -116,7 +117,7 @@ static bool find_route(struct request *self)
         }
     }
     if (allow.size == 0) {
-        return refuse(self, 404, "not-found", "there is no such path; see --help");
+        return refuse(self, 404, "not-found", NULL, "there is no such path; see --help");
     }
     buf_put_u8(&allow, '\0');
     const char *methods = (const char *)allow.data;
@@ -176,14 +177,14 @@ static bool read_body(struct request *self)
     if (type == NULL || strncasecmp(type, HTTP_JSON, size) != 0 ||
         (type[size] != '\0' && strchr("; \t", type[size]) == NULL)) {
         const char *detail = "send the header Content-Type: application/json";
-        return refuse(self, 415, "unsupported-media-type", detail);
+        return refuse(self, 415, "unsupported-media-type", NULL, detail);
     }
     struct json_problem problem;
     if (json_parse(http_body(self->exchange), &self->json, &problem) != ERR_OK) {
-        return refuse(self, 400, "malformed-json", problem.reason);
+        return refuse(self, 400, "malformed-json", NULL, problem.reason);
     }
     return cJSON_IsObject(self->json) ||
-           refuse(self, 400, "malformed-json", "the body must be a JSON object");
+           refuse(self, 400, "malformed-json", NULL, "the body must be a JSON object");
 }
 
 static bool read_key(struct request *self)
@@ -194,8 +195,7 @@ static bool read_key(struct request *self)
     }
     if (!is_plain(key, REQUEST_KEY_MAX)) {
         const char *detail = "1 to 128 visible ASCII characters";
-        (void)request_reply_problem(self, 400, "invalid-idempotency-key", KEY_HEADER, "%s", detail);
-        return false;
+        return refuse(self, 400, "invalid-idempotency-key", KEY_HEADER, detail);
     }
     self->idempotency_key = key;
     return true;
@@ -215,14 +215,12 @@ static bool answer_own(struct service *service, struct http_exchange *exchange)
     }
     struct buf body = {0};
     if (strcmp(path, "/readyz") == 0) {
-        const bool bus = bus_is_connected(service->bus);
-        const bool store = !service->store_failed;
-        buf_printf(&body,
-                   "{\"ready\":%s,\"bus\":\"%s\",\"store\":\"%s\"}",
-                   bus && store ? "true" : "false",
-                   bus ? "connected" : "not connected",
-                   store ? "ok" : "the last commit failed");
-        http_reply(exchange, bus && store ? 200 : 503, HTTP_JSON, buf_view(&body));
+        const bool ready = bus_is_connected(service->bus) && !service->store_failed;
+        const char *bus = bus_is_connected(service->bus) ? "connected" : "not connected";
+        const char *store = service->store_failed ? "the last commit failed" : "ok";
+        buf_printf(&body, "{\"ready\":%s,\"bus\":\"%s\",", ready ? "true" : "false", bus);
+        buf_printf(&body, "\"store\":\"%s\"}", store);
+        http_reply(exchange, ready ? 200 : 503, HTTP_JSON, buf_view(&body));
     } else if (strcmp(path, "/metrics") == 0) {
         service_metrics_format(service, &body);
         http_reply(exchange, 200, HTTP_TEXT, buf_view(&body));
@@ -261,6 +259,12 @@ void request_drop_answer(struct request *self)
     self->status = 0;
     self->is_problem = false;
     self->is_replay = false;
+}
+
+void request_fail(struct request *self, int status, const char *code, const char *detail)
+{
+    request_drop_answer(self);
+    (void)request_reply_problem(self, status, code, NULL, "%s", detail);
 }
 
 static void account(const struct request *self)
@@ -403,12 +407,8 @@ enum err request_page(struct request *self, int64_t *limit, const char **after)
         char *end = NULL;
         *limit = strtoll(text, &end, 10);
         if (!isdigit((unsigned char)text[0]) || *end != '\0' || *limit < 1 || *limit > PAGE_MAX) {
-            (void)request_reply_problem(self,
-                                        400,
-                                        "invalid-parameter",
-                                        "limit",
-                                        "must be a whole number from 1 to %d",
-                                        PAGE_MAX);
+            (void)refuse(
+                self, 400, "invalid-parameter", "limit", "must be a whole number from 1 to 500");
             return ERR_INVALID;
         }
     }

@@ -53,6 +53,9 @@ void request_send(struct request **self_p);
 // request_drop_answer forgets what is staged; a job too.
 void request_drop_answer(struct request *self);
 
+// request_fail stages a problem in place of what was staged.
+void request_fail(struct request *self, int status, const char *code, const char *detail);
+
 // request_claim_key and request_settle_key keep the Idempotency-Key's promise, in the
 // batch's transaction: before the handler (*run false: an answer is staged already, and
 // the key is somebody else's: it must not be settled), and after it, when an answer is

@@ -98,6 +98,36 @@ Test(store, a_rollback_takes_everything)
     cr_expect_eq(count(), 0);
 }
 
+// A statement in the middle of a transaction that finds the disk full: not its
+// savepoint alone, the whole transaction is to be given up, and the next one is good.
+Test(store, a_full_disk_in_a_statement_breaks_the_whole_transaction)
+{
+    cr_assert_eq(insert("moka-pot", 3), ERR_OK);
+    cr_assert_eq(store_exec_script(store, "PRAGMA max_page_count = 8"), ERR_OK);
+    cr_assert_eq(store_begin(store), ERR_OK);
+    cr_assert_eq(store_savepoint(store), ERR_OK);
+    cr_expect_not(store_is_broken(store));
+    char sku[1024];
+    memset(sku, 'x', sizeof sku - 1);
+    sku[sizeof sku - 1] = '\0';
+    enum err err = ERR_OK;
+    for (int i = 0; err == ERR_OK && i < 100; i++) {
+        sku[0] = (char)('0' + i);
+        err = insert(sku, 1);
+    }
+    cr_expect_eq(err, ERR_FULL);
+    cr_expect(store_is_broken(store));
+    store_rollback(store);
+    cr_expect_eq(count(), 1);
+
+    cr_assert_eq(store_exec_script(store, "PRAGMA max_page_count = 1000"), ERR_OK);
+    cr_assert_eq(store_begin(store), ERR_OK);
+    cr_expect_not(store_is_broken(store));
+    cr_expect_eq(insert("grinder", 1), ERR_OK);
+    cr_expect_eq(store_commit(store), ERR_OK);
+    cr_expect_eq(count(), 2);
+}
+
 Test(store, what_was_committed_is_there_after_opening_again)
 {
     cr_assert_eq(insert("kept", 1), ERR_OK);
