@@ -30,6 +30,7 @@ static struct bus_message **queue_find(struct bus_queue *queue, uint64_t request
 static struct bus_message *queue_take(struct bus_queue *queue, struct bus_message **at)
 {
     struct bus_message *message = *at;
+    assert(message != NULL);
     *at = message->next;
     if (*at == NULL) {
         queue->end = at;
