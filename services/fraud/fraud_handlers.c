@@ -5,7 +5,7 @@
 #include "common/clock.h"
 #include "services/fraud/fraud.h"
 #include "services/fraud/fraud_store.h"
-#include "services/upcast.h"
+#include "services/handler.h"
 
 // screen decides about subject, or finds what was decided: *is_new tells which.
 // Both paths end here.
@@ -51,70 +51,67 @@ static enum err answer_event(struct service *service, const char *id_name, const
                              const char *reason)
 {
     const bool flagged = reason[0] != '\0';
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, id_name, subject);
+    cJSON *data = contract_object(id_name, subject, NULL);
     if (flagged) {
         cJSON_AddStringToObject(data, "reason", reason);
     }
-    return service_emit(
-        service, flagged ? "fraud-flagged" : "fraud-cleared", 1, subject, data, NULL);
+    return handler_emit(service, flagged ? "fraud-flagged" : "fraud-cleared", subject, data);
 }
 
-static enum err screen_event(struct service *service, const struct event *event,
+static enum err screen_event(struct service *service, const struct event *event, const cJSON *data,
                              const struct screened *members)
 {
-    cJSON *converted = NULL;
-    struct json_problem problem = {0};
+    struct json_problem problem;
     struct fraud_screening screening = {.kind = members->kind};
+    if (contract_get_id(data, "", members->customer, &screening.customer_id, &problem) != ERR_OK ||
+        contract_get_amount(data, "", members->amount, &screening.amount, &problem) != ERR_OK) {
+        return handler_refuse(service, &problem);
+    }
+    const int64_t time_us = clock_parse_rfc3339(event->time);
+    if (time_us < 0) {
+        return service_fail(service, ERR_INVALID, "time is none");
+    }
     struct fraud_decision decision;
     bool is_new = false;
-
-    enum err err = ERR_INVALID;
-    const cJSON *data = upcast_data(event, &converted, &problem);
-    const int64_t time_us = clock_parse_rfc3339(event->time);
-    if (data == NULL ||
-        contract_get_id(data, "", members->customer, &screening.customer_id, &problem) != ERR_OK ||
-        contract_get_amount(data, "", members->amount, &screening.amount, &problem) != ERR_OK) {
-        (void)service_fail(service, err, "%s: %s", problem.field, problem.reason);
-        goto out;
-    }
-    if (!contract_subject_is(event, data, members->id) || time_us < 0) {
-        (void)service_fail(service, err, "%s is not the subject, or time is none", members->id);
-        goto out;
-    }
-    err = screen(service, event->subject, time_us, screening, &decision, &is_new);
+    const enum err err = screen(service, event->subject, time_us, screening, &decision, &is_new);
     // A subject that was screened before has its answer already.
-    if (err == ERR_OK && is_new) {
-        err = answer_event(service, members->id, event->subject, decision.reason);
-    }
+    return err == ERR_OK && is_new
+               ? answer_event(service, members->id, event->subject, decision.reason)
+               : err;
+}
 
-out:
-    cJSON_Delete(converted);
-    return err;
+static enum err screen_order(struct service *service, const struct event *event, const cJSON *data)
+{
+    static const struct screened members = {
+        .kind = FRAUD_ORDER, .id = "order_id", .customer = "customer_id", .amount = "total"};
+    return screen_event(service, event, data, &members);
 }
 
 enum err fraud_on_order_created(struct service *service, const struct event *event)
 {
-    static const struct screened members = {
-        .kind = FRAUD_ORDER, .id = "order_id", .customer = "customer_id", .amount = "total"};
-    return screen_event(service, event, &members);
+    return handler_event(service, event, "order_id", screen_order);
 }
 
-enum err fraud_on_transfer_created(struct service *service, const struct event *event)
+static enum err screen_transfer(struct service *service, const struct event *event,
+                                const cJSON *data)
 {
     static const struct screened members = {.kind = FRAUD_TRANSFER,
                                             .id = "transfer_id",
                                             .customer = "from_account",
                                             .amount = "amount"};
-    return screen_event(service, event, &members);
+    return screen_event(service, event, data, &members);
+}
+
+enum err fraud_on_transfer_created(struct service *service, const struct event *event)
+{
+    return handler_event(service, event, "transfer_id", screen_transfer);
 }
 
 static cJSON *decision_to_json(const char *subject, const struct fraud_decision *decision)
 {
     const bool flagged = decision->reason[0] != '\0';
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "subject", subject);
-    cJSON_AddStringToObject(json, "decision", flagged ? "flagged" : "cleared");
+    const char *word = flagged ? "flagged" : "cleared";
+    cJSON *json = contract_object("subject", subject, "decision", word, NULL);
     if (flagged) {
         cJSON_AddStringToObject(json, "reason", decision->reason);
     }
@@ -128,14 +125,11 @@ enum err fraud_post_screening(struct service *service, struct request *request)
     struct json_problem problem;
     const char *subject = NULL;
     struct fraud_screening screening = {.kind = FRAUD_ORDER};
-    if (json_only_members(body, "", members, &problem) != ERR_OK ||
-        contract_get_uuid(body, "", "subject", &subject, &problem) != ERR_OK ||
+    if (handler_body(request, members, &subject, &problem) != ERR_OK ||
         contract_get_id(body, "", "customer_id", &screening.customer_id, &problem) != ERR_OK ||
         contract_get_amount(body, "", "amount", &screening.amount, &problem) != ERR_OK) {
         return request_reply_invalid(request, &problem);
     }
-    request_correlate(request, subject);
-
     struct fraud_decision decision;
     bool is_new = false;
     const int64_t time_us = clock_parse_rfc3339(service_now(service));

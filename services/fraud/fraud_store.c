@@ -1,6 +1,6 @@
 #include "services/fraud/fraud_store.h"
 
-#include <stdio.h>
+#include "services/row.h"
 
 const char fraud_store_schema[] =
     "CREATE TABLE IF NOT EXISTS decisions ("
@@ -30,10 +30,10 @@ enum err fraud_store_find(struct store *store, const char *subject, struct fraud
     if (err != ERR_OK) {
         return err;
     }
-    snprintf(out->customer_id, sizeof out->customer_id, "%s", store_text(row, 0));
+    row_copy(row, 0, out->customer_id, sizeof out->customer_id);
     out->time_us = store_int(row, 1);
-    snprintf(out->reason, sizeof out->reason, "%s", store_text(row, 2));
-    snprintf(out->decided_at, sizeof out->decided_at, "%s", store_text(row, 3));
+    row_copy(row, 2, out->reason, sizeof out->reason);
+    row_copy(row, 3, out->decided_at, sizeof out->decided_at);
     store_done(row);
     return ERR_OK;
 }
@@ -42,11 +42,9 @@ enum err fraud_store_insert(struct store *store, const char *subject,
                             const struct fraud_decision *decision)
 {
     struct store_row *row = store_query(store, insert_sql);
-    store_bind_text(row, subject);
-    store_bind_text(row, decision->customer_id);
+    ROW_BIND_TEXTS(row, subject, decision->customer_id);
     store_bind_int(row, decision->time_us);
-    store_bind_text(row, decision->reason);
-    store_bind_text(row, decision->decided_at);
+    ROW_BIND_TEXTS(row, decision->reason, decision->decided_at);
     return store_run(row);
 }
 

@@ -23,6 +23,13 @@ enum ledger_deed ledger_deed(enum ledger_state state, enum ledger_input input)
     return deeds[state][input];
 }
 
+enum ledger_input ledger_input_of(const char *topic)
+{
+    static const char *const topics[LEDGER_INPUTS] = {
+        "payment-completed", "", "transfer-created", "transfer-completed", "transfer-cancelled"};
+    return (enum ledger_input)contract_name_index(topics, LEDGER_INPUTS, topic);
+}
+
 struct ledger_entry ledger_move(const char *from, const char *to, struct money amount)
 {
     assert(amount.amount_minor > 0 && strcmp(from, to) != 0);

@@ -110,4 +110,7 @@ enum ledger_deed {
 
 enum ledger_deed ledger_deed(enum ledger_state state, enum ledger_input input);
 
+// ledger_input_of: what an event of this topic, one that the ledger hears, is.
+enum ledger_input ledger_input_of(const char *topic);
+
 #endif

@@ -88,23 +88,21 @@ static enum err hold_or_reject(struct service *service, const char *subject, con
     return err == ERR_OK ? emit_funds(service, topic, subject, transfer, reason) : err;
 }
 
-static enum err post(struct service *service, const char *subject, struct ledger_case *transfer)
+// Ends a hold: what was held moves, whatever the event says, or is free again.
+static enum err end_hold(struct service *service, const char *subject, bool is_posted,
+                         struct ledger_case *transfer)
 {
-    // What was held moves, whatever the event says.
     struct store *store = service_store(service);
     enum err err = ledger_book_release(store, transfer);
-    if (err == ERR_OK) {
+    if (err == ERR_OK && is_posted) {
         err = ledger_book_post(store, LEDGER_TRANSFER, subject, service_now(service), transfer);
     }
-    transfer->state = LEDGER_POSTED;
-    return err == ERR_OK ? emit_posted(service, "transfer_id", subject, transfer) : err;
-}
-
-static enum err release(struct service *service, const char *subject, struct ledger_case *transfer)
-{
-    const enum err err = ledger_book_release(service_store(service), transfer);
-    transfer->state = LEDGER_RELEASED;
-    return err == ERR_OK ? emit_funds(service, "funds-released", subject, transfer, NULL) : err;
+    if (err != ERR_OK) {
+        return err;
+    }
+    transfer->state = is_posted ? LEDGER_POSTED : LEDGER_RELEASED;
+    return is_posted ? emit_posted(service, "transfer_id", subject, transfer)
+                     : emit_funds(service, "funds-released", subject, transfer, NULL);
 }
 
 static enum err do_deed(struct service *service, const struct event *event, const cJSON *data,
@@ -114,9 +112,8 @@ static enum err do_deed(struct service *service, const struct event *event, cons
     case LEDGER_HOLD:
         return hold_or_reject(service, event->subject, data, transfer);
     case LEDGER_POST:
-        return post(service, event->subject, transfer);
     case LEDGER_RELEASE:
-        return release(service, event->subject, transfer);
+        return end_hold(service, event->subject, deed == LEDGER_POST, transfer);
     case LEDGER_MARK:
         transfer->state = LEDGER_STOPPED;
         return ERR_OK;
@@ -129,15 +126,7 @@ static enum err do_deed(struct service *service, const struct event *event, cons
 
 static enum err on_transfer(struct service *service, const struct event *event, const cJSON *data)
 {
-    static const char *const topics[LEDGER_INPUTS] = {
-        [LEDGER_PAID] = "payment-completed",
-        [LEDGER_TAKEN_BACK] = "",
-        [LEDGER_CREATED] = "transfer-created",
-        [LEDGER_COMPLETED] = "transfer-completed",
-        [LEDGER_CANCELLED] = "transfer-cancelled",
-    };
-    const enum ledger_input input =
-        (enum ledger_input)contract_name_index(topics, LEDGER_INPUTS, event->type);
+    const enum ledger_input input = ledger_input_of(event->type);
     struct store *store = service_store(service);
     const char *subject = event->subject;
     struct ledger_case transfer;

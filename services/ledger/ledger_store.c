@@ -33,9 +33,8 @@ const char ledger_store_schema[] =
 
 static const char open_account_sql[] = "INSERT INTO accounts (id, kind, currency) VALUES (?, ?, ?)";
 
-#define ACCOUNT_COLUMNS "id, kind, balance_minor, currency, held_minor"
-
-static const char find_account_sql[] = "SELECT " ACCOUNT_COLUMNS " FROM accounts WHERE id = ?";
+static const char find_account_sql[] =
+    "SELECT id, kind, balance_minor, currency, held_minor FROM accounts WHERE id = ?";
 
 // As the interface shows them.
 #define SHOWN_ACCOUNT                                                                              \
@@ -94,21 +93,16 @@ enum err ledger_store_open_account(struct store *store, const char *id, const ch
     return ROW_RUN_TEXTS(store, open_account_sql, id, kind, currency);
 }
 
-static struct ledger_account account_of(struct store_row *row)
-{
-    struct ledger_account account = {.balance = row_money(row, 2), .held_minor = store_int(row, 4)};
-    row_copy(row, 0, account.id, sizeof account.id);
-    row_copy(row, 1, account.kind, sizeof account.kind);
-    return account;
-}
-
 enum err ledger_store_find_account(struct store *store, const char *id, struct ledger_account *out)
 {
     struct store_row *row = store_query(store, find_account_sql);
     store_bind_text(row, id);
     const enum err err = store_next(row);
     if (err == ERR_OK) {
-        *out = account_of(row);
+        *out =
+            (struct ledger_account){.balance = row_money(row, 2), .held_minor = store_int(row, 4)};
+        row_copy(row, 0, out->id, sizeof out->id);
+        row_copy(row, 1, out->kind, sizeof out->kind);
         store_done(row);
     }
     return err;

@@ -4,9 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "common/mem.h"
 #include "services/catalogue.h"
-#include "services/contract.h"
 #include "services/handler.h"
 #include "services/hop.h"
 #include "services/order/order_chain.h"

@@ -4,10 +4,10 @@
 #include "services/transfer/transfer_store.h"
 
 static const struct service_subscription subscriptions[] = {
-    {.topic = "fraud-cleared", .handle = transfer_on_fraud_cleared},
-    {.topic = "fraud-flagged", .handle = transfer_on_fraud_flagged},
-    {.topic = "funds-held", .handle = transfer_on_funds_held},
-    {.topic = "funds-rejected", .handle = transfer_on_funds_rejected},
+    {.topic = "fraud-cleared", .handle = transfer_on_answer},
+    {.topic = "fraud-flagged", .handle = transfer_on_answer},
+    {.topic = "funds-held", .handle = transfer_on_answer},
+    {.topic = "funds-rejected", .handle = transfer_on_answer},
 };
 
 static const struct service_route routes[] = {

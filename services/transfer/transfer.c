@@ -40,6 +40,17 @@ static const struct {
     [TRANSFER_CANCELLED] = {"cancelled", "cancelled", false, false},
 };
 
+enum transfer_answer transfer_answer_of(const char *topic)
+{
+    static const char *const topics[TRANSFER_ANSWERS] = {
+        [TRANSFER_FRAUD_CLEARED] = "fraud-cleared",
+        [TRANSFER_FRAUD_FLAGGED] = "fraud-flagged",
+        [TRANSFER_FUNDS_HELD] = "funds-held",
+        [TRANSFER_FUNDS_REJECTED] = "funds-rejected",
+    };
+    return (enum transfer_answer)contract_name_index(topics, TRANSFER_ANSWERS, topic);
+}
+
 bool transfer_move(enum transfer_state *state, enum transfer_answer answer)
 {
     assert(*state < TRANSFER_STATES && answer < TRANSFER_ANSWERS);

@@ -37,6 +37,9 @@ enum transfer_answer {
     TRANSFER_ANSWERS
 };
 
+// transfer_answer_of: the answer that an event of this topic, one of four, gives.
+enum transfer_answer transfer_answer_of(const char *topic);
+
 // transfer_move gives the state after answer. false: answer changes nothing, *state
 // stays.
 bool transfer_move(enum transfer_state *state, enum transfer_answer answer);

@@ -6,6 +6,7 @@
 
 #include "common/mem.h"
 #include "common/uuid.h"
+#include "services/handler.h"
 #include "services/transfer/transfer.h"
 #include "services/transfer/transfer_store.h"
 #include "services/upcast.h"
@@ -13,9 +14,8 @@
 // What every event of ours says; completed and cancelled add to it or take from it.
 static cJSON *transfer_to_data(const struct transfer *transfer)
 {
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, "transfer_id", transfer->id);
-    cJSON_AddStringToObject(data, "from_account", transfer->from_account);
+    cJSON *data =
+        contract_object("transfer_id", transfer->id, "from_account", transfer->from_account, NULL);
     cJSON_AddStringToObject(data, "to_account", transfer->to_account);
     cJSON_AddItemToObject(data, "amount", money_to_json(transfer->amount));
     return data;
@@ -46,31 +46,22 @@ static enum err announce_end(struct service *service, const struct transfer *tra
     if (transfer->state == TRANSFER_COMPLETED) {
         return announce(service, transfer, "transfer-completed", transfer_to_data(transfer));
     }
-    cJSON *data = cJSON_CreateObject();
-    cJSON_AddStringToObject(data, "transfer_id", transfer->id);
-    cJSON_AddStringToObject(data, "from_account", transfer->from_account);
+    cJSON *data =
+        contract_object("transfer_id", transfer->id, "from_account", transfer->from_account, NULL);
     cJSON_AddStringToObject(data, "reason", transfer->reason);
     return announce(service, transfer, "transfer-cancelled", data);
 }
 
-static enum err take_answer(struct service *service, const struct event *event,
-                            enum transfer_answer answer)
+static enum err take_answer(struct service *service, const struct event *event, const cJSON *data)
 {
-    cJSON *converted = NULL;
-    struct json_problem problem = {0};
+    struct store *store = service_store(service);
     struct transfer transfer;
-    const cJSON *data = upcast_data(event, &converted, &problem);
-    if (data == NULL) {
-        return service_fail(service, ERR_INVALID, "%s: %s", problem.field, problem.reason);
-    }
-    enum err err = ERR_OK;
     if (!contract_subject_is(event, data, "transfer_id")) {
-        goto out; // fraud's answer about an order
+        return ERR_OK; // fraud's answer about an order
     }
-    err = transfer_store_find(service_store(service), event->subject, &transfer);
-    if (err != ERR_OK || !transfer_move(&transfer.state, answer)) {
-        err = err == ERR_NOT_FOUND ? ERR_OK : err;
-        goto out;
+    enum err err = transfer_store_find(store, event->subject, &transfer);
+    if (err != ERR_OK || !transfer_move(&transfer.state, transfer_answer_of(event->type))) {
+        return err == ERR_NOT_FOUND ? ERR_OK : err;
     }
     if (transfer.state == TRANSFER_CANCELLED) {
         const char *reason = json_text_of(data, "reason");
@@ -79,42 +70,21 @@ static enum err take_answer(struct service *service, const struct event *event,
                  "%s",
                  reason == NULL || reason[0] == '\0' ? "refused" : reason);
     }
-    err = transfer_store_update(service_store(service), &transfer);
-    if (err == ERR_OK &&
-        (transfer.state == TRANSFER_COMPLETED || transfer.state == TRANSFER_CANCELLED)) {
-        err = announce_end(service, &transfer);
-    }
-
-out:
-    cJSON_Delete(converted);
-    return err;
+    err = transfer_store_update(store, &transfer);
+    const bool has_ended =
+        transfer.state == TRANSFER_COMPLETED || transfer.state == TRANSFER_CANCELLED;
+    return err == ERR_OK && has_ended ? announce_end(service, &transfer) : err;
 }
 
-enum err transfer_on_fraud_cleared(struct service *service, const struct event *event)
+enum err transfer_on_answer(struct service *service, const struct event *event)
 {
-    return take_answer(service, event, TRANSFER_FRAUD_CLEARED);
-}
-
-enum err transfer_on_fraud_flagged(struct service *service, const struct event *event)
-{
-    return take_answer(service, event, TRANSFER_FRAUD_FLAGGED);
-}
-
-enum err transfer_on_funds_held(struct service *service, const struct event *event)
-{
-    return take_answer(service, event, TRANSFER_FUNDS_HELD);
-}
-
-enum err transfer_on_funds_rejected(struct service *service, const struct event *event)
-{
-    return take_answer(service, event, TRANSFER_FUNDS_REJECTED);
+    return handler_event(service, event, NULL, take_answer);
 }
 
 static enum err reply_accepted(struct request *request, const struct transfer *transfer)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "transfer_id", transfer->id);
-    cJSON_AddStringToObject(json, "status", transfer_status(transfer->state));
+    const char *status = transfer_status(transfer->state);
+    cJSON *json = contract_object("transfer_id", transfer->id, "status", status, NULL);
     cJSON_AddStringToObject(json, "mode", "async");
     cJSON_AddItemToObject(json, "amount", money_to_json(transfer->amount));
     char *location = mem_format("/transfers/%s", transfer->id);
@@ -176,16 +146,10 @@ enum err transfer_get(struct service *service, struct request *request)
     cJSON *history = NULL;
     enum err err = uuid_is_valid(id) ? transfer_store_find(service_store(service), id, &transfer)
                                      : ERR_NOT_FOUND;
-    if (err == ERR_NOT_FOUND) {
-        return request_reply_problem(
-            request, 404, "not-found", NULL, "there is no transfer %s", id);
-    }
     if (err == ERR_OK) {
         request_correlate(request, id);
         err = transfer_store_history(service_store(service), id, &history);
     }
-    if (err != ERR_OK) {
-        return err;
-    }
-    return request_reply(request, 200, transfer_to_json(&transfer, history));
+    cJSON *json = err == ERR_OK ? transfer_to_json(&transfer, history) : NULL;
+    return handler_show(request, err, json, "transfer", id);
 }

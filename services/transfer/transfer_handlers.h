@@ -6,10 +6,7 @@
 
 // The answers of fraud and ledger -> transfer-completed or transfer-cancelled. A fraud
 // answer about an order, and a transfer that is not known here, are ignored.
-enum err transfer_on_fraud_cleared(struct service *service, const struct event *event);
-enum err transfer_on_fraud_flagged(struct service *service, const struct event *event);
-enum err transfer_on_funds_held(struct service *service, const struct event *event);
-enum err transfer_on_funds_rejected(struct service *service, const struct event *event);
+enum err transfer_on_answer(struct service *service, const struct event *event);
 
 // POST /transfers -> 202 and transfer-created; GET /transfers/{id}.
 enum err transfer_post(struct service *service, struct request *request);

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "services/row.h"
+
 const char transfer_store_schema[] = "CREATE TABLE IF NOT EXISTS transfers ("
                                      "  id TEXT PRIMARY KEY,"
                                      "  from_account TEXT NOT NULL,"
@@ -34,18 +36,15 @@ static const char add_step_sql[] =
     " SELECT ?1, COALESCE(MAX(step), 0) + 1, ?2, ?3, ?4 FROM steps WHERE transfer_id = ?1";
 
 static const char history_sql[] =
-    "SELECT status, at, event_id FROM steps WHERE transfer_id = ? ORDER BY step";
+    "SELECT json_object('status', status, 'at', at, 'event_id', event_id) FROM steps"
+    " WHERE transfer_id = ? ORDER BY step";
 
 enum err transfer_store_insert(struct store *store, const struct transfer *transfer)
 {
     struct store_row *row = store_query(store, insert_sql);
-    store_bind_text(row, transfer->id);
-    store_bind_text(row, transfer->from_account);
-    store_bind_text(row, transfer->to_account);
-    store_bind_int(row, transfer->amount.amount_minor);
-    store_bind_text(row, transfer->amount.currency);
-    store_bind_text(row, transfer_state_name(transfer->state));
-    store_bind_text(row, transfer->reason);
+    ROW_BIND_TEXTS(row, transfer->id, transfer->from_account, transfer->to_account);
+    row_bind_money(row, transfer->amount);
+    ROW_BIND_TEXTS(row, transfer_state_name(transfer->state), transfer->reason);
     return store_run(row);
 }
 
@@ -57,12 +56,11 @@ enum err transfer_store_find(struct store *store, const char *id, struct transfe
     if (err != ERR_OK) {
         return err;
     }
-    *out = (struct transfer){.amount.amount_minor = store_int(row, 2)};
+    *out = (struct transfer){.amount = row_money(row, 2)};
     snprintf(out->id, sizeof out->id, "%s", id);
-    snprintf(out->from_account, sizeof out->from_account, "%s", store_text(row, 0));
-    snprintf(out->to_account, sizeof out->to_account, "%s", store_text(row, 1));
-    snprintf(out->amount.currency, sizeof out->amount.currency, "%s", store_text(row, 3));
-    snprintf(out->reason, sizeof out->reason, "%s", store_text(row, 5));
+    row_copy(row, 0, out->from_account, sizeof out->from_account);
+    row_copy(row, 1, out->to_account, sizeof out->to_account);
+    row_copy(row, 5, out->reason, sizeof out->reason);
     err = transfer_state_parse(store_text(row, 4), &out->state);
     store_done(row);
     return err == ERR_OK ? ERR_OK : ERR_CORRUPT;
@@ -70,42 +68,25 @@ enum err transfer_store_find(struct store *store, const char *id, struct transfe
 
 enum err transfer_store_update(struct store *store, const struct transfer *transfer)
 {
-    struct store_row *row = store_query(store, update_sql);
-    store_bind_text(row, transfer_state_name(transfer->state));
-    store_bind_text(row, transfer->reason);
-    store_bind_text(row, transfer->id);
-    return store_run(row);
+    const char *state = transfer_state_name(transfer->state);
+    return ROW_RUN_TEXTS(store, update_sql, state, transfer->reason, transfer->id);
 }
 
 enum err transfer_store_add_step(struct store *store, const char *id, const char *status,
                                  const char *at, const char *event_id)
 {
-    struct store_row *row = store_query(store, add_step_sql);
-    store_bind_text(row, id);
-    store_bind_text(row, status);
-    store_bind_text(row, at);
-    store_bind_text(row, event_id);
-    return store_run(row);
+    return ROW_RUN_TEXTS(store, add_step_sql, id, status, at, event_id);
 }
 
 enum err transfer_store_history(struct store *store, const char *id, cJSON **out)
 {
-    *out = NULL;
     struct store_row *row = store_query(store, history_sql);
     store_bind_text(row, id);
     cJSON *steps = cJSON_CreateArray();
-    enum err err = ERR_OK;
-    while ((err = store_next(row)) == ERR_OK) {
-        cJSON *step = cJSON_CreateObject();
-        cJSON_AddStringToObject(step, "status", store_text(row, 0));
-        cJSON_AddStringToObject(step, "at", store_text(row, 1));
-        cJSON_AddStringToObject(step, "event_id", store_text(row, 2));
-        cJSON_AddItemToArray(steps, step);
-    }
-    if (err != ERR_NOT_FOUND) {
+    const enum err err = row_list(row, steps);
+    if (err != ERR_OK) {
         cJSON_Delete(steps);
-        return err;
     }
-    *out = steps;
-    return ERR_OK;
+    *out = err == ERR_OK ? steps : NULL;
+    return err;
 }
