@@ -154,3 +154,12 @@ Test(contract, the_code_of_a_problem_is_the_last_part_of_its_type)
     cr_expect_str_eq(contract_problem_code(NULL, "x"), "x");
     cJSON_Delete(json);
 }
+
+Test(contract, an_object_has_its_texts_and_null_where_there_is_none)
+{
+    cJSON *json = contract_object("status", "cancelled", "reason", NULL, NULL);
+    char *text = cJSON_PrintUnformatted(json);
+    cr_expect_str_eq(text, "{\"status\":\"cancelled\",\"reason\":null}");
+    free(text);
+    cJSON_Delete(json);
+}
