@@ -17,13 +17,13 @@
 #include "broker/event_log.h"
 #include "common/bytes.h"
 #include "common/err.h"
-#include "common/metrics.h"
 
 struct broker; // opaque; broker/broker_state.h for the broker's own files
 
 enum {
     BROKER_GROUPS_MAX = 256,
-    BROKER_SAVE_MS = 100, // the file of the groups lags behind them by this at most
+    BROKER_SAVE_MS = 100,  // the file of the groups lags behind them by this at most
+    BROKER_ROUND_MS = 100, // about how long groups are served before others have their turn
 };
 
 // What the broker needs of the world.
@@ -41,21 +41,20 @@ struct broker_world {
 };
 
 struct broker_options {
-    struct event_log *log;    // borrowed; open
+    struct event_log_options log;
     const char *directory;    // borrowed; where the file of the groups is, group_file.h
     uint32_t heartbeat_ms;    // the longest that a session may have
     uint32_t event_bytes_max; // of an event's body
     uint32_t sessions_max;    // 0: SESSIONS_MAX
-    struct metrics *metrics;  // borrowed; NULL: none
     struct broker_world world;
 };
 
-// broker_open reads the file of the groups and what the log holds behind it.
-// ERR_CORRUPT, ERR_IO: *problem, which the caller frees, says which file, what is
-// wrong and what to do. The caller owns *out.
+// broker_open reads the file of the groups, opens the log and reads what it holds behind
+// that. ERR_CORRUPT, ERR_CONFLICT, ERR_IO: *problem, which the caller frees, says which
+// file, what is wrong and what to do. The caller owns *out.
 enum err broker_open(struct broker **out, const struct broker_options *options, char **problem);
 
-// broker_destroy frees *self_p and saves nothing.
+// broker_destroy frees *self_p and closes the log; it saves nothing.
 void broker_destroy(struct broker **self_p);
 
 // broker_receive takes one message of a peer: its frames, without the routing id.
@@ -79,22 +78,5 @@ enum err broker_save(struct broker *self);
 // broker_stop does what waits, saves, and says BYE to everybody. ERR_FULL, ERR_IO: as
 // broker_save; the sessions are ended all the same.
 enum err broker_stop(struct broker *self);
-
-// --- for people and programs that look on, broker/status.h
-
-// Counted since the process started.
-struct broker_counters {
-    uint64_t published;
-    uint64_t delivered;
-    uint64_t redelivered;
-    uint64_t acked;
-    uint64_t stale_acks;
-    uint64_t failed;
-    uint64_t dead_lettered;
-    uint64_t refused;
-    uint64_t evicted;
-    uint64_t syncs;
-    uint64_t send_failures;
-};
 
 #endif

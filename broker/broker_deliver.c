@@ -2,50 +2,43 @@
 #include <assert.h>
 
 #include "broker/broker_state.h"
-#include "common/mem.h"
 
 // --- answers
 
 // One delivery less in the member's hands.
-static void session_release(struct session *session)
+static void release(struct session *session)
 {
-    if (session->held > 0) {
-        session->held_bytes -= session->held_bytes / session->held;
-        session->held--;
-    }
-    if (session->held == 0) {
-        session->held_bytes = 0;
-    }
+    session->held_bytes -= session->held == 0 ? 0 : session->held_bytes / session->held;
+    session->held -= session->held > 0;
+    session->held_bytes = session->held == 0 ? 0 : session->held_bytes;
 }
 
 void broker_on_ack(struct broker *self, const struct message *message)
 {
     struct session *session = message->session;
     struct consumer *consumer = session->consumer;
-    if (message->batch.size != (size_t)message->control->count * WIRE_ACK_SIZE) {
-        broker_refuse_message(
-            self, message, WIRE_CODE_MALFORMED, "the batch must hold count entries of 12 bytes");
+    struct wire_ack ack;
+    uint32_t count = 0;
+    struct bytes rest = message->batch;
+    while (wire_ack_take(&rest, &ack) == ERR_OK) {
+        count++;
+    }
+    if (rest.size != 0 || count != message->control->count) {
+        const char *detail = "the batch must hold count entries, each with an attempt of 1 or more";
+        broker_refuse(self, message, WIRE_CODE_MALFORMED, detail);
         return;
     }
-    struct wire_ack ack;
-    for (struct bytes rest = message->batch; rest.size > 0;) {
-        if (wire_ack_take(&rest, &ack) != ERR_OK) {
-            broker_refuse_message(
-                self, message, WIRE_CODE_MALFORMED, "an attempt must be 1 or more");
-            return;
-        }
-    }
-    struct bytes rest = message->batch;
+    rest = message->batch;
     while (wire_ack_take(&rest, &ack) == ERR_OK) {
         if (group_ack(consumer->group, session->number, ack.offset, ack.attempt) == ERR_OK) {
             self->counters.acked++;
-            consumer_done(consumer);
-            session_release(session);
+            consumer->backlog -= consumer->backlog > 0;
+            release(session);
         } else {
             self->counters.stale_acks++;
         }
     }
-    broker_apply_credit(self, session);
+    broker_apply_credit(session);
 }
 
 // A NACK or REJECT was taken, or was stale.
@@ -56,36 +49,34 @@ static void failed(struct broker *self, struct session *session, enum err err)
         return;
     }
     self->counters.failed++;
-    session_release(session);
-    broker_apply_credit(self, session);
+    release(session);
+    broker_apply_credit(session);
 }
 
 static struct group_failure failure_of(const struct broker *self, const struct message *message)
 {
-    const struct broker_world *world = &self->options.world;
     return (struct group_failure){
         .now_ms = broker_now_ms(self),
-        .wall_us = world->wall_us(world->context),
+        .wall_us = broker_wall_us(self),
         .error = message->control->detail,
     };
 }
 
 void broker_on_nack(struct broker *self, const struct message *message)
 {
-    const struct broker_world *world = &self->options.world;
     const struct wire_control *control = message->control;
     struct session *session = message->session;
     const struct group_failure failure = failure_of(self, message);
+    const bool own = control->delay_ms == WIRE_DELAY_DEFAULT;
     bool dying = false; // broker_append_dead_letters finds it
-    const enum err err =
-        group_nack(session->consumer->group,
-                   session->number,
-                   control->offset,
-                   control->attempt,
-                   control->delay_ms == WIRE_DELAY_DEFAULT ? -1 : (int64_t)control->delay_ms,
-                   world->random(world->context),
-                   &failure,
-                   &dying);
+    const enum err err = group_nack(session->consumer->group,
+                                    session->number,
+                                    control->offset,
+                                    control->attempt,
+                                    own ? -1 : (int64_t)control->delay_ms,
+                                    self->world.random(self->world.context),
+                                    &failure,
+                                    &dying);
     failed(self, session, err);
 }
 
@@ -104,84 +95,74 @@ void broker_on_reject(struct broker *self, const struct message *message)
 static struct parcel *parcel_of(struct broker *self, uint64_t member)
 {
     for (size_t i = 0; i < self->parcels_count; i++) {
-        if (self->parcels[i].member == member) {
+        if (self->parcels[i].session->number == member) {
             return &self->parcels[i];
         }
     }
     assert(self->parcels_count < GROUP_MEMBERS_MAX);
     struct parcel *parcel = &self->parcels[self->parcels_count++];
-    parcel->member = member;
-    parcel->count = 0;
-    buf_clear(&parcel->entries);
+    parcel->session = session_by_number(self->sessions, member);
     return parcel;
 }
 
-// Nothing of it was sent: the group has all of it back.
-static void parcel_undo(struct broker *self, struct consumer *consumer, struct parcel *parcel,
-                        enum err err)
+// Nothing of it was sent: the group has all of it back, as the same attempts.
+static void parcel_undo(struct broker *self, const struct parcel *parcel, enum err err)
 {
-    struct session *session = session_by_number(self->sessions, parcel->member);
-    self->counters.send_failures++;
-    for (uint32_t i = parcel->count; i-- > 0;) {
-        group_undeliver(consumer->group, &parcel->deliveries[i]);
+    struct session *session = parcel->session;
+    struct wire_delivered entry;
+    struct bytes rest = buf_view(&parcel->entries);
+    while (wire_delivered_take(&rest, &entry) != ERR_INVALID) {
+        const struct group_delivery delivery = {
+            .offset = entry.offset, .member = session->number, .attempt = entry.attempt};
+        group_undeliver(session->consumer->group, &delivery);
     }
     if (err == ERR_FULL) {
-        session->blocked_until_ms = broker_now_ms(self) + BROKER_BLOCKED_MS;
+        self->unblock_ms = broker_now_ms(self) + BROKER_BLOCKED_MS;
+        session->blocked_until_ms = self->unblock_ms;
     } else {
-        session->lost = true;
+        broker_lose(self, session);
     }
-    broker_apply_credit(self, session);
 }
 
-static void parcel_send(struct broker *self, struct consumer *consumer, struct parcel *parcel)
+static void parcel_send(struct broker *self, struct parcel *parcel)
 {
     if (parcel->count == 0) {
         return;
     }
-    const struct broker_world *world = &self->options.world;
-    struct session *session = session_by_number(self->sessions, parcel->member);
-    buf_clear(&self->frame);
-    wire_control_append(&self->frame,
-                        &(struct wire_control){.type = WIRE_DELIVER, .count = parcel->count});
-    const enum err err = world->send(
-        world->context, session->peer, buf_view(&self->frame), buf_view(&parcel->entries));
+    struct session *session = parcel->session;
+    const struct wire_control control = {.type = WIRE_DELIVER, .count = parcel->count};
+    const enum err err = broker_transmit(self, session->peer, &control, buf_view(&parcel->entries));
     if (err == ERR_OK) {
-        session->sent_ms = broker_now_ms(self);
+        session->sent_ms = self->delivered_ms;
         session->held += parcel->count;
         session->held_bytes += parcel->entries.size;
         self->counters.delivered += parcel->count;
-        for (uint32_t i = 0; i < parcel->count; i++) {
-            self->counters.redelivered += parcel->deliveries[i].attempt > 1;
-        }
-        broker_apply_credit(self, session);
+        self->counters.redelivered += parcel->again;
     } else {
-        parcel_undo(self, consumer, parcel, err);
+        parcel_undo(self, parcel, err);
     }
-    parcel->count = 0;
+    broker_apply_credit(session);
+    parcel->count = parcel->again = 0;
     buf_clear(&parcel->entries);
 }
 
-static void parcel_add(struct broker *self, struct consumer *consumer,
-                       const struct group_delivery *delivery, const struct event_log_entry *entry)
+static void parcel_add(struct broker *self, const struct group_delivery *delivery,
+                       const struct event_log_entry *entry)
 {
     struct parcel *parcel = parcel_of(self, delivery->member);
     const size_t size = WIRE_DELIVERED_HEADER_SIZE + entry->record.whole.size;
     if (parcel->count == WIRE_BATCH_MAX || parcel->entries.size + size > WIRE_BATCH_BYTES_MAX) {
-        parcel_send(self, consumer, parcel);
+        parcel_send(self, parcel);
     }
-    if (parcel->count == parcel->capacity) {
-        parcel->capacity = parcel->capacity == 0 ? 64 : 2 * parcel->capacity;
-        parcel->deliveries =
-            mem_realloc(parcel->deliveries, parcel->capacity * sizeof *parcel->deliveries);
-    }
-    parcel->deliveries[parcel->count++] = *delivery;
-    wire_delivered_append(&parcel->entries,
-                          &(struct wire_delivered){
-                              .offset = entry->offset,
-                              .time_us = entry->time_us,
-                              .attempt = delivery->attempt,
-                              .record = entry->record,
-                          });
+    const struct wire_delivered delivered = {
+        .offset = entry->offset,
+        .time_us = entry->time_us,
+        .attempt = delivery->attempt,
+        .record = entry->record,
+    };
+    parcel->count++;
+    parcel->again += delivery->attempt > 1;
+    wire_delivered_append(&parcel->entries, &delivered);
 }
 
 // The reader for the group's cursor. Groups that keep up read the same records in
@@ -200,9 +181,14 @@ static struct event_log_cursor *cursor_of(struct broker *self, struct consumer *
 
 // A record that cannot be read must not be served, nor skipped: its group waits
 // for a person, and tries again meanwhile.
-static void pause_consumer(struct broker *self, struct consumer *consumer)
+static bool read_for(struct broker *self, struct consumer *consumer,
+                     struct event_log_cursor *cursor, uint64_t offset, struct event_log_entry *out)
 {
+    if (broker_read(self, cursor, offset, out) == ERR_OK) {
+        return true;
+    }
     consumer->paused_until_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+    return false;
 }
 
 // Hands out what is READY. offered, unless NULL, is the record at the offset just
@@ -211,36 +197,40 @@ static void hand_out(struct broker *self, struct consumer *consumer,
                      const struct event_log_entry *offered)
 {
     struct group_delivery delivery;
-    while (consumer->paused_until_ms == 0 &&
-           group_deliver(consumer->group, self->delivered_ms, &delivery)) {
-        struct event_log_entry entry;
+    struct event_log_entry entry;
+    while (group_deliver(consumer->group, self->delivered_ms, &delivery)) {
         if (offered != NULL && offered->offset == delivery.offset) {
-            entry = *offered;
-        } else if (broker_read(self, self->elsewhere, delivery.offset, &entry) != ERR_OK) {
+            parcel_add(self, &delivery, offered);
+        } else if (read_for(self, consumer, self->elsewhere, delivery.offset, &entry)) {
+            parcel_add(self, &delivery, &entry);
+        } else {
             group_undeliver(consumer->group, &delivery);
-            pause_consumer(self, consumer);
             return;
         }
-        parcel_add(self, consumer, &delivery, &entry);
     }
 }
 
-// Shows the group its next record. false: it could not be read.
-static bool offer_next(struct broker *self, struct consumer *consumer,
-                       struct event_log_entry *entry)
+// Shows the group its next records, as long as it wants some, and hands them out.
+static void offer(struct broker *self, struct consumer *consumer)
 {
-    if (broker_read(self, cursor_of(self, consumer), group_cursor(consumer->group), entry) !=
-        ERR_OK) {
-        pause_consumer(self, consumer);
-        return false;
+    struct event_log_entry entry;
+    for (uint32_t offers = 0; consumer->paused_until_ms == 0; offers++) {
+        const uint64_t offset = group_cursor(consumer->group);
+        if (!group_wants_more(consumer->group) || offset >= event_log_next(self->log)) {
+            return;
+        }
+        if (offers == BROKER_OFFERS_MAX) {
+            self->more = true; // others first: acks, heartbeats, other groups
+            return;
+        }
+        if (!read_for(self, consumer, cursor_of(self, consumer), offset, &entry)) {
+            return;
+        }
+        const int topic = topic_find(&self->topics, entry.record.topic);
+        const bool wanted = topic_set_has(&consumer->wanted, topic);
+        group_offer(consumer->group, wanted, group_key_hash(entry.record.key), entry.time_us);
+        hand_out(self, consumer, &entry);
     }
-    const int topic = topic_find(self->topics, entry->record.topic);
-    assert(topic != TOPIC_NONE);
-    group_offer(consumer->group,
-                topic_set_has(&consumer->wanted, topic),
-                group_key_hash(entry->record.key),
-                entry->time_us);
-    return true;
 }
 
 static void serve(struct broker *self, struct consumer *consumer)
@@ -251,32 +241,22 @@ static void serve(struct broker *self, struct consumer *consumer)
     consumer->paused_until_ms = 0;
     self->parcels_count = 0;
     hand_out(self, consumer, NULL);
-    for (uint32_t offers = 0; consumer->paused_until_ms == 0; offers++) {
-        if (!group_wants_more(consumer->group) ||
-            group_cursor(consumer->group) >= event_log_next(self->log)) {
-            break;
-        }
-        if (offers == BROKER_OFFERS_MAX) {
-            self->more = true; // others first: acks, heartbeats, other groups
-            break;
-        }
-        struct event_log_entry entry;
-        if (offer_next(self, consumer, &entry)) {
-            hand_out(self, consumer, &entry);
-        }
-    }
-    if (self->parcels_count > 0) {
-        self->tidy_due_ms = self->delivered_ms + BROKER_TIDY_MS;
-    }
+    offer(self, consumer);
     for (size_t i = 0; i < self->parcels_count; i++) {
-        parcel_send(self, consumer, &self->parcels[i]);
+        self->tidy_due_ms = self->delivered_ms + BROKER_TIDY_MS;
+        parcel_send(self, &self->parcels[i]);
     }
 }
 
+// Whoever was not served in time is first in the next round.
 void broker_deliver(struct broker *self)
 {
     self->delivered_ms = broker_now_ms(self);
     for (size_t i = 0; i < self->consumers_count; i++) {
-        serve(self, self->consumers[i]);
+        if (broker_now_ms(self) - self->delivered_ms >= BROKER_ROUND_MS) {
+            self->more = true;
+            return;
+        }
+        serve(self, self->consumers[self->served++ % self->consumers_count]);
     }
 }

@@ -2,38 +2,12 @@
 // since the last one, and only then the answers.
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker/broker_state.h"
 #include "common/log.h"
 #include "common/mem.h"
 
-static const struct metric_def batch_events = {
-    .name = "faultline_broker_batch_events",
-    .help = "Records that one sync made durable.",
-    .kind = METRIC_HISTOGRAM,
-    .bounds = (const double[]){1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000},
-    .bounds_count = 13,
-};
-
-static const struct metric_def sync_seconds = {
-    .name = "faultline_broker_sync_seconds",
-    .help = "Time to write and sync one batch.",
-    .kind = METRIC_HISTOGRAM,
-};
-
-static void refuse_record(struct broker *self, const struct message *message, uint32_t index,
-                          const char *code, const char *detail)
-{
-    broker_refuse(self,
-                  message->session->peer,
-                  &(struct refusal){
-                      .request = message->control->request,
-                      .index = index,
-                      .code = code,
-                      .detail = detail,
-                  });
-}
+// --- PUBLISH
 
 // Why a record may not be stored: NULL, or the code.
 static const char *record_fault(const struct broker *self, enum err err,
@@ -51,11 +25,8 @@ static const char *record_fault(const struct broker *self, enum err err,
         *detail = "the event is over the broker's EVENT_BYTES_MAX";
         return WIRE_CODE_TOO_LARGE;
     }
-    if (topic_is_dead_letter(record->topic)) {
-        *detail = "only the broker writes dead letters";
-        return WIRE_CODE_FORBIDDEN;
-    }
-    return NULL;
+    *detail = "only the broker writes dead letters";
+    return topic_is_dead_letter(record->topic) ? WIRE_CODE_FORBIDDEN : NULL;
 }
 
 // Checks the batch whole, before anything of it is taken, and leaves its records in
@@ -65,7 +36,7 @@ static bool publish_is_good(struct broker *self, const struct message *message)
     const uint32_t count = message->control->count;
     const char *detail = NULL;
     if (message->batch.size > WIRE_BATCH_BYTES_MAX) {
-        broker_refuse_message(self, message, WIRE_CODE_TOO_LARGE, "the batch is over 1 MiB");
+        broker_refuse(self, message, WIRE_CODE_TOO_LARGE, "the batch is over 1 MiB");
         return false;
     }
     assert(count <= WIRE_BATCH_MAX);
@@ -74,20 +45,20 @@ static bool publish_is_good(struct broker *self, const struct message *message)
         const enum err err = record_take(&rest, &self->checked[i]);
         const char *code = record_fault(self, err, &self->checked[i], &detail);
         if (code != NULL) {
-            refuse_record(self, message, i, code, detail);
+            broker_refuse_record(self, message, i, code, detail);
             return false;
         }
     }
     if (rest.size != 0) {
-        broker_refuse_message(
-            self, message, WIRE_CODE_MALFORMED, "the batch has bytes behind its last record");
+        detail = "the batch has bytes behind its last record";
+        broker_refuse(self, message, WIRE_CODE_MALFORMED, detail);
         return false;
     }
     // Last, since it leaves a trace: the table of topics grows.
     for (uint32_t i = 0; i < count; i++) {
-        if (topic_add(self->topics, self->checked[i].topic) == TOPIC_NONE) {
-            refuse_record(
-                self, message, i, WIRE_CODE_LIMIT, "the broker has as many topics as it may have");
+        if (topic_add(&self->topics, self->checked[i].topic) == TOPIC_NONE) {
+            detail = "the broker has as many topics as it may have";
+            broker_refuse_record(self, message, i, WIRE_CODE_LIMIT, detail);
             return false;
         }
     }
@@ -98,29 +69,10 @@ uint64_t broker_append(struct broker *self, struct bytes record, int topic)
 {
     uint64_t offset = 0;
     const enum err err = event_log_append(self->log, record, &offset);
-    assert(err == ERR_OK); // broker_make_room came before
-    (void)err;
+    assert(err == ERR_OK); // the caller made room
     self->batch_bytes += record.size;
-    self->batch_records[topic]++;
+    self->topics.topics[topic].pending++;
     return offset;
-}
-
-void broker_make_room(struct broker *self, size_t bytes)
-{
-    if (self->batch_bytes + bytes > BROKER_BATCH_BYTES_MAX) {
-        (void)broker_sync(self);
-    }
-}
-
-static void publish_wait(struct broker *self, const struct waiting_publish *publish)
-{
-    if (self->publishes_count == self->publishes_capacity) {
-        self->publishes_capacity =
-            self->publishes_capacity == 0 ? 256 : 2 * self->publishes_capacity;
-        self->publishes =
-            mem_realloc(self->publishes, self->publishes_capacity * sizeof *self->publishes);
-    }
-    self->publishes[self->publishes_count++] = *publish;
 }
 
 void broker_on_publish(struct broker *self, const struct message *message)
@@ -128,108 +80,113 @@ void broker_on_publish(struct broker *self, const struct message *message)
     if (!publish_is_good(self, message)) {
         return;
     }
-    broker_make_room(self, message->batch.size);
-    const uint32_t count = message->control->count;
-    uint64_t first = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct record *record = &self->checked[i];
-        const uint64_t offset =
-            broker_append(self, record->whole, topic_find(self->topics, record->topic));
-        first = i == 0 ? offset : first;
+    if (self->batch_bytes + message->batch.size > BROKER_BATCH_BYTES_MAX ||
+        self->publishes_count == BROKER_BATCH_ITEMS_MAX) {
+        (void)broker_sync(self);
     }
-    publish_wait(self,
-                 &(struct waiting_publish){
-                     .session = message->session->number,
-                     .request = message->control->request,
-                     .offset = first,
-                     .count = count,
-                     .answered = message->control->acks == WIRE_ACKS_ALL,
-                 });
+    struct waiting_publish *publish = &self->publishes[self->publishes_count++];
+    *publish = (struct waiting_publish){
+        .session = message->session->number,
+        .request = message->control->request,
+        .count = message->control->count,
+        .answered = message->control->acks == WIRE_ACKS_ALL,
+    };
+    for (uint32_t i = 0; i < publish->count; i++) {
+        const struct record *record = &self->checked[i];
+        const int topic = topic_find(&self->topics, record->topic);
+        const uint64_t offset = broker_append(self, record->whole, topic);
+        publish->offset = i == 0 ? offset : publish->offset;
+    }
 }
 
-// The records of the batch are in the log now: what that means for the lag.
-static void count_batch(struct broker *self)
+// --- the sync
+
+// The records of the batch are in the log now, or dropped: what that means for the lag.
+static void settle_topics(struct broker *self, bool stored)
 {
-    for (int topic = 0; topic < topic_count(self->topics); topic++) {
-        const uint32_t records = self->batch_records[topic];
-        if (records == 0) {
+    for (int topic = 0; topic < self->topics.count; topic++) {
+        const uint32_t records = self->topics.topics[topic].pending;
+        self->topics.topics[topic].pending = 0;
+        if (records == 0 || !stored) {
             continue;
         }
-        self->batch_records[topic] = 0;
-        topic_records_add(self->topics, topic, records);
+        self->topics.topics[topic].records += records;
         for (size_t i = 0; i < self->consumers_count; i++) {
-            if (topic_set_has(&self->consumers[i]->wanted, topic)) {
-                self->consumers[i]->backlog += records;
-            }
+            const bool wanted = topic_set_has(&self->consumers[i]->wanted, topic);
+            self->consumers[i]->backlog += wanted ? records : 0;
         }
     }
 }
 
-static void answer_publishes(struct broker *self, enum err err)
+static void answer_publishes(struct broker *self, bool stored)
 {
     for (size_t i = 0; i < self->publishes_count; i++) {
         const struct waiting_publish *publish = &self->publishes[i];
         struct session *session = session_by_number(self->sessions, publish->session);
-        self->counters.published += err == ERR_OK ? publish->count : 0;
-        if (session == NULL) {
-            continue;
-        }
-        if (err != ERR_OK) {
-            broker_refuse(self,
-                          session->peer,
-                          &(struct refusal){
-                              .request = publish->request,
-                              .index = WIRE_INDEX_NONE,
-                              .code = WIRE_CODE_DISK_FULL,
-                              .detail = "no room in the log; nothing was stored",
-                          });
-        } else if (publish->answered && !session->lost) {
-            broker_send(self,
-                        session,
-                        &(struct wire_control){
-                            .type = WIRE_PUBLISHED,
-                            .request = publish->request,
-                            .offset = publish->offset,
-                            .count = publish->count,
-                        },
-                        (struct bytes){0});
+        const struct wire_control answer = {
+            .type = WIRE_PUBLISHED,
+            .request = publish->request,
+            .offset = publish->offset,
+            .count = publish->count,
+        };
+        self->counters.published += stored ? publish->count : 0;
+        if (session != NULL && !stored) {
+            const struct message refused = {
+                .peer = session->peer, .session = session, .control = &answer};
+            const char *detail = "no room in the log; nothing was stored";
+            broker_refuse(self, &refused, WIRE_CODE_DISK_FULL, detail);
+        } else if (session != NULL && publish->answered && !session->lost) {
+            broker_send(self, session, &answer);
         }
     }
     self->publishes_count = 0;
 }
 
+static void measure(struct broker *self, uint64_t records, int64_t took_us)
+{
+    static const double bounds[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000};
+    static const struct metric_def batch_events = {
+        .name = "faultline_broker_batch_events",
+        .help = "Records that one sync made durable.",
+        .kind = METRIC_HISTOGRAM,
+        .bounds = bounds,
+        .bounds_count = ARRAY_LEN(bounds),
+    };
+    static const struct metric_def sync_seconds = {
+        .name = "faultline_broker_sync_seconds",
+        .help = "Time to write and sync one batch.",
+        .kind = METRIC_HISTOGRAM,
+    };
+    self->counters.syncs++;
+    metrics_observe(self->metrics, &batch_events, METRIC_NO_LABELS, (double)records);
+    metrics_observe(self->metrics, &sync_seconds, METRIC_NO_LABELS, (double)took_us / 1e6);
+}
+
 enum err broker_sync(struct broker *self)
 {
-    const struct broker_world *world = &self->options.world;
     const uint64_t pending = event_log_pending(self->log);
     if (pending == 0) {
         return ERR_OK;
     }
     const uint64_t first = event_log_next(self->log);
-    const int64_t started_us = world->mono_us(world->context);
-    const enum err err = event_log_sync(self->log, (uint64_t)world->wall_us(world->context));
-    if (err == ERR_OK) {
+    const int64_t started_us = self->world.mono_us(self->world.context);
+    const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self));
+    const bool stored = err == ERR_OK;
+    settle_topics(self, stored);
+    answer_publishes(self, stored);
+    if (stored) {
+        measure(self, pending, self->world.mono_us(self->world.context) - started_us);
         self->tail_from = first;
-        self->counters.syncs++;
-        if (self->options.metrics != NULL) {
-            const int64_t took_us = world->mono_us(world->context) - started_us;
-            metrics_observe(
-                self->options.metrics, &batch_events, METRIC_NO_LABELS, (double)pending);
-            metrics_observe(
-                self->options.metrics, &sync_seconds, METRIC_NO_LABELS, (double)took_us / 1e6);
-        }
-        count_batch(self);
-        answer_publishes(self, err);
         broker_bury(self);
     } else {
-        memset(self->batch_records, 0, sizeof self->batch_records);
-        answer_publishes(self, err);
         self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
     }
     self->burials_count = 0;
     self->batch_bytes = 0;
     return err;
 }
+
+// --- reading
 
 enum err broker_read(struct broker *self, struct event_log_cursor *cursor, uint64_t offset,
                      struct event_log_entry *out)
@@ -250,17 +207,13 @@ static uint32_t read_entries(struct broker *self, uint64_t *offset, uint32_t ent
 {
     uint32_t count = 0;
     struct event_log_entry entry;
-    while (count < entries_max && broker_read(self, self->elsewhere, *offset, &entry) == ERR_OK) {
-        const size_t size = WIRE_DELIVERED_HEADER_SIZE + entry.record.whole.size;
-        if (self->entries.size + size > WIRE_BATCH_BYTES_MAX) {
-            break;
-        }
-        wire_delivered_append(&self->entries,
-                              &(struct wire_delivered){
-                                  .offset = entry.offset,
-                                  .time_us = entry.time_us,
-                                  .record = entry.record,
-                              });
+    buf_clear(&self->entries);
+    while (count < entries_max && broker_read(self, self->elsewhere, *offset, &entry) == ERR_OK &&
+           self->entries.size + WIRE_DELIVERED_HEADER_SIZE + entry.record.whole.size <=
+               WIRE_BATCH_BYTES_MAX) {
+        const struct wire_delivered delivered = {
+            .offset = entry.offset, .time_us = entry.time_us, .record = entry.record};
+        wire_delivered_append(&self->entries, &delivered);
         count++;
         (*offset)++;
     }
@@ -269,30 +222,26 @@ static uint32_t read_entries(struct broker *self, uint64_t *offset, uint32_t ent
 
 void broker_on_read(struct broker *self, const struct message *message)
 {
+    static const struct bytes nothing = {.data = (const uint8_t *)""}; // a batch, too
     const struct wire_control *control = message->control;
     const uint64_t first = event_log_first(self->log);
     const uint64_t end = event_log_next(self->log);
     if (control->offset < first) {
         char *detail = mem_format("the first offset kept is %llu", (unsigned long long)first);
-        broker_refuse_message(self, message, WIRE_CODE_RANGE, detail);
+        broker_refuse(self, message, WIRE_CODE_RANGE, detail);
         free(detail);
         return;
     }
-    uint64_t offset = control->offset < end ? control->offset : end;
-    const struct bytes nothing = {.data = (const uint8_t *)""}; // an empty batch is one, too
-    buf_clear(&self->entries);
+    struct wire_control answer = {
+        .type = WIRE_RECORDS,
+        .request = control->request,
+        .offset = control->offset < end ? control->offset : end,
+        .end = end,
+    };
     const uint32_t entries_max =
         control->credit < WIRE_BATCH_MAX ? control->credit : WIRE_BATCH_MAX;
-    const uint32_t count = read_entries(self, &offset, entries_max);
-    broker_send(self,
-                message->session,
-                &(struct wire_control){
-                    .type = WIRE_RECORDS,
-                    .request = control->request,
-                    .offset = offset,
-                    .end = end,
-                    .count = count,
-                },
-                self->entries.size == 0 ? nothing : buf_view(&self->entries));
+    answer.count = read_entries(self, &answer.offset, entries_max);
+    const struct bytes batch = answer.count == 0 ? nothing : buf_view(&self->entries);
+    broker_send_batch(self, message->session, &answer, batch);
     self->tidy_due_ms = broker_now_ms(self) + BROKER_TIDY_MS;
 }

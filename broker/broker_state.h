@@ -5,61 +5,61 @@
 //   broker_publish.c   PUBLISH, READ, the sync and the answers after it
 //   broker_deliver.c   ACK, NACK, REJECT, and what groups are given
 //   broker_bury.c      dead letters
-//   broker_store.c     the file of the groups, and what a start reads back
+//   broker_groups.c    the groups, their file, and what a start reads back
+//   status.c           what people and programs see of it by HTTP
 #ifndef FAULTLINE_BROKER_STATE_H
 #define FAULTLINE_BROKER_STATE_H
 
 #include "broker/broker.h"
-#include "broker/consumer.h"
 #include "broker/dead_letter.h"
+#include "broker/group.h"
 #include "broker/session.h"
-#include "broker/topic_table.h"
+#include "broker/topic.h"
+#include "common/metrics.h"
 #include "common/wire.h"
 
 enum {
-    BROKER_CODES = 12,
     // A member that does not ack is sent no more than about this, whatever its credit.
     BROKER_HELD_BYTES_MAX = 8 * 1024 * 1024,
     BROKER_BATCH_BYTES_MAX = EVENT_LOG_BATCH_MAX - 64 * 1024, // what the log adds is far less
-    BROKER_BLOCKED_MS = 10,    // how long a member with a full queue is left alone
-    BROKER_RETRY_MS = 1000,    // after a disk that was full, or a record that cannot be read
-    BROKER_TIDY_MS = 1000,     // buffers not used for this long are given back
-    BROKER_OFFERS_MAX = 16384, // records a group looks at in one turn
+    BROKER_BATCH_ITEMS_MAX = 1024, // publishes, and dead letters, of one sync
+    BROKER_BLOCKED_MS = 10,        // how long a member with a full queue is left alone
+    BROKER_RETRY_MS = 1000,        // after a disk that was full, or a record that cannot be read
+    BROKER_TIDY_MS = 1000,         // buffers not used for this long are given back
+    BROKER_OFFERS_MAX = 4096,      // records a group looks at in one turn
     BROKER_DEADLINE_MAX_MS = 60000,
 };
 
-// A publish whose batch is appended and not synced.
-struct waiting_publish {
-    uint64_t session;
-    uint64_t request;
-    uint64_t offset; // of the first
-    uint32_t count;
-    bool answered; // the client wants an answer
+// A consumer group as the broker keeps it: the state machine and what lies around it.
+struct consumer {
+    struct group *group;     // owned
+    struct topic_set wanted; // what it subscribes to
+    // Matching events that are not done, wherever they are: +1 with each matching
+    // append, -1 with each that is done.
+    uint64_t backlog;
+    uint64_t *dead_letters; // owned; offsets of its dead letters in the log, ascending
+    size_t dead_letters_count, dead_letters_capacity;
+    struct event_log_cursor *cursor; // owned; NULL while it keeps up with the log's end
+    int64_t no_member_since_us;      // wall clock; 0: it has members
+    int64_t paused_until_ms;         // 0: not; a record it needs could not be read
 };
 
-// A dead letter that is appended and not synced.
-struct burial {
-    struct consumer *consumer; // borrowed
-    uint64_t offset;           // of the event
-    uint64_t dead_letter;      // its own
-};
-
-// Deliveries that gather for one member: one DELIVER.
-struct parcel {
-    uint64_t member;
-    struct buf entries;
-    struct group_delivery *deliveries; // owned; as many as count
-    size_t capacity;
-    uint32_t count;
+// Counted since the process started.
+struct broker_counters {
+    uint64_t published, delivered, redelivered, acked, stale_acks, failed, dead_lettered;
+    uint64_t refused, evicted, syncs, send_failures;
 };
 
 struct broker {
     struct broker_options options;
-    struct event_log *log; // borrowed
-    struct session_table *sessions;
-    struct topic_table *topics;
+    struct broker_world world;
+    struct event_log *log;          // owned
+    struct metrics *metrics;        // owned; what broker_counters cannot hold
+    struct session_table *sessions; // owned
+    struct topic_table topics;
     struct consumer *consumers[BROKER_GROUPS_MAX]; // owned
     size_t consumers_count;
+    size_t served; // of consumers: whose turn it is
 
     // Two readers for all: groups that keep up look at the same records one after
     // the other, so they share a buffer; a group that lags has its own.
@@ -67,19 +67,30 @@ struct broker {
     struct event_log_cursor *elsewhere; // retries, dead letters, READ
     uint64_t tail_from;                 // where the last batch began
 
-    // The batch: appended since the last sync.
-    struct waiting_publish *publishes; // owned
-    size_t publishes_count, publishes_capacity;
-    struct burial *burials; // owned
-    size_t burials_count, burials_capacity;
-    size_t batch_bytes;
-    uint32_t batch_records[TOPIC_SLOTS]; // how many of each topic
+    // The batch: what was appended since the last sync.
+    struct waiting_publish {
+        uint64_t session, request;
+        uint64_t offset; // of the first record
+        uint32_t count;
+        bool answered; // the client wants an answer
+    } publishes[BROKER_BATCH_ITEMS_MAX];
+    struct burial {
+        struct consumer *consumer; // borrowed
+        uint64_t offset;           // of the event
+        uint64_t dead_letter;      // its own
+    } burials[BROKER_BATCH_ITEMS_MAX];
+    size_t publishes_count, burials_count, batch_bytes;
 
     struct record *checked; // owned; the records of the PUBLISH at hand
     struct buf frame;       // scratch: a control frame
     struct buf entries;     // scratch: a batch frame or a record
 
-    struct parcel parcels[GROUP_MEMBERS_MAX]; // of the group at hand
+    // Deliveries that gather for the members of the group at hand: a DELIVER each.
+    struct parcel {
+        struct session *session; // borrowed
+        struct buf entries;
+        uint32_t count, again; // entries; and those that went out before
+    } parcels[GROUP_MEMBERS_MAX];
     size_t parcels_count;
 
     int64_t awake_by_ms;   // broker_turn expects to be called by then; 0: any time
@@ -87,56 +98,54 @@ struct broker {
     int64_t save_due_ms;   // 0: the groups' file is up to date
     int64_t bury_after_ms; // 0: now; the disk was full
     int64_t tidy_due_ms;   // 0: nothing to give back
-    int64_t complain_ms;   // malformed messages are logged again from then on
-    uint64_t complaints;   // not logged since
+    int64_t unblock_ms;    // 0: no member with a full queue is left alone
+    int64_t complain_ms;   // what goes wrong often is logged again from then on
     bool more;             // there is more to do at once
     int64_t started_us;    // wall clock
-
     struct broker_counters counters;
-    uint64_t refused[BROKER_CODES]; // by broker_codes
 };
-
-extern const char *const broker_codes[BROKER_CODES];
-
-int64_t broker_now_ms(const struct broker *self);
-
-// broker_send sends to a session. When it cannot, the session is lost and ends with this
-// turn: a client that misses an answer must find that out, and say HELLO again.
-void broker_send(struct broker *self, struct session *session, const struct wire_control *control,
-                 struct bytes batch);
-
-// broker_refuse sends ERROR to a peer, counts and logs it.
-struct refusal {
-    uint64_t request; // 0: about none
-    uint32_t index;   // of the bad record, or WIRE_INDEX_NONE
-    const char *code;
-    const char *detail;
-};
-void broker_refuse(struct broker *self, struct bytes peer, const struct refusal *refusal);
-
-// broker_refuse_session does that for something that is about no request.
-void broker_refuse_session(struct broker *self, struct bytes peer, const char *code,
-                           const char *detail);
 
 // A message: who sent it, its control frame, its batch.
 struct message {
-    struct session *session; // borrowed; it may end
+    struct bytes peer;
+    struct session *session; // borrowed, it may end; NULL: the peer has none
     const struct wire_control *control;
     struct bytes batch;
 };
 
-void broker_refuse_message(struct broker *self, const struct message *message, const char *code,
+int64_t broker_now_ms(const struct broker *self);
+int64_t broker_wall_us(const struct broker *self);
+
+// broker_transmit sends to a peer; a batch without data is none. Errors as of the world's send.
+enum err broker_transmit(struct broker *self, struct bytes peer, const struct wire_control *control,
+                         struct bytes batch);
+
+// broker_send sends to a session. When it cannot, the session is lost and ends with this
+// turn: a client that misses an answer must find that out, and say HELLO again.
+void broker_send(struct broker *self, struct session *session, const struct wire_control *control);
+void broker_send_batch(struct broker *self, struct session *session,
+                       const struct wire_control *control, struct bytes batch);
+
+// broker_refuse answers a message with ERROR, counts and logs it; broker_refuse_record
+// does for a record of it, broker_refuse_session for no message.
+void broker_refuse(struct broker *self, const struct message *message, const char *code,
+                   const char *detail);
+void broker_refuse_record(struct broker *self, const struct message *message, uint32_t index,
+                          const char *code, const char *detail);
+void broker_refuse_session(struct broker *self, struct session *session, const char *code,
                            const char *detail);
 
 // --- broker_session.c
-void broker_on_hello(struct broker *self, struct bytes peer, const struct wire_control *control);
+void broker_on_hello(struct broker *self, const struct message *message);
 void broker_on_subscribe(struct broker *self, const struct message *message);
 void broker_on_credit(struct broker *self, const struct message *message);
 void broker_on_bye(struct broker *self, const struct message *message);
-// broker_end_session hands what it held to others and forgets it.
-void broker_end_session(struct broker *self, struct session *session, const char *why);
+void broker_on_ping(struct broker *self, const struct message *message);
+void broker_on_pong(struct broker *self, const struct message *message);
+// broker_lose marks a session that cannot be reached: it ends with this turn.
+void broker_lose(struct broker *self, struct session *session);
 // broker_apply_credit tells the group how much this member may hold now.
-void broker_apply_credit(struct broker *self, struct session *session);
+void broker_apply_credit(struct session *session);
 // broker_heartbeats ends lost and (when all that has arrived was read) silent
 // sessions, wakes blocked ones, sends PING.
 void broker_heartbeats(struct broker *self, bool all_read);
@@ -147,10 +156,8 @@ void broker_on_read(struct broker *self, const struct message *message);
 // broker_read reads a record; damage is logged. Errors as event_log_cursor_read.
 enum err broker_read(struct broker *self, struct event_log_cursor *cursor, uint64_t offset,
                      struct event_log_entry *out);
-// broker_append adds a checked record of a topic to the batch.
+// broker_append adds a checked record of a topic to the batch, which has room for it.
 uint64_t broker_append(struct broker *self, struct bytes record, int topic);
-// broker_make_room syncs when bytes more would not fit into the batch.
-void broker_make_room(struct broker *self, size_t bytes);
 // broker_sync makes the batch durable and answers. ERR_FULL: refused to all.
 enum err broker_sync(struct broker *self);
 
@@ -166,10 +173,19 @@ void broker_append_dead_letters(struct broker *self);
 // broker_bury ends the entries whose dead letters are durable now.
 void broker_bury(struct broker *self);
 
-// --- broker_store.c
+// --- broker_groups.c
 enum err broker_load(struct broker *self, char **problem);
 struct consumer *broker_find_consumer(const struct broker *self, struct bytes name);
+// broker_add_consumer takes over group. The dead letters' topic has its place by now.
+struct consumer *broker_add_consumer(struct broker *self, struct group *group);
+void broker_drop_last_consumer(struct broker *self);
 // broker_count_backlog counts a group's backlog anew: its topics have changed.
 void broker_count_backlog(struct broker *self, struct consumer *consumer);
+// broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
+// consumer NULL, of all; false: none.
+bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
+                             uint64_t offset, uint64_t *out);
+// consumer_bury: the dead letter of an event is durable.
+void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter);
 
 #endif

@@ -1,111 +1,67 @@
 #include "broker/dead_letter.h"
 
-#include <cjson/cJSON.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/utf8.h"
 
-void dead_letter_set_error(struct dead_letter *self, const char *error)
+void dead_letter_append_text(struct buf *out, struct bytes text)
 {
-    size_t out = 0;
-    const size_t error_size = strlen(error);
-    for (size_t i = 0; i < error_size;) {
-        const size_t size = utf8_size((const uint8_t *)error + i, error_size - i);
-        const size_t needed = size == 0 ? 1 : size;
-        if (out + needed >= sizeof self->error) {
-            break;
-        }
-        if (size == 0) {
-            self->error[out] = '?';
-        } else {
-            memcpy(self->error + out, error + i, size);
-        }
-        out += needed;
-        i += needed;
+    struct buf shown = {0};
+    for (size_t i = 0; i < text.size;) {
+        const size_t size = text.data[i] == 0 ? 0 : utf8_size(text.data + i, text.size - i);
+        buf_put(&shown, size == 0 ? (const uint8_t *)"?" : text.data + i, size == 0 ? 1 : size);
+        i += size == 0 ? 1 : size;
     }
-    self->error[out] = '\0';
+    buf_put_u8(&shown, 0);
+    json_append_text(out, (const char *)shown.data);
+    buf_release(&shown);
 }
 
-static cJSON *headers_of(const struct dead_letter *self)
+void dead_letter_format(const char *group, const struct group_entry_info *info,
+                        const struct record *event, int64_t dead_us, struct buf *out)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "group", self->group);
-    cJSON_AddStringToObject(json, "topic", self->topic);
-    cJSON_AddNumberToObject(json, "offset", (double)self->offset);
-    cJSON_AddNumberToObject(json, "attempts", self->attempts);
-    cJSON_AddNumberToObject(json, "failures", self->failures);
-    cJSON_AddStringToObject(json, "error", self->error);
-    cJSON_AddStringToObject(json, "first_failed_at", self->first_failed_at);
-    cJSON_AddStringToObject(json, "dead_at", self->dead_at);
-    return json;
-}
-
-void dead_letter_format(const struct dead_letter *self, struct bytes original, struct buf *out)
-{
-    cJSON *json = headers_of(self);
+    char first_failed_at[CLOCK_RFC3339_SIZE];
+    char dead_at[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(first_failed_at, info->first_failed_us);
+    clock_format_rfc3339(dead_at, dead_us);
+    buf_printf(out, "{\"group\":\"%s\",\"topic\":", group);
+    dead_letter_append_text(out, event->topic);
+    buf_printf(
+        out, ",\"offset\":%llu,\"attempts\":%u", (unsigned long long)info->offset, info->attempts);
+    buf_printf(out, ",\"failures\":%u,\"error\":", info->failures);
+    dead_letter_append_text(out, bytes_of_text(info->error));
+    buf_printf(out, ",\"first_failed_at\":\"%s\",\"dead_at\":\"%s\"", first_failed_at, dead_at);
     cJSON *headers = NULL;
     struct json_problem problem;
-    // The error alone may take six bytes for each of its own: leave it that room.
-    if (original.size > 0 && original.size <= RECORD_HEADERS_MAX - 6 * GROUP_ERROR_MAX - 1024 &&
-        json_parse(original, &headers, &problem) == ERR_OK) {
-        cJSON_AddItemToObject(json, "headers", headers);
+    const size_t room = RECORD_HEADERS_MAX - sizeof ",\"headers\":}";
+    if (event->headers.size > 0 && out->size + event->headers.size <= room &&
+        json_parse(event->headers, &headers, &problem) == ERR_OK) {
+        buf_put_text(out, ",\"headers\":");
+        buf_put(out, event->headers.data, event->headers.size);
+        cJSON_Delete(headers);
     }
-    char *text = cJSON_PrintUnformatted(json);
-    if (strlen(text) > RECORD_HEADERS_MAX) { // numbers may print longer than they were
-        cJSON_DeleteItemFromObject(json, "headers");
-        free(text);
-        text = cJSON_PrintUnformatted(json);
-    }
-    buf_put_text(out, text);
-    free(text);
-    cJSON_Delete(json);
-}
-
-static enum err text_get(const cJSON *json, const char *name, char *out, size_t size)
-{
-    const char *text = json_text_of(json, name);
-    if (text == NULL || strlen(text) >= size) {
-        return ERR_INVALID;
-    }
-    memcpy(out, text, strlen(text) + 1);
-    return ERR_OK;
-}
-
-static enum err number_get(const cJSON *json, const char *name, int64_t max, int64_t *out)
-{
-    struct json_problem problem;
-    return json_get_int(json, "", name, 0, max, out, &problem);
+    buf_put_u8(out, '}');
 }
 
 enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
 {
     cJSON *json = NULL;
     struct json_problem problem;
+    const char *group = NULL;
     int64_t offset = 0;
-    int64_t attempts = 0;
-    int64_t failures = 0;
-    *out = (struct dead_letter){0};
     enum err err = json_parse(headers, &json, &problem);
-    if (err != ERR_OK) {
-        return ERR_INVALID;
+    if (err == ERR_OK) {
+        err = json_get_text(json, "", "group", 1, WIRE_NAME_MAX, &group, &problem);
     }
-    if (text_get(json, "group", out->group, sizeof out->group) != ERR_OK ||
-        text_get(json, "topic", out->topic, sizeof out->topic) != ERR_OK ||
-        text_get(json, "error", out->error, sizeof out->error) != ERR_OK ||
-        text_get(json, "first_failed_at", out->first_failed_at, sizeof out->first_failed_at) !=
-            ERR_OK ||
-        text_get(json, "dead_at", out->dead_at, sizeof out->dead_at) != ERR_OK ||
-        number_get(json, "offset", INT64_C(1) << 53, &offset) != ERR_OK ||
-        number_get(json, "attempts", UINT32_MAX, &attempts) != ERR_OK ||
-        number_get(json, "failures", UINT32_MAX, &failures) != ERR_OK) {
-        err = ERR_INVALID;
+    if (err == ERR_OK) {
+        err = json_get_int(json, "", "offset", 0, INT64_C(1) << 53, &offset, &problem);
     }
-    out->offset = (uint64_t)offset;
-    out->attempts = (uint32_t)attempts;
-    out->failures = (uint32_t)failures;
+    *out = (struct dead_letter){.offset = (uint64_t)offset};
+    if (err == ERR_OK) {
+        snprintf(out->group, sizeof out->group, "%s", group);
+    }
     cJSON_Delete(json);
-    return err;
+    return err == ERR_OK ? ERR_OK : ERR_INVALID;
 }

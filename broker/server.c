@@ -24,7 +24,7 @@
 #include "common/mem.h"
 
 enum {
-    FRAMES_MAX = 3, // routing id, control, batch
+    FRAMES_MAX = 4, // routing id, control, batch, and one too much
     RECEIVE_HWM = 256,
     SEND_HWM = 2048,
     KEEPALIVE_S = 60,
@@ -33,8 +33,6 @@ enum {
 };
 
 struct server {
-    struct event_log *log;    // owned
-    struct metrics *metrics;  // owned
     struct broker *broker;    // owned
     struct http_server *http; // owned
     zsock_t *router;          // owned
@@ -112,59 +110,22 @@ void server_prepare_process(void)
     }
 }
 
-static enum err open_log(struct server *self, const struct server_options *options, char **problem)
-{
-    char *directory = mem_format("%s/log", options->data_directory);
-    const int64_t started_us = clock_mono_us();
-    struct event_log_recovery recovery = {0};
-    const enum err err = event_log_open(&self->log,
-                                        &(struct event_log_options){
-                                            .directory = directory,
-                                            .segment_bytes = options->segment_bytes,
-                                            .disk_bytes_max = options->disk_bytes_max,
-                                        },
-                                        &recovery);
-    if (err != ERR_OK) {
-        *problem = mem_strdup(recovery.problem);
-    } else {
-        log_info("log recovered",
-                 LOG_STR("directory", directory),
-                 LOG_INT("records", recovery.records),
-                 LOG_INT("next_offset", event_log_next(self->log)),
-                 LOG_INT("segments", event_log_segments(self->log)),
-                 LOG_INT("duration_us", clock_mono_us() - started_us),
-                 LOG_END);
-    }
-    if (err == ERR_OK && recovery.torn_bytes > 0) {
-        log_warn("torn tail cut off",
-                 LOG_INT("bytes", recovery.torn_bytes),
-                 LOG_INT("offset", recovery.torn_at),
-                 LOG_END);
-    }
-    free(directory);
-    return err;
-}
-
 static enum err open_broker(struct server *self, const struct server_options *options,
                             char **problem)
 {
-    return broker_open(&self->broker,
-                       &(struct broker_options){
-                           .log = self->log,
-                           .directory = options->data_directory,
-                           .heartbeat_ms = options->heartbeat_ms,
-                           .event_bytes_max = options->event_bytes_max,
-                           .metrics = self->metrics,
-                           .world =
-                               {
-                                   .context = self,
-                                   .send = world_send,
-                                   .mono_us = world_mono_us,
-                                   .wall_us = world_wall_us,
-                                   .random = world_random,
-                               },
-                       },
-                       problem);
+    char *directory = mem_format("%s/log", options->data_directory);
+    const struct broker_options broker = {
+        .log = {.directory = directory,
+                .segment_bytes = options->segment_bytes,
+                .disk_bytes_max = options->disk_bytes_max},
+        .directory = options->data_directory,
+        .heartbeat_ms = options->heartbeat_ms,
+        .event_bytes_max = options->event_bytes_max,
+        .world = {self, world_send, world_mono_us, world_wall_us, world_random},
+    };
+    const enum err err = broker_open(&self->broker, &broker, problem);
+    free(directory);
+    return err;
 }
 
 static enum err bind_endpoint(struct server *self, const char *endpoint, char **problem)
@@ -227,24 +188,17 @@ enum err server_open(struct server **out, const struct server_options *options, 
     *out = NULL;
     struct server *self = mem_calloc(1, sizeof *self);
     self->signal_fd = -1;
-    self->metrics = metrics_new();
     if (getrandom(&self->random, sizeof self->random, 0) < 0) {
         self->random = (uint64_t)clock_wall_us();
     }
-    enum err err = open_log(self, options, problem);
-    if (err == ERR_OK) {
-        err = open_broker(self, options, problem);
-    }
+    const struct http_server_options http = {.address = options->http_address,
+                                             .port = options->http_port};
+    enum err err = open_broker(self, options, problem);
     if (err == ERR_OK) {
         err = open_router(self, options, problem);
     }
     if (err == ERR_OK) {
-        err = http_server_open(&self->http,
-                               &(struct http_server_options){
-                                   .address = options->http_address,
-                                   .port = options->http_port,
-                               },
-                               problem);
+        err = http_server_open(&self->http, &http, problem);
     }
     if (err == ERR_OK) {
         const sigset_t set = stop_signals();
@@ -271,8 +225,6 @@ void server_destroy(struct server **self_p)
     http_server_destroy(&self->http);
     zsock_destroy(&self->router);
     broker_destroy(&self->broker);
-    event_log_destroy(&self->log);
-    metrics_destroy(&self->metrics);
     free(self);
     zsys_shutdown(); // waits SERVER_LINGER_MS at most for what is under way
     *self_p = NULL;
@@ -280,50 +232,50 @@ void server_destroy(struct server **self_p)
 
 // --- the loop
 
-static struct bytes view(zmq_msg_t *message)
-{
-    return (struct bytes){.data = zmq_msg_data(message), .size = zmq_msg_size(message)};
-}
-
-// Takes one message. false: none waits.
-static bool take(struct server *self)
+// Takes one message and gives its size; 0: none waits.
+static size_t take(struct server *self)
 {
     zmq_msg_t parts[FRAMES_MAX];
     struct bytes frames[FRAMES_MAX];
     size_t count = 0;
+    size_t bytes = 0;
     bool more = true;
     while (more) {
-        zmq_msg_t extra;
-        zmq_msg_t *part = count < FRAMES_MAX ? &parts[count] : &extra;
+        zmq_msg_t *part = &parts[count];
         zmq_msg_init(part);
         if (zmq_msg_recv(part, self->socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(part);
             assert(count == 0); // the parts of a message come all at once
-            return false;
+            return 0;
         }
         more = zmq_msg_more(part) != 0;
-        if (count < FRAMES_MAX) {
-            frames[count] = view(part);
+        frames[count] = (struct bytes){.data = zmq_msg_data(part), .size = zmq_msg_size(part)};
+        bytes += frames[count].size;
+        if (count == FRAMES_MAX - 1 && more) {
+            zmq_msg_close(part); // it has too many already: only that they came matters
         } else {
-            zmq_msg_close(part);
+            count++;
         }
-        count++;
     }
-    // broker_receive refuses what has too many; it never looks at those.
     broker_receive(self->broker, frames[0], frames + 1, count - 1);
-    for (size_t i = 0; i < count && i < FRAMES_MAX; i++) {
+    for (size_t i = 0; i < count; i++) {
         zmq_msg_close(&parts[i]);
     }
-    return true;
+    return bytes;
 }
 
-// Takes what waits. true: all of it.
+// Takes what waits, as much as a round may hold. true: all of it.
 static bool drain(struct server *self)
 {
-    for (int i = 0; i < SERVER_DRAIN_MAX; i++) {
-        if (!take(self)) {
+    const int64_t until_us = clock_mono_us() + SERVER_DRAIN_MS * 1000;
+    size_t bytes = 0;
+    for (int i = 0;
+         i < SERVER_DRAIN_MAX && bytes < SERVER_DRAIN_BYTES && clock_mono_us() < until_us;
+         i++) {
+        const size_t size = take(self);
+        if (size == 0) {
             return true;
         }
+        bytes += size;
     }
     return false;
 }
@@ -336,7 +288,7 @@ static enum err stop(struct server *self)
         (void)broker_turn(self->broker, false);
     }
     const enum err err = broker_stop(self->broker);
-    log_info("stopped", LOG_INT("next_offset", event_log_next(self->log)), LOG_END);
+    log_info("stopped", LOG_END);
     log_flush();
     return err;
 }

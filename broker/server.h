@@ -2,7 +2,7 @@
 // timers around struct broker, in one thread and one loop.
 //
 //   wait (socket, HTTP, signal, deadline)
-//     -> take up to SERVER_DRAIN_MAX messages -> broker_receive
+//     -> take what waits, within SERVER_DRAIN_MAX, _BYTES and _MS -> broker_receive
 //     -> broker_turn: one sync, answers, deliveries, heartbeats
 //     -> HTTP requests, log lines
 #ifndef FAULTLINE_SERVER_H
@@ -13,8 +13,9 @@
 #include "common/err.h"
 
 enum {
-    SERVER_DRAIN_MAX = 256,
-    SERVER_BINDS_MAX = 8,
+    SERVER_DRAIN_MAX = 256,                     // messages taken before a round goes on
+    SERVER_DRAIN_BYTES = 8 * 1024 * 1024,       // no more is taken once so much came
+    SERVER_DRAIN_MS = 100,                      // or once it took so long
     SERVER_MESSAGE_BYTES_MAX = 2 * 1024 * 1024, // ZeroMQ cuts the connection above
     SERVER_LINGER_MS = 500,                     // for answers under way at the end
 };

@@ -29,13 +29,6 @@ struct session_table *session_table_new(size_t sessions_max)
     return self;
 }
 
-static void session_free(struct session *session)
-{
-    // The peer's bytes were allocated here, const only towards everybody else.
-    free((void *)(uintptr_t)session->peer.data);
-    free(session);
-}
-
 void session_table_destroy(struct session_table **self_p)
 {
     struct session_table *self = *self_p;
@@ -43,9 +36,7 @@ void session_table_destroy(struct session_table **self_p)
         return;
     }
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
-        if (self->slots[i] != NULL) {
-            session_free(self->slots[i]);
-        }
+        free(self->slots[i]);
     }
     free(self);
     *self_p = NULL;
@@ -84,12 +75,12 @@ struct session *session_by_peer(const struct session_table *self, struct bytes p
 
 struct session *session_by_member(const struct session_table *self, struct bytes member)
 {
-    for (size_t i = 0; i < SESSIONS_MAX; i++) {
-        if (self->slots[i] != NULL && bytes_equal_text(member, self->slots[i]->member)) {
-            return self->slots[i];
-        }
-    }
-    return NULL;
+    struct session *session = NULL;
+    size_t slot = 0;
+    do {
+        session = session_next(self, &slot);
+    } while (session != NULL && !bytes_equal_text(member, session->member));
+    return session;
 }
 
 struct session *session_by_number(const struct session_table *self, uint64_t number)
@@ -118,18 +109,17 @@ enum err session_start(struct session_table *self, const struct session_hello *h
     while (self->slots[slot] != NULL) {
         slot++;
     }
-    uint8_t *peer = mem_alloc(hello->peer.size);
-    memcpy(peer, hello->peer.data, hello->peer.size);
     struct session *session = mem_calloc(1, sizeof *session);
     *session = (struct session){
         .number = (++self->started << SLOT_BITS) | slot,
-        .peer = {.data = peer, .size = hello->peer.size},
+        .peer = {.data = session->peer_data, .size = hello->peer.size},
         .incarnation = hello->incarnation,
         .heartbeat_ms = hello->heartbeat_ms < hello->heartbeat_max_ms ? hello->heartbeat_ms
                                                                       : hello->heartbeat_max_ms,
         .seen_ms = now_ms,
         .sent_ms = now_ms,
     };
+    memcpy(session->peer_data, hello->peer.data, hello->peer.size);
     memcpy(session->member, hello->member.data, hello->member.size);
     self->slots[slot] = session;
     self->count++;
@@ -144,7 +134,7 @@ void session_end(struct session_table *self, struct session *session)
     assert(self->slots[slot] == session);
     self->slots[slot] = NULL;
     self->count--;
-    session_free(session);
+    free(session);
     // Ends are rare: building the index again is simpler than closing its gap.
     memset(self->by_peer, 0, sizeof self->by_peer);
     for (size_t i = 0; i < SESSIONS_MAX; i++) {
@@ -193,16 +183,9 @@ bool session_wants_ping(const struct session *session, int64_t now_ms)
 int64_t session_deadline_ms(const struct session_table *self)
 {
     int64_t deadline = INT64_MAX;
-    size_t left = self->count;
-    for (size_t i = 0; left > 0; i++) {
-        const struct session *session = self->slots[i];
-        if (session == NULL) {
-            continue;
-        }
-        left--;
-        const int64_t expires = expires_ms(session);
-        const int64_t ping = ping_due_ms(session);
-        const int64_t first = expires < ping ? expires : ping;
+    size_t slot = 0;
+    for (const struct session *s; (s = session_next(self, &slot)) != NULL;) {
+        const int64_t first = expires_ms(s) < ping_due_ms(s) ? expires_ms(s) : ping_due_ms(s);
         deadline = first < deadline ? first : deadline;
     }
     return deadline;

@@ -20,11 +20,12 @@ enum {
     SESSION_PEER_MAX = 255, // bytes of a ZeroMQ routing id
 };
 
-struct consumer; // broker/consumer.h: the group that a session is a member of
+struct consumer; // broker/broker_state.h: the group that a session is a member of
 
 struct session {
     uint64_t number;   // never 0, never used again: the group's name for this member
-    struct bytes peer; // routing id; owned by the session
+    struct bytes peer; // routing id, in peer_data
+    uint8_t peer_data[SESSION_PEER_MAX];
     char member[WIRE_NAME_MAX + 1];
     uint64_t incarnation;
     uint32_t heartbeat_ms;

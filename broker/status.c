@@ -1,131 +1,133 @@
 #include "broker/status.h"
 
-#include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/broker_state.h"
-#include "broker/status_metrics.h"
+#include "common/clock.h"
 #include "common/http_server.h"
 #include "common/json.h"
 #include "common/mem.h"
 
 // --- pieces
 
-static cJSON *json_text(struct bytes bytes)
-{
-    char *text = mem_strndup((const char *)bytes.data, bytes.size);
-    cJSON *json = cJSON_CreateString(text);
-    free(text);
-    return json;
-}
+#define NUMBER(value) ((unsigned long long)(value)) // for %llu
 
-static void add_number(cJSON *json, const char *name, uint64_t value)
-{
-    cJSON_AddNumberToObject(json, name, (double)value);
-}
-
-static void add_time(cJSON *json, const char *name, int64_t wall_us)
+// A time, or null when there is none.
+static void put_time(struct buf *out, int64_t wall_us)
 {
     char text[CLOCK_RFC3339_SIZE];
-    if (wall_us == 0) {
-        cJSON_AddNullToObject(json, name);
-        return;
-    }
     clock_format_rfc3339(text, wall_us);
-    cJSON_AddStringToObject(json, name, text);
+    buf_printf(out, wall_us == 0 ? "null" : "\"%s\"", text);
 }
 
-static void reply_json(struct http_exchange *exchange, cJSON *json)
+// A member whose text may be any bytes.
+static void put_text(struct buf *out, const char *name, struct bytes text)
 {
-    char *text = cJSON_PrintUnformatted(json);
-    http_reply(exchange, 200, HTTP_JSON, bytes_of_text(text));
-    free(text);
-    cJSON_Delete(json);
+    buf_printf(out, ",\"%s\":", name);
+    dead_letter_append_text(out, text);
 }
 
-// As the services answer problems: RFC 9457.
-static void reply_problem(struct http_exchange *exchange, int status, const char *type,
-                          const char *detail)
+// As the services answer problems: RFC 9457. field NULL: none is at fault.
+static void reply_problem(struct http_exchange *exchange, int status, const char *code,
+                          const char *field, const char *detail)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "type", type);
-    cJSON_AddStringToObject(json, "title", http_status_text(status));
-    cJSON_AddNumberToObject(json, "status", status);
-    cJSON_AddStringToObject(json, "detail", detail);
-    char *text = cJSON_PrintUnformatted(json);
-    http_reply(exchange, status, HTTP_PROBLEM, bytes_of_text(text));
-    free(text);
-    cJSON_Delete(json);
+    struct buf out = {0};
+    buf_printf(&out,
+               "{\"type\":\"urn:faultline:problem:%s\",\"title\":\"%s\",\"status\":%d,"
+               "\"detail\":\"%s\"",
+               code,
+               http_status_text(status),
+               status,
+               detail);
+    if (field != NULL) {
+        buf_printf(&out, ",\"field\":\"%s\"", field);
+    }
+    buf_put_text(&out, "}");
+    http_reply(exchange, status, HTTP_PROBLEM, buf_view(&out));
+    buf_release(&out);
+}
+
+// Counted in struct broker_counters, where counting costs nothing.
+static const struct {
+    const char *name;   // in /status
+    const char *metric; // in /metrics, "faultline_broker_METRIC_total"; NULL: it has labels there
+    const char *help;
+    size_t at; // in struct broker_counters
+} counters[] = {
+#define AT(field) offsetof(struct broker_counters, field)
+    {"published", "published", "Events stored and synced.", AT(published)},
+    {"delivered", "delivered", "Events sent to members, also again.", AT(delivered)},
+    {"redelivered", "redelivered", "Events sent to members again.", AT(redelivered)},
+    {"acked", "acked", "Events acked.", AT(acked)},
+    {"stale_acks", "stale_acks", "Answers to what the member does not hold.", AT(stale_acks)},
+    {"failed", "nacked", "Failures of events: nacks and rejects.", AT(failed)},
+    {"dead_lettered", "dead_lettered", "Events given up, now dead letters.", AT(dead_lettered)},
+    {"refused", NULL, NULL, AT(refused)},
+    {"evicted", "evicted", "Sessions ended by a newer incarnation.", AT(evicted)},
+    {"syncs", "syncs", "Batches made durable.", AT(syncs)},
+    {"send_failures", "send_failures", "Messages no peer could be given.", AT(send_failures)},
+#undef AT
+};
+
+static unsigned long long counter(const struct broker *self, size_t i)
+{
+    const char *field = (const char *)&self->counters + counters[i].at;
+    return *(const uint64_t *)(const void *)field;
 }
 
 // --- GET /status
 
-static cJSON *log_json(const struct broker *self)
-{
-    cJSON *json = cJSON_CreateObject();
-    add_number(json, "first_offset", event_log_first(self->log));
-    add_number(json, "next_offset", event_log_next(self->log));
-    add_number(json, "segments", event_log_segments(self->log));
-    add_number(json, "bytes", event_log_bytes(self->log));
-    return json;
-}
-
-static cJSON *members_json(const struct broker *self, const struct consumer *consumer)
+static void put_members(struct broker *self, const struct consumer *consumer, struct buf *out)
 {
     struct group_member_stats members[GROUP_MEMBERS_MAX];
     const size_t count = group_members_get(consumer->group, members, GROUP_MEMBERS_MAX);
-    cJSON *json = cJSON_CreateArray();
+    buf_put_text(out, ",\"members\":[");
     for (size_t i = 0; i < count; i++) {
         const struct session *session = session_by_number(self->sessions, members[i].member);
-        cJSON *member = cJSON_CreateObject();
-        cJSON_AddStringToObject(member, "name", session->member);
-        add_number(member, "credit", session->credit);
-        add_number(member, "held", members[i].held);
-        add_number(member, "last_seen_ms", (uint64_t)(broker_now_ms(self) - session->seen_ms));
-        cJSON_AddItemToArray(json, member);
+        buf_printf(out,
+                   "%s{\"name\":\"%s\",\"credit\":%u,\"held\":%u,\"last_seen_ms\":%lld}",
+                   i == 0 ? "" : ",",
+                   session->member,
+                   session->credit,
+                   members[i].held,
+                   (long long)(broker_now_ms(self) - session->seen_ms));
     }
-    return json;
 }
 
-static cJSON *failing_one(struct broker *self, const struct group_entry_info *info)
+static void put_failing(struct broker *self, const struct consumer *consumer, struct buf *out)
 {
-    cJSON *json = cJSON_CreateObject();
-    add_number(json, "offset", info->offset);
-    add_number(json, "attempts", info->attempts);
-    add_number(json, "failures", info->failures);
-    struct dead_letter shown; // its rule for text that is none
-    dead_letter_set_error(&shown, info->error);
-    cJSON_AddStringToObject(json, "error", shown.error);
     struct event_log_entry entry;
-    if (broker_read(self, self->elsewhere, info->offset, &entry) == ERR_OK) {
-        cJSON_AddItemToObject(json, "key", json_text(entry.record.key));
-        cJSON_AddItemToObject(json, "topic", json_text(entry.record.topic));
-        cJSON_AddItemToObject(json, "event_id", json_text(entry.record.id));
-    }
-    const int64_t due_in_ms = info->due_ms - broker_now_ms(self);
-    add_number(json, "due_in_ms", info->waiting && due_in_ms > 0 ? (uint64_t)due_in_ms : 0);
-    return json;
-}
-
-static cJSON *failing_json(struct broker *self, const struct consumer *consumer)
-{
-    cJSON *json = cJSON_CreateArray();
     struct group_entry_info info;
     uint64_t from = 0;
+    buf_put_text(out, "],\"failing\":[");
     for (int i = 0; i < STATUS_FAILING_MAX && group_failing_next(consumer->group, from, &info);
          i++) {
-        cJSON_AddItemToArray(json, failing_one(self, &info));
+        const int64_t due_in_ms = info.waiting ? info.due_ms - broker_now_ms(self) : 0;
+        buf_printf(out,
+                   "%s{\"offset\":%llu,\"attempts\":%u,\"failures\":%u,\"due_in_ms\":%lld",
+                   i == 0 ? "" : ",",
+                   NUMBER(info.offset),
+                   info.attempts,
+                   info.failures,
+                   due_in_ms > 0 ? (long long)due_in_ms : 0);
+        put_text(out, "error", bytes_of_text(info.error));
+        if (broker_read(self, self->elsewhere, info.offset, &entry) == ERR_OK) {
+            put_text(out, "key", entry.record.key);
+            put_text(out, "topic", entry.record.topic);
+            put_text(out, "event_id", entry.record.id);
+        }
+        buf_put_text(out, "}");
         from = info.offset + 1;
     }
-    return json;
+    buf_put_text(out, "]}");
 }
 
 // How long the oldest event that is not done lies in the log.
 static uint64_t oldest_ms(struct broker *self, const struct consumer *consumer,
                           const struct group_stats *stats)
 {
-    const struct broker_world *world = &self->options.world;
     uint64_t time_us = stats->floor_time_us;
     struct event_log_entry entry;
     if (consumer->backlog == 0) {
@@ -135,188 +137,237 @@ static uint64_t oldest_ms(struct broker *self, const struct consumer *consumer,
     if (time_us == 0 && event_log_cursor_read(self->elsewhere, stats->cursor, &entry) == ERR_OK) {
         time_us = entry.time_us;
     }
-    const uint64_t now_us = (uint64_t)world->wall_us(world->context);
+    const uint64_t now_us = (uint64_t)broker_wall_us(self);
     return time_us != 0 && now_us > time_us ? (now_us - time_us) / 1000 : 0;
 }
 
-static cJSON *group_json(struct broker *self, const struct consumer *consumer)
+static void put_group(struct broker *self, const struct consumer *consumer, struct buf *out)
 {
     struct group_stats stats;
     group_stats_get(consumer->group, &stats);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "name", group_name(consumer->group));
-    cJSON *topics = cJSON_AddArrayToObject(json, "topics");
-    for (size_t i = 0; i < consumer->topics_count; i++) {
-        const char *topic = topic_name(self->topics, consumer->topics[i]);
-        cJSON_AddItemToArray(topics, cJSON_CreateString(topic));
+    buf_printf(out, "{\"name\":\"%s\",\"topics\":[", group_name(consumer->group));
+    const char *comma = "";
+    for (int topic = 0; topic < self->topics.count; topic++) {
+        if (topic_set_has(&consumer->wanted, topic)) {
+            buf_printf(out, "%s\"%s\"", comma, self->topics.topics[topic].name);
+            comma = ",";
+        }
     }
-    add_number(json, "retries", group_retries(consumer->group));
-    add_number(json, "floor", stats.floor);
-    add_number(json, "lag_events", consumer->backlog);
-    add_number(json, "oldest_ms", oldest_ms(self, consumer, &stats));
-    add_number(json, "ready", stats.ready);
-    add_number(json, "held", stats.held);
-    add_number(json, "waiting", stats.waiting);
-    add_number(json, "parked", stats.parked);
-    add_number(json, "dead_letters", consumer->dead_letters_count);
-    add_time(json, "no_member_since", consumer->no_member_since_us);
-    cJSON_AddItemToObject(json, "members", members_json(self, consumer));
-    cJSON_AddItemToObject(json, "failing", failing_json(self, consumer));
-    return json;
-}
-
-static cJSON *counters_json(const struct broker_counters *counters)
-{
-    cJSON *json = cJSON_CreateObject();
-    add_number(json, "published", counters->published);
-    add_number(json, "delivered", counters->delivered);
-    add_number(json, "redelivered", counters->redelivered);
-    add_number(json, "acked", counters->acked);
-    add_number(json, "stale_acks", counters->stale_acks);
-    add_number(json, "failed", counters->failed);
-    add_number(json, "dead_lettered", counters->dead_lettered);
-    add_number(json, "refused", counters->refused);
-    add_number(json, "evicted", counters->evicted);
-    add_number(json, "syncs", counters->syncs);
-    return json;
+    buf_printf(out,
+               "],\"retries\":%u,\"floor\":%llu,\"lag_events\":%llu,\"oldest_ms\":%llu,"
+               "\"ready\":%u,\"held\":%u,\"waiting\":%u,\"parked\":%u,\"dead_letters\":%llu,"
+               "\"no_member_since\":",
+               group_retries(consumer->group),
+               NUMBER(stats.floor),
+               NUMBER(consumer->backlog),
+               NUMBER(oldest_ms(self, consumer, &stats)),
+               stats.ready,
+               stats.held,
+               stats.waiting,
+               stats.parked,
+               NUMBER(consumer->dead_letters_count));
+    put_time(out, consumer->no_member_since_us);
+    put_members(self, consumer, out);
+    put_failing(self, consumer, out);
 }
 
 static void on_status(struct broker *self, struct http_exchange *exchange)
 {
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "version", FAULTLINE_VERSION);
-    add_time(json, "started_at", self->started_us);
-    cJSON_AddItemToObject(json, "log", log_json(self));
-    cJSON *groups = cJSON_AddArrayToObject(json, "groups");
+    struct buf out = {0};
+    buf_put_text(&out, "{\"version\":\"" FAULTLINE_VERSION "\",\"started_at\":");
+    put_time(&out, self->started_us);
+    buf_printf(&out,
+               ",\"log\":{\"first_offset\":%llu,\"next_offset\":%llu,\"segments\":%llu,"
+               "\"bytes\":%llu},\"groups\":[",
+               NUMBER(event_log_first(self->log)),
+               NUMBER(event_log_next(self->log)),
+               NUMBER(event_log_segments(self->log)),
+               NUMBER(event_log_bytes(self->log)));
     for (size_t i = 0; i < self->consumers_count; i++) {
-        cJSON_AddItemToArray(groups, group_json(self, self->consumers[i]));
+        buf_put_text(&out, i == 0 ? "" : ",");
+        put_group(self, self->consumers[i], &out);
     }
-    cJSON_AddItemToObject(json, "counters", counters_json(&self->counters));
-    reply_json(exchange, json);
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        buf_put_text(&out, i == 0 ? "],\"counters\":{" : ",");
+        buf_printf(&out, "\"%s\":%llu", counters[i].name, counter(self, i));
+    }
+    buf_put_text(&out, "}}");
+    http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
+    buf_release(&out);
 }
 
 // --- GET /dead-letters
 
-// The dead letter at offset as JSON; NULL: it cannot be read.
-static cJSON *dead_letter_json(struct broker *self, uint64_t offset, bool with_event)
+// Appends the dead letter at offset: what its headers say, and what they are about.
+// false: it cannot be read.
+static bool put_letter(struct broker *self, uint64_t offset, bool with_event, struct buf *out)
 {
     struct event_log_entry entry;
-    struct dead_letter letter;
+    struct json_problem problem;
+    cJSON *headers = NULL;
+    cJSON *event = NULL;
     if (broker_read(self, self->elsewhere, offset, &entry) != ERR_OK ||
-        dead_letter_parse(entry.record.headers, &letter) != ERR_OK) {
-        return NULL;
-    }
-    cJSON *json = cJSON_CreateObject();
-    add_number(json, "offset", offset);
-    cJSON_AddStringToObject(json, "group", letter.group);
-    cJSON_AddStringToObject(json, "topic", letter.topic);
-    cJSON_AddItemToObject(json, "key", json_text(entry.record.key));
-    cJSON_AddItemToObject(json, "event_id", json_text(entry.record.id));
-    add_number(json, "original_offset", letter.offset);
-    add_number(json, "attempts", letter.attempts);
-    add_number(json, "failures", letter.failures);
-    cJSON_AddStringToObject(json, "error", letter.error);
-    cJSON_AddStringToObject(json, "first_failed_at", letter.first_failed_at);
-    cJSON_AddStringToObject(json, "dead_at", letter.dead_at);
-    if (with_event) {
-        cJSON *event = NULL;
-        struct json_problem problem;
-        if (json_parse(entry.record.body, &event, &problem) != ERR_OK) {
-            event = cJSON_CreateNull(); // not ours to judge: a body may be anything
-        }
-        cJSON_AddItemToObject(json, "event", event);
-    }
-    return json;
-}
-
-// The oldest dead letter at or above offset of one group, or, only NULL, of all.
-static bool dead_letter_from(const struct broker *self, const struct consumer *only,
-                             uint64_t offset, uint64_t *out)
-{
-    bool found = false;
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        uint64_t candidate = 0;
-        const struct consumer *consumer = self->consumers[i];
-        if ((only == NULL || only == consumer) &&
-            consumer_dead_letter_from(consumer, offset, &candidate) &&
-            (!found || candidate < *out)) {
-            *out = candidate;
-            found = true;
-        }
-    }
-    return found;
-}
-
-// Reads a whole number that may be absent. false: it is none, or out of range.
-static bool query_number(const struct http_exchange *exchange, const char *name, uint64_t max,
-                         uint64_t *out)
-{
-    const char *text = http_query(exchange, name);
-    if (text == NULL || text[0] == '\0') {
-        return true;
-    }
-    if (strlen(text) > 16 || strspn(text, "0123456789") != strlen(text)) {
+        json_parse(entry.record.headers, &headers, &problem) != ERR_OK) {
         return false;
     }
+    cJSON *original = cJSON_GetObjectItemCaseSensitive(headers, "offset");
+    if (original != NULL) {
+        free(original->string);
+        original->string = mem_strdup("original_offset");
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(headers, "headers");
+    buf_printf(out, "{\"offset\":%llu", NUMBER(offset));
+    put_text(out, "key", entry.record.key);
+    put_text(out, "event_id", entry.record.id);
+    const size_t at = out->size;
+    json_append(out, headers);
+    out->data[at] = ','; // its members go on here
+    out->size--;
+    if (with_event) { // a body may be anything: it is shown when it is JSON
+        const bool is_json = json_parse(entry.record.body, &event, &problem) == ERR_OK;
+        buf_put_text(out, ",\"event\":");
+        buf_put(out,
+                is_json ? entry.record.body.data : (const uint8_t *)"null",
+                is_json ? entry.record.body.size : 4);
+    }
+    buf_put_text(out, "}");
+    cJSON_Delete(event);
+    cJSON_Delete(headers);
+    return true;
+}
+
+// Reads a whole number. false: it is none, or out of range.
+static bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    const size_t size = strlen(text);
     *out = strtoull(text, NULL, 10);
-    return *out <= max;
+    return size > 0 && size <= 16 && strspn(text, "0123456789") == size && *out >= min &&
+           *out <= max;
 }
 
 static void on_dead_letters(struct broker *self, struct http_exchange *exchange)
 {
-    uint64_t limit = STATUS_LIMIT_DEFAULT;
-    uint64_t after = UINT64_MAX;
-    const char *name = http_query(exchange, "group");
+    const char *group = http_query(exchange, "group");
+    const char *limit_text = http_query(exchange, "limit");
+    const char *after_text = http_query(exchange, "after");
     const struct consumer *only =
-        name == NULL ? NULL : broker_find_consumer(self, bytes_of_text(name));
-    if (!query_number(exchange, "limit", STATUS_LIMIT_MAX, &limit) || limit == 0) {
-        reply_problem(exchange, 400, "invalid-field", "limit must be a number from 1 to 500");
+        group == NULL ? NULL : broker_find_consumer(self, bytes_of_text(group));
+    uint64_t limit = STATUS_LIMIT_DEFAULT;
+    uint64_t last = UINT64_MAX; // adding one to "none" gives the first
+    if (limit_text != NULL && !parse_number(limit_text, 1, STATUS_LIMIT_MAX, &limit)) {
+        reply_problem(
+            exchange, 400, "invalid-parameter", "limit", "must be a number from 1 to 500");
         return;
     }
-    if (!query_number(exchange, "after", UINT64_MAX - 1, &after)) {
-        reply_problem(exchange, 400, "invalid-field", "after must be the offset of a dead letter");
+    if (after_text != NULL && !parse_number(after_text, 0, UINT64_MAX - 1, &last)) {
+        reply_problem(
+            exchange, 400, "invalid-parameter", "after", "must be the offset of a dead letter");
         return;
     }
-    if (name != NULL && only == NULL) {
-        reply_problem(exchange, 404, "not-found", "there is no such group");
+    if (group != NULL && only == NULL) {
+        reply_problem(exchange, 404, "not-found", "group", "there is no such group");
         return;
     }
-    cJSON *json = cJSON_CreateObject();
-    cJSON *letters = cJSON_AddArrayToObject(json, "dead_letters");
+    struct buf out = {0};
+    buf_put_text(&out, "{\"dead_letters\":[");
     uint64_t offset = 0;
-    uint64_t last = after; // adding one to "none" gives the first
-    uint64_t shown = 0;
-    while (shown < limit && dead_letter_from(self, only, last + 1, &offset)) {
-        cJSON *letter = dead_letter_json(self, offset, false);
-        if (letter != NULL) {
-            cJSON_AddItemToArray(letters, letter);
-            shown++;
+    for (bool comma = false; limit > 0 && broker_dead_letter_from(self, only, last + 1, &offset);
+         last = offset) {
+        const size_t before = out.size;
+        buf_put_text(&out, comma ? "," : "");
+        if (put_letter(self, offset, false, &out)) {
+            comma = true;
+            limit--;
+        } else {
+            out.size = before;
         }
-        last = offset;
     }
-    if (dead_letter_from(self, only, last + 1, &offset)) {
-        add_number(json, "next", last);
-    } else {
-        cJSON_AddNullToObject(json, "next");
-    }
-    reply_json(exchange, json);
+    const bool more = broker_dead_letter_from(self, only, last + 1, &offset);
+    buf_printf(&out, more ? "],\"next\":%llu}" : "],\"next\":null}", NUMBER(last));
+    http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
+    buf_release(&out);
 }
 
 static void on_dead_letter(struct broker *self, struct http_exchange *exchange, const char *text)
 {
+    struct buf out = {0};
     uint64_t offset = 0;
-    cJSON *json = NULL;
-    const size_t size = strlen(text);
-    const bool number = size > 0 && size <= 16 && strspn(text, "0123456789") == size;
-    const uint64_t wanted = number ? strtoull(text, NULL, 10) : 0;
-    if (number && dead_letter_from(self, NULL, wanted, &offset) && offset == wanted) {
-        json = dead_letter_json(self, offset, true);
+    uint64_t found = 0;
+    if (parse_number(text, 0, UINT64_MAX, &offset) &&
+        broker_dead_letter_from(self, NULL, offset, &found) && found == offset &&
+        put_letter(self, offset, true, &out)) {
+        http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
+    } else {
+        reply_problem(exchange, 404, "not-found", NULL, "no dead letter has this offset");
     }
-    if (json == NULL) {
-        reply_problem(exchange, 404, "not-found", "no dead letter has this offset");
-        return;
+    buf_release(&out);
+}
+
+// --- GET /metrics
+
+static void put_head(struct buf *out, const char *name, const char *kind, const char *help)
+{
+    buf_printf(out, "# HELP faultline_broker_%s %s\n", name, help);
+    buf_printf(out, "# TYPE faultline_broker_%s %s\n", name, kind);
+}
+
+static void put_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
+{
+    put_head(out, name, "gauge", help);
+    buf_printf(out, "faultline_broker_%s %llu\n", name, NUMBER(value));
+}
+
+static uint64_t lag_of(const struct consumer *consumer)
+{
+    return consumer->backlog;
+}
+
+static uint64_t dead_letters_of(const struct consumer *consumer)
+{
+    return consumer->dead_letters_count;
+}
+
+static uint64_t members_of(const struct consumer *consumer)
+{
+    struct group_stats stats;
+    group_stats_get(consumer->group, &stats);
+    return stats.members;
+}
+
+static void put_group_gauge(const struct broker *self, struct buf *out, const char *name,
+                            const char *help, uint64_t (*value_of)(const struct consumer *consumer))
+{
+    put_head(out, name, "gauge", help);
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        buf_printf(out,
+                   "faultline_broker_%s{group=\"%s\"} %llu\n",
+                   name,
+                   group_name(self->consumers[i]->group),
+                   NUMBER(value_of(self->consumers[i])));
     }
-    reply_json(exchange, json);
+}
+
+static void on_metrics(struct broker *self, struct http_exchange *exchange)
+{
+    struct buf out = {0};
+    char name[64];
+    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
+        if (counters[i].metric != NULL) {
+            snprintf(name, sizeof name, "%s_total", counters[i].metric);
+            put_head(&out, name, "counter", counters[i].help);
+            buf_printf(&out, "faultline_broker_%s %llu\n", name, counter(self, i));
+        }
+    }
+    put_group_gauge(self, &out, "group_lag_events", "Matching events not done.", lag_of);
+    put_group_gauge(self, &out, "group_dead_letters", "Dead letters of a group.", dead_letters_of);
+    put_group_gauge(self, &out, "group_members", "Members of a group.", members_of);
+    put_gauge(&out, "sessions", "Sessions of clients.", session_count(self->sessions));
+    put_gauge(&out, "log_bytes", "Bytes that the log's files take.", event_log_bytes(self->log));
+    put_gauge(&out, "log_segments", "Files of the log.", event_log_segments(self->log));
+    put_gauge(&out, "log_next_offset", "Offset of the next event.", event_log_next(self->log));
+    metrics_format(self->metrics, &out);
+    http_reply(exchange, 200, HTTP_TEXT, buf_view(&out));
+    buf_release(&out);
 }
 
 // --- requests
@@ -335,14 +386,6 @@ static void on_readyz(struct broker *self, struct http_exchange *exchange)
     http_reply(exchange, 200, HTTP_JSON, bytes_of_text("{\"status\":\"ready\",\"log\":\"open\"}"));
 }
 
-static void on_metrics(struct broker *self, struct http_exchange *exchange)
-{
-    struct buf text = {0};
-    status_metrics_format(self, &text);
-    http_reply(exchange, 200, HTTP_TEXT, buf_view(&text));
-    buf_release(&text);
-}
-
 static const struct {
     const char *path;
     void (*handle)(struct broker *self, struct http_exchange *exchange);
@@ -359,17 +402,16 @@ static void answer(struct broker *self, struct http_exchange *exchange)
     static const char one[] = "/dead-letters/";
     const char *path = http_path(exchange);
     const char *method = http_method(exchange);
-    const bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     size_t route = 0;
     while (route < ARRAY_LEN(routes) && strcmp(routes[route].path, path) != 0) {
         route++;
     }
     const bool is_one = strncmp(path, one, sizeof one - 1) == 0;
     if (route == ARRAY_LEN(routes) && !is_one) {
-        reply_problem(exchange, 404, "not-found", "the broker has no such path");
-    } else if (!reads) {
-        http_set_header(exchange, "Allow", "GET, HEAD");
-        reply_problem(exchange, 405, "method-not-allowed", "this can only be read");
+        reply_problem(exchange, 404, "not-found", NULL, "the broker has no such path; see --help");
+    } else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        http_set_header(exchange, "Allow", "GET");
+        reply_problem(exchange, 405, "method-not-allowed", NULL, "this path allows GET");
     } else if (is_one) {
         on_dead_letter(self, exchange, path + sizeof one - 1);
     } else {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/group_file.h"
+#include "broker/broker_state.h"
 #include "common/mem.h"
 
 static struct toy_peer *peer_of(struct toy_world *self, struct bytes name)
@@ -44,22 +44,12 @@ static uint64_t world_random(void *context)
 
 static void start(struct toy_world *self)
 {
-    struct event_log_recovery recovery;
     char *problem = NULL;
-    const struct event_log_options log_options = {
-        .directory = self->directory,
-        .segment_bytes = 1024 * 1024,
-        .io = &self->disk.io,
-    };
-    if (event_log_open(&self->log, &log_options, &recovery) != ERR_OK) {
-        fprintf(stderr, "toy_world: %s\n", recovery.problem);
-        abort();
-    }
-    self->options.log = self->log;
     if (broker_open(&self->broker, &self->options, &problem) != ERR_OK) {
         fprintf(stderr, "toy_world: %s\n", problem);
         abort();
     }
+    self->log = self->broker->log;
 }
 
 void toy_world_set_up(struct toy_world *self)
@@ -71,6 +61,12 @@ void toy_world_set_up(struct toy_world *self)
     }
     faulty_disk_init(&self->disk);
     self->options = (struct broker_options){
+        .log =
+            {
+                .directory = self->directory,
+                .segment_bytes = 1024 * 1024,
+                .io = &self->disk.io,
+            },
         .directory = self->directory,
         .heartbeat_ms = 1000,
         .event_bytes_max = 65536,
@@ -96,7 +92,6 @@ static void forget_all(struct toy_world *self)
 void toy_world_tear_down(struct toy_world *self)
 {
     broker_destroy(&self->broker);
-    event_log_destroy(&self->log);
     forget_all(self);
     char command[128];
     snprintf(command, sizeof command, "rm -rf -- %s", self->directory);
@@ -108,7 +103,6 @@ void toy_world_tear_down(struct toy_world *self)
 void toy_world_crash(struct toy_world *self)
 {
     broker_destroy(&self->broker);
-    event_log_destroy(&self->log);
     forget_all(self);
     start(self);
 }

@@ -35,8 +35,8 @@ struct toy_peer {
 struct toy_world {
     char directory[64];
     struct faulty_disk disk;
-    struct event_log *log;
     struct broker *broker;
+    struct event_log *log;         // the broker's own
     struct broker_options options; // for the next start
     int64_t now_us;                // both clocks
     struct toy_peer peers[TOY_PEERS];

@@ -2,28 +2,17 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "broker/topic_table.h"
+#include "broker/topic.h"
 
-static struct topic_table *table;
-
-static void start(void)
-{
-    table = topic_table_new();
-}
-
-static void stop(void)
-{
-    topic_table_destroy(&table);
-}
-
-TestSuite(topic_table, .init = start, .fini = stop);
+static struct topic_table topics; // each test has a process of its own
+static struct topic_table *const table = &topics;
 
 static int add(const char *topic)
 {
     return topic_add(table, bytes_of_text(topic));
 }
 
-Test(topic_table, a_topic_keeps_its_number)
+Test(topic, a_topic_keeps_its_number)
 {
     const int first = add("order-created");
     const int second = add("order-cancelled");
@@ -32,19 +21,18 @@ Test(topic_table, a_topic_keeps_its_number)
     cr_expect_eq(add("order-created"), first);
     cr_expect_eq(topic_find(table, bytes_of_text("order-cancelled")), second);
     cr_expect_eq(topic_find(table, bytes_of_text("order")), TOPIC_NONE);
-    cr_expect_str_eq(topic_name(table, first), "order-created");
+    cr_expect_str_eq(table->topics[first].name, "order-created");
 }
 
-Test(topic_table, records_are_counted_by_topic)
+Test(topic, a_group_has_a_topic_for_its_dead_letters)
 {
-    const int topic = add("order-created");
-    topic_records_add(table, topic, 3);
-    topic_records_add(table, topic, 4);
-    cr_expect_eq(topic_records(table, topic), 7);
-    cr_expect_eq(topic_records(table, add("order-cancelled")), 0);
+    const int topic = topic_add_dead_letters(table, bytes_of_text("payment"));
+    cr_expect_eq(add("dead-letter.payment"), topic);
+    cr_expect(topic_is_dead_letter(bytes_of_text(table->topics[topic].name)));
+    cr_expect_not(topic_is_dead_letter(bytes_of_text("dead-letter")));
 }
 
-Test(topic_table, topics_end_at_the_limit_and_dead_letters_have_room_of_their_own)
+Test(topic, topics_end_at_the_limit_and_dead_letters_have_room_of_their_own)
 {
     char name[64];
     for (int i = 0; i < TOPICS_MAX; i++) {
@@ -60,7 +48,7 @@ Test(topic_table, topics_end_at_the_limit_and_dead_letters_have_room_of_their_ow
     cr_expect_eq(add("dead-letter.one-more"), TOPIC_NONE);
 }
 
-Test(topic_table, a_set_holds_what_was_put_in)
+Test(topic, a_set_holds_what_was_put_in)
 {
     struct topic_set set = {0};
     topic_set_add(&set, 0);

@@ -1,0 +1,286 @@
+// The groups and what the broker keeps of them beside the log: their file. It may lag
+// behind the log, which is the truth: a start reads the log on from where the file ends.
+#include <assert.h>
+#include <stdlib.h>
+
+#include "broker/broker_state.h"
+#include "broker/group_file.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+static_assert((int)GROUP_FILE_GROUPS_MAX == (int)BROKER_GROUPS_MAX, "all groups fit the file");
+static_assert((int)GROUP_FILE_TOPICS_MAX >= (int)TOPIC_SLOTS, "all topics fit the file");
+
+struct consumer *broker_find_consumer(const struct broker *self, struct bytes name)
+{
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        if (bytes_equal_text(name, group_name(self->consumers[i]->group))) {
+            return self->consumers[i];
+        }
+    }
+    return NULL;
+}
+
+struct consumer *broker_add_consumer(struct broker *self, struct group *group)
+{
+    struct consumer *consumer = mem_calloc(1, sizeof *consumer);
+    consumer->group = group;
+    consumer->no_member_since_us = broker_wall_us(self);
+    self->consumers[self->consumers_count++] = consumer;
+    return consumer;
+}
+
+void broker_drop_last_consumer(struct broker *self)
+{
+    struct consumer *consumer = self->consumers[--self->consumers_count];
+    event_log_cursor_destroy(&consumer->cursor);
+    free(consumer->dead_letters);
+    group_destroy(&consumer->group);
+    free(consumer);
+}
+
+void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
+{
+    if (group_buried(self->group, offset)) {
+        self->backlog -= self->backlog > 0;
+    }
+    const size_t count = self->dead_letters_count++;
+    assert(count == 0 || self->dead_letters[count - 1] < dead_letter);
+    if (count == self->dead_letters_capacity) {
+        self->dead_letters_capacity = 2 * count + 16;
+        self->dead_letters = mem_realloc(self->dead_letters,
+                                         self->dead_letters_capacity * sizeof *self->dead_letters);
+    }
+    self->dead_letters[count] = dead_letter;
+}
+
+static bool dead_letter_from(const struct consumer *self, uint64_t offset, uint64_t *out)
+{
+    size_t low = 0;
+    for (size_t high = self->dead_letters_count; low < high;) {
+        const size_t middle = low + (high - low) / 2;
+        if (self->dead_letters[middle] < offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low < self->dead_letters_count && self->dead_letters[low] < *out) {
+        *out = self->dead_letters[low];
+        return true;
+    }
+    return false;
+}
+
+bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
+                             uint64_t offset, uint64_t *out)
+{
+    bool found = false;
+    *out = UINT64_MAX;
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        if (consumer == NULL || consumer == self->consumers[i]) {
+            found |= dead_letter_from(self->consumers[i], offset, out);
+        }
+    }
+    return found;
+}
+
+// --- saving
+
+static void fill_group(struct broker *self, const struct consumer *consumer,
+                       struct group_file_group *out)
+{
+    *out = (struct group_file_group){
+        .group = consumer->group,
+        .backlog = consumer->backlog,
+        .topics = mem_calloc(WIRE_TOPICS_MAX, sizeof *out->topics),
+        .dead_letters = consumer->dead_letters,
+        .dead_letters_count = consumer->dead_letters_count,
+    };
+    for (int topic = 0; topic < self->topics.count; topic++) {
+        if (topic_set_has(&consumer->wanted, topic)) {
+            out->topics[out->topics_count++] = self->topics.topics[topic].name;
+        }
+    }
+}
+
+enum err broker_save(struct broker *self)
+{
+    enum err err = broker_sync(self);
+    if (err != ERR_OK) {
+        return err;
+    }
+    struct group_file_state state = {
+        .log_end = event_log_next(self->log),
+        .totals = mem_calloc(TOPIC_SLOTS, sizeof *state.totals),
+        .groups = mem_calloc(self->consumers_count + 1, sizeof *state.groups),
+        .groups_count = self->consumers_count,
+    };
+    for (int i = 0; i < self->topics.count; i++) {
+        struct topic *topic = &self->topics.topics[i];
+        if (topic->records > 0) { // else somebody only asked for it
+            state.totals[state.totals_count++] =
+                (struct group_file_total){.topic = topic->name, .count = topic->records};
+        }
+    }
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        fill_group(self, self->consumers[i], &state.groups[i]);
+    }
+    char problem[GROUP_FILE_PROBLEM_SIZE];
+    err = group_file_save(self->options.directory, broker_now_ms(self), &state, problem);
+    if (err == ERR_OK) {
+        self->save_due_ms = 0;
+    } else {
+        log_error("groups cannot be saved", LOG_STR("error", problem), LOG_END);
+    }
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        free(state.groups[i].topics);
+    }
+    free(state.groups);
+    free(state.totals);
+    return err;
+}
+
+// --- loading
+
+static void adopt_totals(struct broker *self, const struct group_file_state *state)
+{
+    for (size_t i = 0; i < state->totals_count; i++) {
+        const int topic = topic_add(&self->topics, bytes_of_text(state->totals[i].topic));
+        if (topic != TOPIC_NONE) {
+            self->topics.topics[topic].records += state->totals[i].count;
+        }
+    }
+}
+
+static void adopt_group(struct broker *self, struct group_file_group *from)
+{
+    struct consumer *consumer = broker_add_consumer(self, from->group);
+    for (size_t i = 0; i < from->topics_count; i++) {
+        const int topic = topic_add(&self->topics, bytes_of_text(from->topics[i]));
+        if (topic != TOPIC_NONE) {
+            topic_set_add(&consumer->wanted, topic);
+        }
+    }
+    (void)topic_add_dead_letters(&self->topics, bytes_of_text(group_name(from->group)));
+    consumer->backlog = from->backlog;
+    consumer->dead_letters = from->dead_letters;
+    consumer->dead_letters_count = from->dead_letters_count;
+    consumer->dead_letters_capacity = from->dead_letters_count;
+    *from = (struct group_file_group){.topics = from->topics, .topics_count = from->topics_count};
+}
+
+// A record that the file does not know yet. A dead letter was durable, so its event
+// is done, whatever the file says.
+static void replay_one(struct broker *self, const struct event_log_entry *entry, int topic)
+{
+    self->topics.topics[topic].records++;
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        self->consumers[i]->backlog += topic_set_has(&self->consumers[i]->wanted, topic);
+    }
+    struct dead_letter letter;
+    if (!topic_is_dead_letter(entry->record.topic) ||
+        dead_letter_parse(entry->record.headers, &letter) != ERR_OK) {
+        return;
+    }
+    struct consumer *consumer = broker_find_consumer(self, bytes_of_text(letter.group));
+    if (consumer != NULL) {
+        consumer_bury(consumer, letter.offset, entry->offset);
+    }
+}
+
+static enum err replay(struct broker *self, uint64_t from, char **problem)
+{
+    struct event_log_entry entry;
+    for (uint64_t offset = from; offset < event_log_next(self->log); offset++) {
+        const enum err err = event_log_cursor_read(self->tail, offset, &entry);
+        const int topic = err == ERR_OK ? topic_add(&self->topics, entry.record.topic) : TOPIC_NONE;
+        if (topic == TOPIC_NONE) {
+            *problem = mem_format("offset %llu of the log cannot be read (%s): restore %s from a "
+                                  "backup",
+                                  (unsigned long long)offset,
+                                  err == ERR_OK ? "too many topics" : err_name(err),
+                                  self->options.directory);
+            return err == ERR_OK ? ERR_CORRUPT : err;
+        }
+        replay_one(self, &entry, topic);
+    }
+    return ERR_OK;
+}
+
+static enum err open_log(struct broker *self, char **problem)
+{
+    struct event_log_recovery recovery = {0};
+    const int64_t started_us = self->world.mono_us(self->world.context);
+    const enum err err = event_log_open(&self->log, &self->options.log, &recovery);
+    if (err != ERR_OK) {
+        *problem = mem_strdup(recovery.problem);
+        return err;
+    }
+    self->tail = event_log_cursor_new(self->log);
+    self->elsewhere = event_log_cursor_new(self->log);
+    self->tail_from = event_log_next(self->log);
+    log_info("log recovered",
+             LOG_STR("directory", self->options.log.directory),
+             LOG_INT("records", recovery.records),
+             LOG_INT("next_offset", event_log_next(self->log)),
+             LOG_INT("segments", event_log_segments(self->log)),
+             LOG_INT("duration_us", self->world.mono_us(self->world.context) - started_us),
+             LOG_END);
+    if (recovery.torn_bytes > 0) {
+        log_warn("torn tail cut off",
+                 LOG_INT("bytes", recovery.torn_bytes),
+                 LOG_INT("offset", recovery.torn_at),
+                 LOG_END);
+    }
+    return ERR_OK;
+}
+
+enum err broker_load(struct broker *self, char **problem)
+{
+    struct group_file_state state = {0};
+    char text[GROUP_FILE_PROBLEM_SIZE];
+    enum err err = group_file_load(self->options.directory, broker_now_ms(self), &state, text);
+    if (err != ERR_OK) {
+        *problem = mem_strdup(text);
+        return err;
+    }
+    err = open_log(self, problem);
+    if (err == ERR_OK && state.log_end > event_log_next(self->log)) {
+        *problem = mem_format("%s/" GROUP_FILE_NAME " knows the log up to offset %llu, but the log "
+                              "ends at %llu: files of the log are missing; restore them, or move "
+                              "the file away to start all groups anew",
+                              self->options.directory,
+                              (unsigned long long)state.log_end,
+                              (unsigned long long)event_log_next(self->log));
+        err = ERR_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        adopt_totals(self, &state);
+        for (size_t i = 0; i < state.groups_count; i++) {
+            adopt_group(self, &state.groups[i]);
+        }
+        // A log without this file is read from its beginning.
+        const uint64_t first = event_log_first(self->log);
+        err = replay(self, state.log_end > first ? state.log_end : first, problem);
+    }
+    group_file_state_release(&state);
+    return err;
+}
+
+void broker_count_backlog(struct broker *self, struct consumer *consumer)
+{
+    struct group_stats stats;
+    struct event_log_entry entry;
+    group_stats_get(consumer->group, &stats);
+    consumer->backlog =
+        (uint64_t)stats.ready + stats.held + stats.waiting + stats.parked + stats.dying;
+    for (uint64_t offset = stats.cursor;
+         offset < event_log_next(self->log) &&
+         broker_read(self, self->elsewhere, offset, &entry) == ERR_OK;
+         offset++) {
+        const int topic = topic_find(&self->topics, entry.record.topic);
+        consumer->backlog +=
+            topic_set_has(&consumer->wanted, topic) && !group_is_done(consumer->group, offset);
+    }
+}
