@@ -85,6 +85,11 @@ void batch_refuse(struct request *request);
 // publishes. With no inputs it still deletes what the outbox has answered.
 void batch_run(struct service *self);
 
+// service_open brings up everything behind the settings; what cannot be opened has been
+// said in the log. service_close takes it down again, also what was opened half.
+enum err service_open(struct service *self);
+void service_close(struct service *self);
+
 // service_bus_open connects (again) under a new incarnation.
 enum err service_bus_open(struct service *self, const char **problem);
 
