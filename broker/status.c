@@ -317,33 +317,25 @@ static void put_gauge(struct buf *out, const char *name, const char *help, uint6
     buf_printf(out, "faultline_broker_%s %llu\n", name, NUMBER(value));
 }
 
-static uint64_t lag_of(const struct consumer *consumer)
+static void put_groups(const struct broker *self, struct buf *out)
 {
-    return consumer->backlog;
-}
-
-static uint64_t dead_letters_of(const struct consumer *consumer)
-{
-    return consumer->dead_letters_count;
-}
-
-static uint64_t members_of(const struct consumer *consumer)
-{
-    struct group_stats stats;
-    group_stats_get(consumer->group, &stats);
-    return stats.members;
-}
-
-static void put_group_gauge(const struct broker *self, struct buf *out, const char *name,
-                            const char *help, uint64_t (*value_of)(const struct consumer *consumer))
-{
-    put_head(out, name, "gauge", help);
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        buf_printf(out,
-                   "faultline_broker_%s{group=\"%s\"} %llu\n",
-                   name,
-                   group_name(self->consumers[i]->group),
-                   NUMBER(value_of(self->consumers[i])));
+    static const char *const names[] = {"group_lag_events", "group_dead_letters", "group_members"};
+    static const char *const helps[] = {"Events not done.", "Dead letters.", "Members."};
+    for (size_t m = 0; m < ARRAY_LEN(names); m++) {
+        put_head(out, names[m], "gauge", helps[m]);
+        for (size_t i = 0; i < self->consumers_count; i++) {
+            const struct consumer *consumer = self->consumers[i];
+            struct group_stats stats;
+            group_stats_get(consumer->group, &stats);
+            const uint64_t values[] = {
+                consumer->backlog, consumer->dead_letters_count, stats.members};
+            const char *group = group_name(consumer->group);
+            buf_printf(out,
+                       "faultline_broker_%s{group=\"%s\"} %llu\n",
+                       names[m],
+                       group,
+                       NUMBER(values[m]));
+        }
     }
 }
 
@@ -358,9 +350,7 @@ static void on_metrics(struct broker *self, struct http_exchange *exchange)
             buf_printf(&out, "faultline_broker_%s %llu\n", name, counter(self, i));
         }
     }
-    put_group_gauge(self, &out, "group_lag_events", "Matching events not done.", lag_of);
-    put_group_gauge(self, &out, "group_dead_letters", "Dead letters of a group.", dead_letters_of);
-    put_group_gauge(self, &out, "group_members", "Members of a group.", members_of);
+    put_groups(self, &out);
     put_gauge(&out, "sessions", "Sessions of clients.", session_count(self->sessions));
     put_gauge(&out, "log_bytes", "Bytes that the log's files take.", event_log_bytes(self->log));
     put_gauge(&out, "log_segments", "Files of the log.", event_log_segments(self->log));
@@ -372,29 +362,18 @@ static void on_metrics(struct broker *self, struct http_exchange *exchange)
 
 // --- requests
 
-static void on_healthz(struct broker *self, struct http_exchange *exchange)
-{
-    (void)self;
-    http_reply(exchange, 200, HTTP_JSON, bytes_of_text("{\"status\":\"alive\"}"));
-}
-
-// The log is open and the groups are loaded before anything listens: who can ask
-// may publish.
-static void on_readyz(struct broker *self, struct http_exchange *exchange)
-{
-    (void)self;
-    http_reply(exchange, 200, HTTP_JSON, bytes_of_text("{\"status\":\"ready\",\"log\":\"open\"}"));
-}
-
 static const struct {
     const char *path;
     void (*handle)(struct broker *self, struct http_exchange *exchange);
+    const char *text; // the answer when nobody needs to be asked
 } routes[] = {
-    {"/healthz", on_healthz},
-    {"/readyz", on_readyz},
-    {"/metrics", on_metrics},
-    {"/status", on_status},
-    {"/dead-letters", on_dead_letters},
+    {.path = "/healthz", .text = "{\"status\":\"alive\"}"},
+    // The log is open and the groups are loaded before anything listens: who can ask
+    // may publish.
+    {.path = "/readyz", .text = "{\"status\":\"ready\",\"log\":\"open\"}"},
+    {.path = "/metrics", .handle = on_metrics},
+    {.path = "/status", .handle = on_status},
+    {.path = "/dead-letters", .handle = on_dead_letters},
 };
 
 static void answer(struct broker *self, struct http_exchange *exchange)
@@ -414,6 +393,8 @@ static void answer(struct broker *self, struct http_exchange *exchange)
         reply_problem(exchange, 405, "method-not-allowed", NULL, "this path allows GET");
     } else if (is_one) {
         on_dead_letter(self, exchange, path + sizeof one - 1);
+    } else if (routes[route].text != NULL) {
+        http_reply(exchange, 200, HTTP_JSON, bytes_of_text(routes[route].text));
     } else {
         routes[route].handle(self, exchange);
     }

@@ -205,6 +205,19 @@ Test(broker_process, what_it_answers_by_http)
     expect_answer("/status", 200, "\"groups\":[]");
 }
 
+Test(broker_process, its_http_interface_can_only_be_read)
+{
+    static const char *const paths[] = {"/healthz", "/metrics", "/status", "/dead-letters/0"};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        int status = 0;
+        char *answer = broker_process_ask(broker, "DELETE", paths[i], &status);
+        cr_expect_eq(status, 405, "%s: %d", paths[i], status);
+        cr_expect_not_null(strstr(answer, "\r\nAllow: GET\r\n"), "%s", answer);
+        cr_expect_not_null(strstr(answer, "urn:faultline:problem:method-not-allowed"));
+        free(answer);
+    }
+}
+
 static void wait_for_dead_letter(uint64_t offset)
 {
     char *path = mem_format("/dead-letters/%llu", (unsigned long long)offset);

@@ -58,35 +58,39 @@ static int http_connect(uint16_t port)
     return fd;
 }
 
-char *broker_process_get(const struct broker_process *self, const char *path, int *status)
+char *broker_process_ask(const struct broker_process *self, const char *method, const char *path,
+                         int *status)
 {
-    char *body = NULL;
+    char *text = NULL;
     struct buf answer = {0};
     struct buf request = {0};
     const int fd = http_connect(self->http_port);
     if (fd < 0) {
         return NULL;
     }
-    buf_printf(&request, "GET %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", path);
+    buf_printf(&request, "%s %s HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", method, path);
     if (send(fd, request.data, request.size, MSG_NOSIGNAL) == (ssize_t)request.size) {
         ssize_t got = 0;
         while ((got = read(fd, buf_reserve(&answer, 4096), 4096)) > 0) {
             answer.size += (size_t)got;
         }
-        buf_put_u8(&answer, 0);
-        char *text = (char *)answer.data;
-        char *blank = strstr(text, "\r\n\r\n");
-        int code = 0;
-        if (blank != NULL && sscanf(text, "HTTP/1.1 %d", &code) == 1) {
-            body = mem_strdup(blank + 4);
-        }
-        if (status != NULL) {
-            *status = code;
-        }
+        text = mem_strndup((const char *)answer.data, answer.size);
+        *status = 0;
+        (void)sscanf(text, "HTTP/1.1 %d", status);
     }
     close(fd);
     buf_release(&request);
     buf_release(&answer);
+    return text;
+}
+
+char *broker_process_get(const struct broker_process *self, const char *path, int *status)
+{
+    int code = 0;
+    char *answer = broker_process_ask(self, "GET", path, status == NULL ? &code : status);
+    const char *blank = answer == NULL ? NULL : strstr(answer, "\r\n\r\n");
+    char *body = blank == NULL ? NULL : mem_strdup(blank + 4);
+    free(answer);
     return body;
 }
 

@@ -46,4 +46,8 @@ int broker_process_run(const char *const *env, char **output);
 // frees; *status, unless NULL, is the answer's. NULL: no answer.
 char *broker_process_get(const struct broker_process *self, const char *path, int *status);
 
+// broker_process_ask does so with any method, and returns the head as well.
+char *broker_process_ask(const struct broker_process *self, const char *method, const char *path,
+                         int *status);
+
 #endif

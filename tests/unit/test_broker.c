@@ -226,6 +226,26 @@ Test(broker, its_own_pause_is_not_taken_for_silence)
     cr_expect_eq(session_count(world.broker->sessions), 0); // this is silence
 }
 
+Test(broker, its_own_long_round_is_not_taken_for_silence)
+{
+    (void)broker_turn(world.broker, false);
+    world.now_us += 60000 * 1000LL; // that round took a minute, and the next follows at once
+    (void)broker_turn(world.broker, true);
+
+    cr_expect_eq(session_count(world.broker->sessions), 2);
+}
+
+Test(broker, a_broker_that_is_never_idle_still_ends_silent_sessions)
+{
+    for (int round = 0; round < 31; round++) {
+        (void)broker_turn(world.broker, true);
+        world.now_us += 100 * 1000;
+    }
+    (void)broker_turn(world.broker, true);
+
+    cr_expect_eq(session_count(world.broker->sessions), 0);
+}
+
 Test(broker, a_retry_comes_when_its_delay_is_over_and_wakes_the_loop_for_it)
 {
     subscribe('c', 10);
