@@ -33,9 +33,6 @@ bool hop_may_have_happened(const struct call_result *result)
 static int status_of(const struct call_result *result)
 {
     static const int kept[] = {402, 403, 409, 422, 504};
-    if (is_in_progress(result)) {
-        return 504;
-    }
     for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
         if (result->err == ERR_OK && result->status == kept[i]) {
             return kept[i];
@@ -46,6 +43,10 @@ static int status_of(const struct call_result *result)
 
 void hop_explain(const char *service, const struct call_result *result, struct hop_failure *out)
 {
+    const struct call_result no_answer = {.err = ERR_TIMEOUT};
+    if (is_in_progress(result)) {
+        result = &no_answer;
+    }
     static const char *const words[ERR_COUNT] = {
         [ERR_UNAVAILABLE] = "cannot be reached",
         [ERR_TIMEOUT] = "did not answer in time; what it did is unknown",

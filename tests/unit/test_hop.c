@@ -22,7 +22,7 @@ static const struct {
     {ERR_OK, 403, PROBLEM("customer-blocked"), false, false, 403, "customer-blocked"},
     {ERR_OK, 409, PROBLEM("out-of-stock"), false, false, 409, "out-of-stock"},
     {ERR_OK, 422, PROBLEM("unknown-sku"), false, false, 422, "unknown-sku"},
-    {ERR_OK, 409, PROBLEM("request-in-progress"), false, true, 504, "request-in-progress"},
+    {ERR_OK, 409, PROBLEM("request-in-progress"), false, true, 504, "payment-timeout"},
     {ERR_OK, 404, PROBLEM("not-found"), false, false, 503, "not-found"},
     {ERR_OK, 500, PROBLEM("internal-error"), false, true, 503, "internal-error"},
     {ERR_OK, 503, PROBLEM("fraud-unavailable"), false, true, 503, "fraud-unavailable"},
