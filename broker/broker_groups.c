@@ -245,6 +245,7 @@ enum err broker_load(struct broker *self, char **problem)
         *problem = mem_strdup(text);
         return err;
     }
+    self->options.log.known_end = state.log_end;
     err = open_log(self, problem);
     if (err == ERR_OK && state.log_end > event_log_next(self->log)) {
         *problem = mem_format("%s/" GROUP_FILE_NAME " knows the log up to offset %llu, but the log "

@@ -22,6 +22,7 @@ struct event_log_options {
     const char *directory;         // made when missing, parents too
     uint64_t segment_bytes;        // a file's size; 0: 64 MiB. A larger batch makes a larger file
     uint64_t disk_bytes_max;       // 0: no limit but the disk's own
+    uint64_t known_end;            // the caller knows that offsets below were synced; 0: of none
     const struct event_log_io *io; // borrowed; NULL: the operating system
 };
 
@@ -35,7 +36,8 @@ struct event_log_recovery {
 
 // event_log_open recovers the log: it checks every batch from the first segment
 // to the last, cuts off a torn tail (a batch at the very end that is incomplete
-// or fails its CRC with nothing valid behind it) and refuses damage anywhere else.
+// or fails its CRC with nothing valid behind it) and refuses damage anywhere else,
+// and at the end as well when it would cut below known_end: nothing is changed then.
 // The folder is locked until event_log_destroy or the end of the process.
 // ERR_CORRUPT: damage before the tail. ERR_CONFLICT: another process has the folder
 // open. ERR_IO: the system said no. recovery->problem then is a sentence for the

@@ -18,6 +18,7 @@ struct event_log {
     struct log_file lock; // held while it is open
     uint64_t segment_bytes;
     uint64_t disk_bytes_max;
+    uint64_t known_end;       // of opening
     struct segment *segments; // owned; oldest first, the last is written to
     size_t segments_count;    // at least one, once the log is open
     struct log_place *index;  // owned; ascending: each segment's first batch, then sparse

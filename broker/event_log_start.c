@@ -120,6 +120,9 @@ static enum err judge(const struct recovery *self, bool is_last)
     if (self->has_later_batch || (has_rubbish && !is_last)) {
         return damage(self, self->segment->tail, "no whole batch is here, but more follows");
     }
+    if (is_last && self->segment->next < self->log->known_end) {
+        return damage(self, self->segment->tail, "no whole batch is here, but there was one");
+    }
     if (has_rubbish) {
         self->found->torn_bytes = self->rubbish_end - self->segment->tail;
         self->found->torn_at = self->segment->next;
@@ -233,6 +236,7 @@ enum err event_log_open(struct event_log **out, const struct event_log_options *
         .lock = {.io = options->io, .path = mem_format("%s/lock", options->directory), .fd = -1},
         .segment_bytes = segment_bytes == 0 ? segment_bytes_default : segment_bytes,
         .disk_bytes_max = options->disk_bytes_max == 0 ? UINT64_MAX : options->disk_bytes_max,
+        .known_end = options->known_end,
     };
     enum err err = folder_open(self, recovery);
     if (err == ERR_OK) {

@@ -401,3 +401,32 @@ Test(event_log_recovery, a_cursor_refuses_what_was_damaged_later_and_says_where)
     event_log_cursor_destroy(&other);
     free(data);
 }
+
+// Whoever has acted on an event knows that it was synced: a tail that lacks it is not
+// torn but damaged, and must be there for whoever mends it.
+Test(event_log_recovery, a_tail_that_was_known_to_be_whole_is_refused_and_left_as_it_is)
+{
+    open_log();
+    log_fixture_store(&fixture, 2, 50);
+    log_fixture_store(&fixture, 1, 50);
+    log_fixture_close(&fixture);
+    size_t size = 0;
+    uint8_t *data = log_fixture_load(&fixture, 0, &size);
+    data[used_of(data, size) - 1] ^= 1;
+    log_fixture_replace(&fixture, 0, data, size);
+
+    fixture.options.known_end = 3;
+    cr_expect_eq(log_fixture_open(&fixture), ERR_CORRUPT);
+    cr_expect_not_null(strstr(fixture.recovery.problem, "Nothing was changed"));
+    size_t size_now = 0;
+    uint8_t *now = log_fixture_load(&fixture, 0, &size_now);
+    cr_expect_eq(size_now, size);
+    cr_expect_eq(memcmp(now, data, size), 0);
+
+    fixture.options.known_end = 2;
+    open_log();
+    cr_expect_eq(event_log_next(fixture.log), 2);
+    log_fixture_close(&fixture);
+    free(now);
+    free(data);
+}
