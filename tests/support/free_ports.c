@@ -1,9 +1,11 @@
 #include "tests/support/free_ports.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,13 +29,30 @@ static bool port_is_free(uint16_t port)
     return is_free;
 }
 
+// Makes port ours until this process ends: the lock goes with the descriptor, which
+// is never closed. A file that another user made cannot be opened: his port, then.
+static bool port_claim(uint16_t port)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/faultline-test-port-%u", (unsigned)port);
+    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return false;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        close(fd);
+        return false;
+    }
+    return true;
+}
+
 void free_ports(uint16_t *out, size_t count)
 {
     const size_t start = (size_t)getpid() % PORT_BLOCKS * PORT_BLOCK;
     size_t found = 0;
     for (size_t i = 0; i < PORTS && found < count; i++) {
         const uint16_t port = (uint16_t)(PORT_FIRST + (start + i) % PORTS);
-        if (port_is_free(port)) {
+        if (port_claim(port) && port_is_free(port)) {
             out[found++] = port;
         }
     }
