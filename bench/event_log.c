@@ -112,7 +112,7 @@ int main(int argc, char **argv)
     if (argc < 2) {
         fail("usage", "bench_event_log DIRECTORY [SECONDS]");
     }
-    const struct event_log_options options = {.directory = argv[1]};
+    const struct event_log_options options = {.disk = &disk_os, .directory = argv[1]};
     const double seconds = argc > 2 ? atof(argv[2]) : 2.0;
     struct event_log *log = NULL;
     printf("open an empty log:     %" PRId64 " us\n", open_log(&log, &options));

@@ -41,11 +41,11 @@ struct broker_world {
 };
 
 struct broker_options {
-    struct event_log_options log;
-    const char *directory;    // borrowed; where the file of the groups is, group_file.h
-    uint32_t heartbeat_ms;    // the longest that a session may have
-    uint32_t event_bytes_max; // of an event's body
-    uint32_t sessions_max;    // 0: SESSIONS_MAX
+    struct event_log_options log; // its disk holds the groups' file as well
+    const char *directory;        // borrowed; where on log.disk the file of the groups is
+    uint32_t heartbeat_ms;        // the longest that a session may have
+    uint32_t event_bytes_max;     // of an event's body
+    uint32_t sessions_max;        // 0: SESSIONS_MAX
     struct broker_world world;
 };
 

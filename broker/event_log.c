@@ -33,12 +33,12 @@ void event_log_destroy(struct event_log **self_p)
     }
     buf_release(&self->batch);
     for (size_t i = 0; i < self->segments_count; i++) {
-        log_file_release(&self->segments[i].file);
+        disk_file_release(&self->segments[i].file);
     }
     free(self->segments);
     free(self->index);
-    log_file_release(&self->lock);
-    log_file_release(&self->directory);
+    disk_file_release(&self->lock);
+    disk_file_release(&self->directory);
     free(self);
     *self_p = NULL;
 }
@@ -48,10 +48,11 @@ struct segment *event_log_segment_add(struct event_log *self, uint64_t base)
     self->segments_count++;
     self->segments = mem_realloc(self->segments, self->segments_count * sizeof *self->segments);
     char *path = mem_format("%s/%020" PRIu64 ".log", self->directory.path, base);
-    *last_of(self) = (struct segment){.file = {.io = self->directory.io, .path = path, .fd = -1},
-                                      .base = base,
-                                      .next = base,
-                                      .tail = SEGMENT_HEADER_SIZE};
+    *last_of(self) =
+        (struct segment){.file = {.disk = self->directory.disk, .path = path, .fd = -1},
+                         .base = base,
+                         .next = base,
+                         .tail = SEGMENT_HEADER_SIZE};
     return last_of(self);
 }
 
@@ -109,12 +110,12 @@ static bool roll(struct event_log *self)
     }
     struct segment *segment = event_log_segment_add(self, event_log_next(self));
     if (!segment_create(segment, &self->directory)) {
-        log_file_must(&segment->file, log_file_is_full(errno), "make");
-        log_file_release(&segment->file);
+        disk_file_must(&segment->file, disk_is_full(errno), "make");
+        disk_file_release(&segment->file);
         self->segments_count--;
         return false;
     }
-    log_file_close(&segment[-1].file); // cursors open it for themselves
+    disk_file_close(&segment[-1].file); // cursors open it for themselves
     return true;
 }
 

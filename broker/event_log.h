@@ -10,20 +10,19 @@
 
 #include <stdint.h>
 
+#include "broker/disk.h"
 #include "common/bytes.h"
 #include "common/err.h"
 #include "common/record.h"
 
 struct event_log; // opaque
 
-struct event_log_io; // broker/log_file.h
-
 struct event_log_options {
-    const char *directory;         // made when missing, parents too
-    uint64_t segment_bytes;        // a file's size; 0: 64 MiB. A larger batch makes a larger file
-    uint64_t disk_bytes_max;       // 0: no limit but the disk's own
-    uint64_t known_end;            // the caller knows that offsets below were synced; 0: of none
-    const struct event_log_io *io; // borrowed; NULL: the operating system
+    const struct disk *disk; // borrowed; where directory is
+    const char *directory;   // made when missing, parents too
+    uint64_t segment_bytes;  // a file's size; 0: 64 MiB. A larger batch makes a larger file
+    uint64_t disk_bytes_max; // 0: no limit but the disk's own
+    uint64_t known_end;      // the caller knows that offsets below were synced; 0: of none
 };
 
 // What opening found.
@@ -40,7 +39,7 @@ struct event_log_recovery {
 // and at the end as well when it would cut below known_end: nothing is changed then.
 // The folder is locked until event_log_destroy or the end of the process.
 // ERR_CORRUPT: damage before the tail. ERR_CONFLICT: another process has the folder
-// open. ERR_IO: the system said no. recovery->problem then is a sentence for the
+// open. ERR_IO, ERR_FULL: the system said no. recovery->problem then is a sentence for the
 // operator. On ERR_OK the caller owns *out, else it is NULL.
 enum err event_log_open(struct event_log **out, const struct event_log_options *options,
                         struct event_log_recovery *recovery);

@@ -24,7 +24,7 @@ struct event_log_cursor *event_log_cursor_new(struct event_log *log)
 {
     struct event_log_cursor *self = mem_calloc(1, sizeof *self);
     self->log = log;
-    self->reader.file = (struct log_file){.io = log->directory.io, .fd = -1};
+    self->reader.file = (struct disk_file){.disk = log->directory.disk, .fd = -1};
     return self;
 }
 
@@ -34,7 +34,7 @@ void event_log_cursor_destroy(struct event_log_cursor **self_p)
     if (self == NULL) {
         return;
     }
-    log_file_close(&self->reader.file);
+    disk_file_close(&self->reader.file);
     free(self->reader.data);
     free(self);
     *self_p = NULL;
@@ -53,12 +53,12 @@ static bool segment_enter(struct event_log_cursor *self, size_t number)
     if (self->reader.file.fd >= 0 && self->segment == number) {
         return true;
     }
-    log_file_close(&self->reader.file);
+    disk_file_close(&self->reader.file);
     self->segment = number;
     self->reader.file.path = segment->file.path;
     self->reader.mark = segment->mark;
     self->reader.size = 0;
-    return log_file_open(&self->reader.file, O_RDONLY);
+    return disk_file_open(&self->reader.file, O_RDONLY);
 }
 
 // Says what is wrong at position, damage or what errno tells, and forgets what was
@@ -69,7 +69,7 @@ static enum err fail(struct event_log_cursor *self, enum err err, uint64_t posit
     const char *path = self->reader.file.path;
     char *problem = self->problem; // a long path may be cut
     (void)snprintf(problem, sizeof self->problem, "%s, byte %" PRIu64 ": %s", path, position, what);
-    log_file_close(&self->reader.file);
+    disk_file_close(&self->reader.file);
     self->batch.count = 0;
     return err;
 }

@@ -14,8 +14,8 @@ struct log_place {
 };
 
 struct event_log {
-    struct log_file directory;
-    struct log_file lock; // held while it is open
+    struct disk_file directory;
+    struct disk_file lock; // held while it is open
     uint64_t segment_bytes;
     uint64_t disk_bytes_max;
     uint64_t known_end;       // of opening

@@ -8,18 +8,14 @@
 // next one is written, and a segment before the next one is made. So a good batch
 // behind a bad place, and any bad place in an earlier segment, is damage.
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include "broker/event_log_private.h"
-#include "common/folder.h"
 #include "common/mem.h"
 
 static const uint64_t segment_bytes_default = 64 * 1024 * 1024;
@@ -36,10 +32,10 @@ struct recovery {
     struct event_log_recovery *found;
 };
 
-static enum err problem(struct event_log_recovery *found, const struct log_file *file,
+static enum err problem(struct event_log_recovery *found, const struct disk_file *file,
                         const char *action)
 {
-    return log_file_problem(file, action, found->problem, sizeof found->problem);
+    return disk_file_problem(file, action, found->problem, sizeof found->problem);
 }
 
 static enum err damage(const struct recovery *self, uint64_t at, const char *what)
@@ -58,8 +54,9 @@ static enum err damage(const struct recovery *self, uint64_t at, const char *wha
 static bool file_open(struct recovery *self)
 {
     struct segment *segment = self->segment;
-    const off_t size =
-        log_file_open(&segment->file, O_RDWR) ? lseek(segment->file.fd, 0, SEEK_END) : -1;
+    const struct disk *disk = segment->file.disk;
+    const int64_t size =
+        disk_file_open(&segment->file, O_RDWR) ? disk->size(disk->context, segment->file.fd) : -1;
     segment->file_bytes = size < 0 ? 0 : (uint64_t)size;
     self->reader.file = segment->file;
     self->reader.end = segment->file_bytes;
@@ -138,7 +135,7 @@ static enum err judge(const struct recovery *self, bool is_last)
 static bool settle(struct recovery *self)
 {
     struct segment *segment = self->segment;
-    const struct log_file *file = &segment->file;
+    const struct disk_file *file = &segment->file;
     if (!self->has_header) { // its making was cut short: it held nothing
         return segment_create(segment, &self->log->directory);
     }
@@ -146,9 +143,9 @@ static bool settle(struct recovery *self)
     const size_t size = (size_t)(segment->tail - self->last_at);
     segment->file_bytes = segment->tail;
     return batch_reader_bytes(&self->reader, self->last_at, size, &last) &&
-           log_file_truncate(file, segment->tail) &&
-           (log_file_write(file, last.data, last.size, self->last_at) || log_file_is_full(errno)) &&
-           log_file_datasync(file);
+           disk_file_truncate(file, segment->tail) &&
+           (disk_file_write(file, last.data, last.size, self->last_at) || disk_is_full(errno)) &&
+           disk_file_datasync(file);
 }
 
 // Opens the segment from base on, behind those that are open already.
@@ -170,49 +167,67 @@ static enum err segment_recover(struct event_log *log, uint64_t base, bool is_la
         err = problem(found, &self.segment->file, "make, cut or write again");
     }
     if (!is_last) {
-        log_file_close(&self.segment->file);
+        disk_file_close(&self.segment->file);
     }
     free(self.reader.data);
     return err;
 }
 
-static int name_is_segment(const struct dirent *entry)
+static int compare_bases(const void *a, const void *b)
 {
-    const char *name = entry->d_name; // 20 digits may be too many for an offset
-    return strspn(name, "0123456789") == 20 && strcmp(name + 20, ".log") == 0 &&
-           strcmp(name, "18446744073709551615.log") <= 0;
+    const uint64_t x = *(const uint64_t *)a;
+    const uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+// Makes numbers of the names of segments, ascending, and gives their count.
+static size_t bases_take(struct bytes names, uint64_t *bases)
+{
+    size_t count = 0;
+    const char *end = (const char *)names.data + names.size;
+    for (const char *name = (const char *)names.data; name != end; name += strlen(name) + 1) {
+        if (strspn(name, "0123456789") == 20 && strcmp(name + 20, ".log") == 0 &&
+            strcmp(name, "18446744073709551615.log") <= 0) { // 20 digits may be too many
+            bases[count++] = strtoull(name, NULL, 10);
+        }
+    }
+    qsort(bases, count, sizeof *bases, compare_bases);
+    return count;
 }
 
 static enum err segments_recover(struct event_log *self, struct event_log_recovery *found)
 {
-    struct dirent **names = NULL;
-    const int count = scandir(self->directory.path, &names, name_is_segment, alphasort);
-    if (count < 0) {
-        return problem(found, &self->directory, "list");
-    }
+    const struct disk *disk = self->directory.disk;
+    struct buf names = {0};
     enum err err = ERR_OK;
-    for (int i = 0; i < count; i++) {
-        const uint64_t base = strtoull(names[i]->d_name, NULL, 10);
-        err = err == ERR_OK ? segment_recover(self, base, i + 1 == count, found) : err;
-        free(names[i]);
+    if (disk->list(disk->context, self->directory.path, &names) != 0) {
+        err = problem(found, &self->directory, "list");
     }
-    free(names);
-    if (count == 0 && !segment_create(event_log_segment_add(self, 0), &self->directory)) {
+    uint64_t *bases = mem_alloc(names.size * sizeof *bases); // more than enough
+    const size_t count = bases_take(buf_view(&names), bases);
+    for (size_t i = 0; err == ERR_OK && i < count; i++) {
+        err = segment_recover(self, bases[i], i + 1 == count, found);
+    }
+    if (err == ERR_OK && count == 0 &&
+        !segment_create(event_log_segment_add(self, 0), &self->directory)) {
         err = problem(found, &self->segments[0].file, "make");
     }
+    free(bases);
+    buf_release(&names);
     return err;
 }
 
 static enum err folder_open(struct event_log *self, struct event_log_recovery *found)
 {
-    struct log_file *folder = &self->directory;
+    struct disk_file *folder = &self->directory;
     // Synced, since a process that died may have made the newest file just before.
-    if (!folder_make(folder->path) || !log_file_open(folder, O_RDONLY | O_DIRECTORY) ||
-        !log_file_sync(folder)) {
+    const struct disk *disk = folder->disk;
+    if (disk->mkdir(disk->context, folder->path) != 0 ||
+        !disk_file_open(folder, O_RDONLY | O_DIRECTORY) || !disk_file_sync(folder)) {
         return problem(found, folder, "make, open or sync the folder");
     }
-    if (log_file_open(&self->lock, O_RDWR | O_CREAT) &&
-        flock(self->lock.fd, LOCK_EX | LOCK_NB) == 0) {
+    if (disk_file_open(&self->lock, O_RDWR | O_CREAT) &&
+        disk->lock(disk->context, self->lock.fd) == 0) {
         return ERR_OK;
     }
     if (errno != EWOULDBLOCK) {
@@ -232,8 +247,10 @@ enum err event_log_open(struct event_log **out, const struct event_log_options *
     const uint64_t segment_bytes = options->segment_bytes;
     struct event_log *self = mem_calloc(1, sizeof *self);
     *self = (struct event_log){
-        .directory = {.io = options->io, .path = mem_strdup(options->directory), .fd = -1},
-        .lock = {.io = options->io, .path = mem_format("%s/lock", options->directory), .fd = -1},
+        .directory = {.disk = options->disk, .path = mem_strdup(options->directory), .fd = -1},
+        .lock = {.disk = options->disk,
+                 .path = mem_format("%s/lock", options->directory),
+                 .fd = -1},
         .segment_bytes = segment_bytes == 0 ? segment_bytes_default : segment_bytes,
         .disk_bytes_max = options->disk_bytes_max == 0 ? UINT64_MAX : options->disk_bytes_max,
         .known_end = options->known_end,

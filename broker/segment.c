@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/mem.h"
 #include "common/record.h"
@@ -36,23 +35,24 @@ static void header_make(uint8_t header[SEGMENT_HEADER_SIZE], uint32_t mark, uint
     store_u32(header + AT_CRC, record_crc32c(0, header + AT_MARK, SEGMENT_HEADER_SIZE - AT_MARK));
 }
 
-bool segment_create(struct segment *self, const struct log_file *directory)
+bool segment_create(struct segment *self, const struct disk_file *directory)
 {
     // Odd, since zeros mean that no batch starts here.
-    self->mark = log_file_random(directory) | 1;
+    const struct disk *disk = directory->disk;
+    self->mark = disk->random(disk->context) | 1;
     self->file_bytes = SEGMENT_HEADER_SIZE;
     uint8_t header[SEGMENT_HEADER_SIZE];
     header_make(header, self->mark, self->base);
-    log_file_close(&self->file);
+    disk_file_close(&self->file);
     // The name as well: a synced batch in a file that no folder lists is lost.
-    if (log_file_open(&self->file, O_RDWR | O_CREAT | O_TRUNC) &&
-        log_file_write(&self->file, header, sizeof header, 0) && log_file_sync(&self->file) &&
-        log_file_sync(directory)) {
+    if (disk_file_open(&self->file, O_RDWR | O_CREAT | O_TRUNC) &&
+        disk_file_write(&self->file, header, sizeof header, 0) && disk_file_sync(&self->file) &&
+        disk_file_sync(directory)) {
         return true;
     }
     const int error = errno;
-    (void)unlink(self->file.path); // else it is made anew next time
-    log_file_close(&self->file);
+    (void)disk->unlink(disk->context, self->file.path); // else it is made anew next time
+    disk_file_close(&self->file);
     errno = error;
     return false;
 }
@@ -72,8 +72,8 @@ static void fill(struct segment *self, uint64_t file_bytes)
     while (self->file_bytes < file_bytes) {
         const uint64_t rest = file_bytes - self->file_bytes;
         const size_t size = rest < sizeof zeros ? (size_t)rest : sizeof zeros;
-        if (!log_file_write(&self->file, zeros, size, self->file_bytes)) {
-            log_file_must(&self->file, log_file_is_full(errno), "write");
+        if (!disk_file_write(&self->file, zeros, size, self->file_bytes)) {
+            disk_file_must(&self->file, disk_is_full(errno), "write");
             return;
         }
         self->file_bytes += size;
@@ -82,14 +82,14 @@ static void fill(struct segment *self, uint64_t file_bytes)
 
 enum err segment_write(struct segment *self, struct bytes batch, uint64_t file_bytes_max)
 {
-    const bool is_written = log_file_write(&self->file, batch.data, batch.size, self->tail);
-    if (!is_written && log_file_is_full(errno)) {
+    const bool is_written = disk_file_write(&self->file, batch.data, batch.size, self->tail);
+    if (!is_written && disk_is_full(errno)) {
         // Synced before anybody is told: were it only cut, a crash might bring back a
         // batch whose publishers heard that it is not stored.
         segment_cut(self);
         return ERR_FULL;
     }
-    log_file_must(&self->file, is_written, "write");
+    disk_file_must(&self->file, is_written, "write");
     const uint64_t end = self->tail + batch.size;
     if (end > self->file_bytes) {
         self->file_bytes = end;
@@ -98,14 +98,14 @@ enum err segment_write(struct segment *self, struct bytes batch, uint64_t file_b
     }
     // Sync before anybody hears of it, never after: once a producer sees the ack it
     // drops its own copy.
-    log_file_must(&self->file, log_file_datasync(&self->file), "sync");
+    disk_file_must(&self->file, disk_file_datasync(&self->file), "sync");
     return ERR_OK;
 }
 
 void segment_cut(struct segment *self)
 {
-    const struct log_file *file = &self->file;
-    log_file_must(file, log_file_truncate(file, self->tail) && log_file_datasync(file), "cut");
+    const struct disk_file *file = &self->file;
+    disk_file_must(file, disk_file_truncate(file, self->tail) && disk_file_datasync(file), "cut");
     self->file_bytes = self->tail;
 }
 
@@ -135,7 +135,7 @@ bool batch_reader_bytes(struct batch_reader *self, uint64_t at, size_t size, str
         const size_t room = size < READ_SIZE ? READ_SIZE : size;
         self->data = mem_realloc(self->data, room);
         const ssize_t got =
-            log_file_read(&self->file, self->data, left < room ? (size_t)left : room, at);
+            disk_file_read(&self->file, self->data, left < room ? (size_t)left : room, at);
         self->at = at;
         self->size = got < 0 ? 0 : (size_t)got;
         if (got < 0) {

@@ -33,7 +33,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/log_file.h"
+#include "broker/disk.h"
 #include "common/bytes.h"
 #include "common/err.h"
 
@@ -44,7 +44,7 @@ enum {
 };
 
 struct segment {
-    struct log_file file; // DIRECTORY/00000000000000004711.log; open when it is written to
+    struct disk_file file; // DIRECTORY/00000000000000004711.log; open when it is written to
     uint32_t mark;
     uint64_t base;
     uint64_t next;       // the offset after the last record
@@ -54,7 +54,7 @@ struct segment {
 
 // segment_create makes the file of an empty segment, or makes it anew, and makes it
 // durable, its name in directory included. false: there is no file, errno tells why.
-bool segment_create(struct segment *self, const struct log_file *directory);
+bool segment_create(struct segment *self, const struct disk_file *directory);
 
 // segment_header_take takes the mark from the first SEGMENT_HEADER_SIZE bytes of the
 // file; false: they are no header of this segment.
@@ -85,12 +85,12 @@ void batch_seal(uint8_t *data, uint32_t mark, const struct batch *batch);
 // batches, a larger buffer for a large one. Who uses it sets the first three fields
 // and, for another file, size to 0; all else begins as zero.
 struct batch_reader {
-    struct log_file file; // borrowed; open
-    uint32_t mark;        // of its segment
-    uint64_t end;         // what is read lies before this byte of the file
-    uint8_t *data;        // owned, freed by who has the reader; what the file holds
-    size_t size;          // so many bytes of it
-    uint64_t at;          // from here on
+    struct disk_file file; // borrowed; open
+    uint32_t mark;         // of its segment
+    uint64_t end;          // what is read lies before this byte of the file
+    uint8_t *data;         // owned, freed by who has the reader; what the file holds
+    size_t size;           // so many bytes of it
+    uint64_t at;           // from here on
 };
 
 // batch_reader_bytes gives size bytes at at, borrowed until the next call; fewer at

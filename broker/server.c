@@ -115,7 +115,8 @@ static enum err open_broker(struct server *self, const struct server_options *op
 {
     char *directory = mem_format("%s/log", options->data_directory);
     const struct broker_options broker = {
-        .log = {.directory = directory,
+        .log = {.disk = &disk_os,
+                .directory = directory,
                 .segment_bytes = options->segment_bytes,
                 .disk_bytes_max = options->disk_bytes_max},
         .directory = options->data_directory,

@@ -1,7 +1,6 @@
 #include "tests/support/faulty_disk.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 // Counts a call; true: it is to be interrupted.
 static bool is_interrupted(struct faulty_disk *self)
@@ -21,17 +20,17 @@ static size_t size_of_call(const struct faulty_disk *self, size_t size)
     return self->call_bytes_max != 0 && size > self->call_bytes_max ? self->call_bytes_max : size;
 }
 
-static ssize_t disk_pread(void *context, int fd, void *data, size_t size, off_t at)
+static ssize_t disk_pread(void *context, int fd, void *data, size_t size, uint64_t at)
 {
     struct faulty_disk *self = context;
     if (is_interrupted(self)) {
         return fail(EINTR);
     }
     return self->read_error != 0 ? fail(self->read_error)
-                                 : pread(fd, data, size_of_call(self, size), at);
+                                 : disk_os.pread(NULL, fd, data, size_of_call(self, size), at);
 }
 
-static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size, off_t at)
+static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size, uint64_t at)
 {
     struct faulty_disk *self = context;
     if (is_interrupted(self)) {
@@ -49,12 +48,12 @@ static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size,
         self->bytes_left -= size;
     }
     self->writes++;
-    return pwrite(fd, data, size, at);
+    return disk_os.pwrite(NULL, fd, data, size, at);
 }
 
-static int disk_ftruncate(void *context, int fd, off_t size)
+static int disk_ftruncate(void *context, int fd, uint64_t size)
 {
-    return is_interrupted(context) ? fail(EINTR) : ftruncate(fd, size);
+    return is_interrupted(context) ? fail(EINTR) : disk_os.ftruncate(NULL, fd, size);
 }
 
 static int disk_fdatasync(void *context, int fd)
@@ -81,11 +80,12 @@ static uint32_t disk_random(void *context)
 
 void faulty_disk_init(struct faulty_disk *self)
 {
-    *self = (struct faulty_disk){.io = {.context = self,
-                                        .pread = disk_pread,
-                                        .pwrite = disk_pwrite,
-                                        .ftruncate = disk_ftruncate,
-                                        .fdatasync = disk_fdatasync,
-                                        .fsync = disk_fsync,
-                                        .random = disk_random}};
+    *self = (struct faulty_disk){.disk = disk_os};
+    self->disk.context = self;
+    self->disk.pread = disk_pread;
+    self->disk.pwrite = disk_pwrite;
+    self->disk.ftruncate = disk_ftruncate;
+    self->disk.fdatasync = disk_fdatasync;
+    self->disk.fsync = disk_fsync;
+    self->disk.random = disk_random;
 }

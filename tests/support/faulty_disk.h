@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/log_file.h"
+#include "broker/disk.h"
 
 struct faulty_disk {
-    struct event_log_io io; // give this to the log
-    bool is_limited;        // writes find bytes_left bytes of room, then ENOSPC
+    struct disk disk; // give this to the log
+    bool is_limited;  // writes find bytes_left bytes of room, then ENOSPC
     uint64_t bytes_left;
     size_t call_bytes_max;   // what one read or write moves at most; 0: no limit
     unsigned interrupt_each; // each so many calls fails with EINTR; 0: none

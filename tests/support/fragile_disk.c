@@ -187,13 +187,7 @@ static int fail(int error)
     return -1;
 }
 
-static ssize_t disk_pread(void *context, int fd, void *data, size_t size, off_t at)
-{
-    (void)context;
-    return pread(fd, data, size, at);
-}
-
-static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size, off_t at)
+static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size, uint64_t at)
 {
     struct fragile_disk *self = context;
     if (self->is_limited) {
@@ -204,22 +198,22 @@ static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size,
         self->bytes_left -= size;
     }
     struct fragile_file *file = file_of(self, fd);
-    const ssize_t put = pwrite(fd, data, size, at);
+    const ssize_t put = disk_os.pwrite(NULL, fd, data, size, at);
     assert(put == (ssize_t)size);
-    buf_put_u64(&file->pending, (uint64_t)at);
+    buf_put_u64(&file->pending, at);
     buf_put_u64(&file->pending, size);
     buf_put(&file->pending, data, size);
     tick(self, NULL);
     return put;
 }
 
-static int disk_ftruncate(void *context, int fd, off_t size)
+static int disk_ftruncate(void *context, int fd, uint64_t size)
 {
     struct fragile_disk *self = context;
     struct fragile_file *file = file_of(self, fd);
     buf_put_u64(&file->pending, CUT);
-    buf_put_u64(&file->pending, (uint64_t)size);
-    const int result = ftruncate(fd, size);
+    buf_put_u64(&file->pending, size);
+    const int result = disk_os.ftruncate(NULL, fd, size);
     tick(self, NULL);
     return result;
 }
@@ -270,15 +264,13 @@ static uint32_t disk_random(void *context)
 void fragile_disk_init(struct fragile_disk *self, const char *directory, uint64_t seed)
 {
     assert(seed != 0);
-    *self = (struct fragile_disk){.io = {.context = self,
-                                         .pread = disk_pread,
-                                         .pwrite = disk_pwrite,
-                                         .ftruncate = disk_ftruncate,
-                                         .fdatasync = disk_fdatasync,
-                                         .fsync = disk_fsync,
-                                         .random = disk_random},
-                                  .directory = directory,
-                                  .random = seed};
+    *self = (struct fragile_disk){.disk = disk_os, .directory = directory, .random = seed};
+    self->disk.context = self;
+    self->disk.pwrite = disk_pwrite;
+    self->disk.ftruncate = disk_ftruncate;
+    self->disk.fdatasync = disk_fdatasync;
+    self->disk.fsync = disk_fsync;
+    self->disk.random = disk_random;
     static const size_t grains[] = {512, 512, 64, 1};
     self->grain = grains[fragile_disk_draw(self, ARRAY_LEN(grains))];
 }

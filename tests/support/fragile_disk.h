@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "broker/log_file.h"
+#include "broker/disk.h"
 #include "common/bytes.h"
 
 enum crash_kind {
@@ -40,8 +40,8 @@ struct fragile_file {
 };
 
 struct fragile_disk {
-    struct event_log_io io; // give this to the log
-    const char *directory;  // borrowed
+    struct disk disk;      // give this to the log
+    const char *directory; // borrowed
     uint64_t random;
     size_t grain;    // bytes that are written whole or not at all
     bool is_limited; // writes find bytes_left bytes of room, then ENOSPC

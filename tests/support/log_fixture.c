@@ -24,7 +24,7 @@ void log_fixture_set_up(struct log_fixture *self)
     (void)made;
     faulty_disk_init(&self->disk);
     self->options.directory = self->directory;
-    self->options.io = &self->disk.io;
+    self->options.disk = &self->disk.disk;
 }
 
 void log_fixture_tear_down(struct log_fixture *self)

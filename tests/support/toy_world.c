@@ -65,7 +65,7 @@ void toy_world_set_up(struct toy_world *self)
             {
                 .directory = self->directory,
                 .segment_bytes = 1024 * 1024,
-                .io = &self->disk.io,
+                .disk = &self->disk.disk,
             },
         .directory = self->directory,
         .heartbeat_ms = 1000,

@@ -354,7 +354,7 @@ Test(event_log, other_files_in_the_folder_are_left_alone)
 
 Test(event_log, it_works_with_the_real_system_calls_too)
 {
-    fixture.options.io = NULL;
+    fixture.options.disk = &disk_os;
     fixture.options.segment_bytes = 64 * 1024;
     open_log();
     for (int i = 0; i < 50; i++) {

@@ -109,7 +109,7 @@ static void tell(uint64_t seed, unsigned *crashes)
     self->seed = seed;
     log_fixture_set_up(&self->fixture);
     fragile_disk_init(&self->disk, self->fixture.directory, seed * 0x9e3779b97f4a7c15U);
-    self->fixture.options.io = &self->disk.io;
+    self->fixture.options.disk = &self->disk.disk;
     self->fixture.options.segment_bytes = 1000 + fragile_disk_draw(&self->disk, 8000);
     restart(self);
     for (int i = 0; i < STEPS; i++) {
