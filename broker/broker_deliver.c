@@ -24,18 +24,21 @@ void broker_on_ack(struct broker *self, const struct message *message)
         count++;
     }
     if (rest.size != 0 || count != message->control->count) {
-        const char *detail = "the batch must hold count entries, each with an attempt of 1 or more";
+        const char *detail =
+            "the batch must hold count entries, each a run of offsets and an attempt of 1 or more";
         broker_refuse(self, message, WIRE_CODE_MALFORMED, detail);
         return;
     }
     rest = message->batch;
     while (wire_ack_take(&rest, &ack) == ERR_OK) {
-        if (group_ack(consumer->group, session->number, ack.offset, ack.attempt) == ERR_OK) {
-            self->counters.acked++;
-            consumer->backlog -= consumer->backlog > 0;
-            release(session);
-        } else {
-            self->counters.stale_acks++;
+        for (; ack.count > 0; ack.count--, ack.offset++) {
+            if (group_ack(consumer->group, session->number, ack.offset, ack.attempt) == ERR_OK) {
+                self->counters.acked++;
+                consumer->backlog -= consumer->backlog > 0;
+                release(session);
+            } else {
+                self->counters.stale_acks++;
+            }
         }
     }
     broker_apply_credit(session);

@@ -27,6 +27,7 @@ struct bus_options {
     const char *const *topics;
     size_t topics_count;
     bool from_latest;      // where a new group starts; default: the earliest event
+    bool unordered;        // the group gives events of one key out at the same time, too
     uint32_t retries_max;  // failures before an event is dead-lettered
     uint32_t credit;       // deliveries held unacked at most; 0: 512
     uint32_t heartbeat_ms; // 0: 1000; three misses end a session
@@ -59,6 +60,7 @@ struct bus_input {
     struct bus_delivery delivery;
     uint64_t tag;
     uint64_t offset;    // BUS_PUBLISHED
+    bool duplicate;     // BUS_PUBLISHED: an event of this id was there before, at offset
     enum err err;       // BUS_REFUSED: ERR_FULL, ERR_CORRUPT (damaged on the way): try again
                         // later; ERR_INVALID, ERR_TOO_LARGE: never
     const char *detail; // BUS_REFUSED, BUS_LOST: borrowed until the next bus_take

@@ -70,6 +70,7 @@ enum err bus_session_new(struct bus_session **out, const struct bus_options *opt
     struct wire_control subscribe = {.type = options->group == NULL ? WIRE_CREDIT : WIRE_SUBSCRIBE,
                                      .group = bytes_of_text(options->group),
                                      .offset_reset = options->from_latest,
+                                     .order = options->unordered,
                                      .retries_max = options->retries_max,
                                      .credit = credit};
     const bool fits = options->topics_count <= WIRE_TOPICS_MAX;
@@ -320,12 +321,36 @@ enum err bus_session_publish(struct bus_session *self, uint64_t tag, const struc
     return ERR_OK;
 }
 
+// Makes the last entry one longer, when offset is the next of its run.
+static bool ack_joins(struct buf *acks, uint64_t offset, uint32_t attempt)
+{
+    if (acks->size == 0) {
+        return false;
+    }
+    struct bytes last = {.data = acks->data + acks->size - WIRE_ACK_SIZE, .size = WIRE_ACK_SIZE};
+    struct wire_ack ack;
+    const enum err err = wire_ack_take(&last, &ack);
+    assert(err == ERR_OK);
+    if (ack.offset + ack.count != offset || ack.attempt != attempt ||
+        ack.count == WIRE_CREDIT_MAX) {
+        return false;
+    }
+    ack.count++;
+    acks->size -= WIRE_ACK_SIZE;
+    wire_ack_append(acks, ack);
+    return true;
+}
+
 void bus_session_ack(struct bus_session *self, uint64_t offset, uint32_t attempt)
 {
     if (self->state != SESSION_UP) {
         return;
     }
-    wire_ack_append(&self->acks, (struct wire_ack){.offset = offset, .attempt = attempt});
+    if (ack_joins(&self->acks, offset, attempt)) {
+        return;
+    }
+    const struct wire_ack ack = {.offset = offset, .count = 1, .attempt = attempt};
+    wire_ack_append(&self->acks, ack);
     if (self->acks.size == (size_t)WIRE_BATCH_MAX * WIRE_ACK_SIZE) {
         say_acks(self);
     }
@@ -396,6 +421,7 @@ static void on_published(struct bus_session *self, const struct wire_control *co
     self->request = request;
     self->left_count = control->count;
     self->offset = control->offset;
+    self->duplicate = control->duplicate == 1;
     self->err = ERR_OK;
 }
 
@@ -534,6 +560,7 @@ static void take_answer(struct bus_session *self, struct bus_message *request, e
     *out = (struct bus_input){.kind = err == ERR_OK ? BUS_PUBLISHED : BUS_REFUSED,
                               .tag = load_u64(request->tags.data + request->answered * 8),
                               .offset = offset,
+                              .duplicate = err == ERR_OK && self->duplicate,
                               .err = err,
                               .detail = err == ERR_OK ? NULL : self->detail};
     self->in_flight--;

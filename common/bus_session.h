@@ -92,6 +92,7 @@ struct bus_session {
     struct bytes rest;            // borrowed from the message received
     struct bus_message *request;  // borrowed from unanswered; NULL: deliveries
     uint64_t offset;              // of the next record answered
+    bool duplicate;               // they were stored before
     enum err err;
 };
 

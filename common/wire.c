@@ -18,8 +18,8 @@ enum kind {
 // clang-format off
 enum field_id {
     END, // ends the list of a type
-    MEMBER, INCARNATION, HEARTBEAT_MS, GROUP, OFFSET_RESET, RETRIES_MAX, CREDIT, TOPICS, REQUEST,
-    REQUEST_OR_NONE, ACKS, COUNT, COUNT_OR_NONE, OFFSET, END_OFFSET, ATTEMPT, DELAY_MS,
+    MEMBER, INCARNATION, HEARTBEAT_MS, GROUP, OFFSET_RESET, ORDER, RETRIES_MAX, CREDIT, TOPICS, REQUEST,
+    REQUEST_OR_NONE, ACKS, COUNT, COUNT_OR_NONE, OFFSET, DUPLICATE, END_OFFSET, ATTEMPT, DELAY_MS,
     EVENT_BYTES_MAX, INDEX, CODE, DETAIL, FIELD_COUNT
 };
 // clang-format on
@@ -42,6 +42,7 @@ static const struct field fields[FIELD_COUNT] = {
     [GROUP] = {KIND_NAME, AT(group), 0, 0, "group must be 1 to 64 of a-z 0-9 . -"},
     [OFFSET_RESET] = {KIND_U8, AT(offset_reset), 0, WIRE_LATEST,
                       "offset_reset must be 0 (earliest) or 1"},
+    [ORDER] = {KIND_U8, AT(order), 0, WIRE_ORDER_NONE, "order must be 0 (by key) or 1 (none)"},
     [RETRIES_MAX] = {KIND_U32, AT(retries_max), 0, UINT32_MAX, ""},
     [CREDIT] = {KIND_U32, AT(credit), 0, WIRE_CREDIT_MAX, "credit must be 0 to 4096"},
     [TOPICS] = {KIND_TOPICS, AT(topics), 1, WIRE_TOPICS_MAX,
@@ -52,6 +53,7 @@ static const struct field fields[FIELD_COUNT] = {
     [COUNT] = {KIND_U32, AT(count), 1, WIRE_BATCH_MAX, "count must be 1 to 4096"},
     [COUNT_OR_NONE] = {KIND_U32, AT(count), 0, WIRE_BATCH_MAX, "count must be 0 to 4096"},
     [OFFSET] = {KIND_U64, AT(offset), 0, UINT64_MAX, ""},
+    [DUPLICATE] = {KIND_U8, AT(duplicate), 0, 1, "duplicate must be 0 or 1"},
     [END_OFFSET] = {KIND_U64, AT(end), 0, UINT64_MAX, ""},
     [ATTEMPT] = {KIND_U32, AT(attempt), 1, UINT32_MAX, "attempt must not be 0"},
     [DELAY_MS] = {KIND_U32, AT(delay_ms), 0, UINT32_MAX, ""},
@@ -71,7 +73,7 @@ struct layout {
 
 static const struct layout layouts[] = {
     [WIRE_HELLO] = {"HELLO", {MEMBER, INCARNATION, HEARTBEAT_MS}},
-    [WIRE_SUBSCRIBE] = {"SUBSCRIBE", {GROUP, OFFSET_RESET, RETRIES_MAX, CREDIT, TOPICS}},
+    [WIRE_SUBSCRIBE] = {"SUBSCRIBE", {GROUP, OFFSET_RESET, ORDER, RETRIES_MAX, CREDIT, TOPICS}},
     [WIRE_CREDIT] = {"CREDIT", {CREDIT}},
     [WIRE_PUBLISH] = {"PUBLISH", {REQUEST, ACKS, COUNT}},
     [WIRE_ACK] = {"ACK", {COUNT}},
@@ -82,7 +84,7 @@ static const struct layout layouts[] = {
     [WIRE_PING] = {"PING", {END}},
     [WIRE_WELCOME] = {"WELCOME", {HEARTBEAT_MS, EVENT_BYTES_MAX}},
     [WIRE_SUBSCRIBED] = {"SUBSCRIBED", {GROUP, OFFSET}},
-    [WIRE_PUBLISHED] = {"PUBLISHED", {REQUEST, OFFSET, COUNT}},
+    [WIRE_PUBLISHED] = {"PUBLISHED", {REQUEST, OFFSET, COUNT, DUPLICATE}},
     [WIRE_DELIVER] = {"DELIVER", {COUNT}},
     [WIRE_RECORDS] = {"RECORDS", {REQUEST, OFFSET, END_OFFSET, COUNT_OR_NONE}},
     [WIRE_ERROR] = {"ERROR", {REQUEST_OR_NONE, INDEX, CODE, DETAIL}},
@@ -236,7 +238,7 @@ static const char *parse(struct bytes frame, struct wire_control *out)
         return "the control frame is shorter than version and type";
     }
     if (version != WIRE_VERSION) {
-        return "the protocol version is not 1";
+        return "the protocol version is not 2";
     }
     if (!type_is_known(type)) {
         return "the message type is unknown";
@@ -264,6 +266,7 @@ enum err wire_control_parse(struct bytes frame, struct wire_control *out, const 
 void wire_ack_append(struct buf *out, struct wire_ack ack)
 {
     buf_put_u64(out, ack.offset);
+    buf_put_u32(out, ack.count);
     buf_put_u32(out, ack.attempt);
 }
 
@@ -271,8 +274,10 @@ enum err wire_ack_take(struct bytes *rest, struct wire_ack *out)
 {
     struct reader reader = {.rest = *rest};
     struct wire_ack ack = {.offset = reader_u64(&reader)};
+    ack.count = reader_u32(&reader);
     ack.attempt = reader_u32(&reader);
-    if (reader.failed || ack.attempt == 0) {
+    if (reader.failed || ack.attempt == 0 || ack.count == 0 || ack.count > WIRE_CREDIT_MAX ||
+        ack.offset > UINT64_MAX - ack.count) {
         return ERR_INVALID;
     }
     *out = ack;

@@ -13,7 +13,7 @@
 #include "common/record.h"
 
 enum {
-    WIRE_VERSION = 1,
+    WIRE_VERSION = 2,
     WIRE_NAME_MAX = 64,    // member and group names: [a-z0-9.-]+
     WIRE_TOPICS_MAX = 64,  // topics of one group
     WIRE_BATCH_MAX = 4096, // entries of one batch
@@ -28,7 +28,7 @@ enum {
 // Upper half: from the broker.
 enum wire_type {
     WIRE_HELLO = 0x01,      // member, incarnation, heartbeat_ms
-    WIRE_SUBSCRIBE = 0x02,  // group, offset_reset, retries_max, credit, topics
+    WIRE_SUBSCRIBE = 0x02,  // group, offset_reset, order, retries_max, credit, topics
     WIRE_CREDIT = 0x03,     // credit
     WIRE_PUBLISH = 0x04,    // request, acks, count | records
     WIRE_ACK = 0x05,        // count | ack entries
@@ -39,7 +39,7 @@ enum wire_type {
     WIRE_PING = 0x0a,       // nothing; both directions, answered with PONG
     WIRE_WELCOME = 0x81,    // heartbeat_ms, event_bytes_max
     WIRE_SUBSCRIBED = 0x82, // group, offset (the group's floor)
-    WIRE_PUBLISHED = 0x83,  // request, offset (of the first; the rest follow), count
+    WIRE_PUBLISHED = 0x83,  // request, offset (of the first; the rest follow), count, duplicate
     WIRE_DELIVER = 0x84,    // count | delivered entries
     WIRE_RECORDS = 0x85,    // request, offset (where to read on), end (next offset to be written),
                             // count | delivered entries
@@ -67,6 +67,10 @@ enum wire_offset_reset {
     WIRE_EARLIEST = 0,
     WIRE_LATEST = 1
 };
+enum wire_order {
+    WIRE_ORDER_KEY = 0, // events of one key one after the other
+    WIRE_ORDER_NONE = 1
+};
 enum wire_acks {
     WIRE_ACKS_NONE = 0,
     WIRE_ACKS_ALL = 1
@@ -82,6 +86,7 @@ struct wire_control {
     uint32_t heartbeat_ms; // u32; HELLO: asked for, WELCOME: what holds, both ways
     struct bytes group;    // string
     uint8_t offset_reset;  // u8, enum wire_offset_reset; only for a group that is new
+    uint8_t order;         // u8, enum wire_order; of the whole group
     uint32_t retries_max;  // u32
     uint32_t credit;       // u32; deliveries a member may hold unacked
     uint16_t topics_count; // u16, then each a string
@@ -90,6 +95,7 @@ struct wire_control {
     uint8_t acks;             // u8, enum wire_acks
     uint32_t count;           // u32; entries in the batch frame
     uint64_t offset;          // u64
+    uint8_t duplicate;        // u8; 1: stored before, at offset, and not again
     uint64_t end;             // u64
     uint32_t attempt;         // u32
     uint32_t delay_ms;        // u32
@@ -123,21 +129,23 @@ bool wire_type_has_batch(enum wire_type type);
 // wire_type_is_from_client: a client may send it (PING, PONG and BYE: both sides).
 bool wire_type_is_from_client(enum wire_type type);
 
-// An entry of ACK: which delivery was dealt with.
+// An entry of ACK: which deliveries were dealt with, count of them from offset on, each
+// as this attempt.
 struct wire_ack {
     uint64_t offset;
+    uint32_t count; // 1 .. WIRE_CREDIT_MAX
     uint32_t attempt;
 };
 
 enum {
-    WIRE_ACK_SIZE = 12,
+    WIRE_ACK_SIZE = 16,
     WIRE_DELIVERED_HEADER_SIZE = 20
 };
 
 void wire_ack_append(struct buf *out, struct wire_ack ack);
 
-// wire_ack_take moves *rest past one entry. ERR_INVALID: it is cut short, or its
-// attempt is 0; *rest is unchanged.
+// wire_ack_take moves *rest past one entry. ERR_INVALID: it is cut short, its attempt is
+// 0, or its count is none or goes past the last offset; *rest is unchanged.
 enum err wire_ack_take(struct bytes *rest, struct wire_ack *out);
 
 // An entry of DELIVER and RECORDS.

@@ -102,11 +102,11 @@ Test(broker_protocol, frames_that_make_no_sense_are_malformed)
     static const struct bytes garbage[] = {
         {.data = (const uint8_t *)"", .size = 0},
         {.data = (const uint8_t *)"GET / HTTP/1.1\r\n\r\n", .size = 18},
-        {.data = (const uint8_t *)"\x01\x7f", .size = 2},         // no such type
-        {.data = (const uint8_t *)"\x02\x0a", .size = 2},         // another version
-        {.data = (const uint8_t *)"\x01\x0a\x00", .size = 3},     // too long
-        {.data = (const uint8_t *)"\x01\x01\xff\xff", .size = 4}, // cut short
-        {.data = (const uint8_t *)"\x01\x8a", .size = 2},         // fine, but twice
+        {.data = (const uint8_t *)"\x02\x7f", .size = 2},         // no such type
+        {.data = (const uint8_t *)"\x01\x0a", .size = 2},         // another version
+        {.data = (const uint8_t *)"\x02\x0a\x00", .size = 3},     // too long
+        {.data = (const uint8_t *)"\x02\x01\xff\xff", .size = 4}, // cut short
+        {.data = (const uint8_t *)"\x02\x8a", .size = 2},         // fine, but twice
     };
     raw_client_hello(client, "payment-1", 1);
     for (size_t i = 0; i + 1 < sizeof garbage / sizeof garbage[0]; i++) {

@@ -149,15 +149,15 @@ Test(broker_rubbish, ping_is_answered_with_pong)
 Test(broker_rubbish, answers_without_a_group_are_refused)
 {
     struct buf acks = {0};
-    wire_ack_append(&acks, (struct wire_ack){.offset = 1, .attempt = 1});
+    wire_ack_append(&acks, (struct wire_ack){.offset = 1, .count = 1, .attempt = 1});
     begin_session();
     send_type(WIRE_CREDIT);
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
     raw_client_send(client, &(struct wire_control){.type = WIRE_ACK, .count = 1}, buf_view(&acks));
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
-    send_control(&(struct wire_control){.type = WIRE_NACK, .offset = 1, .attempt = 1});
+    send_control(&(struct wire_control){.type = WIRE_NACK, .offset = 1, .count = 1, .attempt = 1});
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
-    send_control(&(struct wire_control){.type = WIRE_REJECT, .offset = 1, .attempt = 1});
+    send_control(&(struct wire_control){.type = WIRE_REJECT, .offset = 1, .count = 1, .attempt = 1});
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
     expect_session_lasts();
     buf_release(&acks);
@@ -327,8 +327,8 @@ Test(broker_rubbish, a_batch_missing_or_cut_short_is_malformed)
     struct buf frame = {0};
     wire_control_append(&frame, &(struct wire_control){.type = WIRE_ACK, .count = 2});
     struct buf acks = {0};
-    wire_ack_append(&acks, (struct wire_ack){.offset = 0, .attempt = 1});
-    wire_ack_append(&acks, (struct wire_ack){.offset = 1, .attempt = 1});
+    wire_ack_append(&acks, (struct wire_ack){.offset = 0, .count = 1, .attempt = 1});
+    wire_ack_append(&acks, (struct wire_ack){.offset = 1, .count = 1, .attempt = 1});
     for (size_t size = 0; size < acks.size; size++) {
         const struct bytes frames[] = {buf_view(&frame), {.data = acks.data, .size = size}};
         raw_client_send_frames(client, frames, 2);

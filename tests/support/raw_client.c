@@ -197,7 +197,7 @@ uint64_t raw_client_publish(struct raw_client *self, const char *topic, const ch
 void raw_client_ack(struct raw_client *self, uint64_t offset, uint32_t attempt)
 {
     struct buf entries = {0};
-    wire_ack_append(&entries, (struct wire_ack){.offset = offset, .attempt = attempt});
+    wire_ack_append(&entries, (struct wire_ack){.offset = offset, .count = 1, .attempt = attempt});
     raw_client_send(self, &(struct wire_control){.type = WIRE_ACK, .count = 1}, buf_view(&entries));
     buf_release(&entries);
 }

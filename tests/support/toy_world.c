@@ -202,7 +202,7 @@ void toy_publish(struct toy_world *self, char peer, const char *topic, const cha
 void toy_ack(struct toy_world *self, char peer, uint64_t offset, uint32_t attempt)
 {
     struct buf batch = {0};
-    wire_ack_append(&batch, (struct wire_ack){.offset = offset, .attempt = attempt});
+    wire_ack_append(&batch, (struct wire_ack){.offset = offset, .count = 1, .attempt = attempt});
     toy_send(self, peer, &(struct wire_control){.type = WIRE_ACK, .count = 1}, buf_view(&batch));
     buf_release(&batch);
     toy_turn(self);

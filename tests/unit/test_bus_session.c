@@ -494,6 +494,24 @@ Test(bus_session, a_request_may_be_answered_in_several_runs)
     cr_expect_eq(session->in_flight, 0);
 }
 
+Test(bus_session, an_answer_tells_which_events_were_there_before)
+{
+    connect_publisher();
+    cr_assert_eq(publish(1), ERR_OK);
+    cr_assert_eq(publish(2), ERR_OK);
+    bus_session_flush(session);
+    const uint64_t request = said().request;
+    hear_with(&(struct wire_control){
+        .type = WIRE_PUBLISHED, .request = request, .offset = 4, .count = 1, .duplicate = 1});
+    cr_assert_eq(take(), 1);
+    cr_expect(inputs[0].duplicate);
+    cr_expect_eq(inputs[0].offset, 4);
+    published(request, 9, 1);
+    cr_assert_eq(take(), 1);
+    cr_expect_not(inputs[0].duplicate);
+    cr_expect_eq(inputs[0].offset, 9);
+}
+
 Test(bus_session, answers_may_come_in_another_order_than_their_requests)
 {
     connect_publisher();
@@ -744,6 +762,31 @@ Test(bus_session, deliveries_are_given_out_and_their_acks_gather)
     cr_expect_eq(ack.attempt, 2);
     bus_session_flush(session);
     expect_silent();
+}
+
+Test(bus_session, acks_of_neighbours_go_out_as_one_entry)
+{
+    connect_consumer();
+    static const struct {
+        uint64_t offset;
+        uint32_t attempt;
+    } acked[] = {{40, 1}, {41, 1}, {42, 1}, {43, 2}, {45, 2}, {44, 2}};
+    static const struct wire_ack wanted[] = {{40, 3, 1}, {43, 1, 2}, {45, 1, 2}, {44, 1, 2}};
+    for (size_t i = 0; i < ARRAY_LEN(acked); i++) {
+        bus_session_ack(session, acked[i].offset, acked[i].attempt);
+    }
+    bus_session_flush(session);
+
+    const struct wire_control control = said();
+    cr_assert_eq(control.count, ARRAY_LEN(wanted));
+    struct bytes rest = buf_view(&out_batch);
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        struct wire_ack ack;
+        cr_assert_eq(wire_ack_take(&rest, &ack), ERR_OK);
+        cr_expect_eq(ack.offset, wanted[i].offset);
+        cr_expect_eq(ack.count, wanted[i].count);
+        cr_expect_eq(ack.attempt, wanted[i].attempt);
+    }
 }
 
 Test(bus_session, a_damaged_delivery_is_rejected_and_never_given_out)

@@ -37,6 +37,7 @@ static struct wire_control sample(enum wire_type type)
         .heartbeat_ms = 1000,
         .group = bytes_of_text("payment"),
         .offset_reset = WIRE_LATEST,
+        .order = WIRE_ORDER_NONE,
         .retries_max = 3,
         .credit = 512,
         .topics_count = 2,
@@ -45,6 +46,7 @@ static struct wire_control sample(enum wire_type type)
         .acks = WIRE_ACKS_ALL,
         .count = 4096,
         .offset = 0x0102030405060708,
+        .duplicate = 1,
         .end = 0x1112131415161718,
         .attempt = 9,
         .delay_ms = 250,
@@ -97,7 +99,7 @@ Test(wire, hello_carries_member_incarnation_and_heartbeat_in_this_order)
     struct buf frame = encoded(&control);
     cr_assert_eq(frame.size, 2 + 2 + 9 + 8 + 4);
     cr_expect_arr_eq(
-        frame.data, "\1\1\x9\0payment-1\x88\x77\x66\x55\x44\x33\x22\x11\xe8\3\0\0", 25);
+        frame.data, "\2\1\x9\0payment-1\x88\x77\x66\x55\x44\x33\x22\x11\xe8\3\0\0", 25);
     buf_release(&frame);
 }
 
@@ -190,13 +192,15 @@ Test(wire, a_field_out_of_its_range_is_named)
     expect_refused_with(WIRE_HELLO, 21, WIRE_HEARTBEAT_MAX_MS + 1, 4, "heartbeat_ms");
     expect_refused_with(WIRE_SUBSCRIBE, 4, '_', 1, "group");
     expect_refused_with(WIRE_SUBSCRIBE, 11, 2, 1, "offset_reset");
-    expect_refused_with(WIRE_SUBSCRIBE, 16, WIRE_CREDIT_MAX + 1, 4, "credit");
-    expect_refused_with(WIRE_SUBSCRIBE, 20, 0, 2, "topics");
-    expect_refused_with(WIRE_SUBSCRIBE, 24, ' ', 1, "topics");
+    expect_refused_with(WIRE_SUBSCRIBE, 12, 2, 1, "order");
+    expect_refused_with(WIRE_SUBSCRIBE, 17, WIRE_CREDIT_MAX + 1, 4, "credit");
+    expect_refused_with(WIRE_SUBSCRIBE, 21, 0, 2, "topics");
+    expect_refused_with(WIRE_SUBSCRIBE, 25, ' ', 1, "topics");
     expect_refused_with(WIRE_PUBLISH, 2, 0, 8, "request");
     expect_refused_with(WIRE_PUBLISH, 10, 2, 1, "acks");
     expect_refused_with(WIRE_PUBLISH, 11, 0, 4, "count");
     expect_refused_with(WIRE_PUBLISH, 11, WIRE_BATCH_MAX + 1, 4, "count");
+    expect_refused_with(WIRE_PUBLISHED, 22, 2, 1, "duplicate");
     expect_refused_with(WIRE_RECORDS, 26, WIRE_BATCH_MAX + 1, 4, "count");
     expect_refused_with(WIRE_NACK, 10, 0, 4, "attempt");
     expect_refused_with(WIRE_REJECT, 10, 0, 4, "attempt");
@@ -217,11 +221,11 @@ Test(wire, more_topics_than_a_group_may_have_are_refused)
     const char *problem = NULL;
     cr_expect_eq(wire_control_parse(buf_view(&frame), &read, &problem), ERR_OK);
 
-    store_u16(frame.data + 20, WIRE_TOPICS_MAX + 1);
+    store_u16(frame.data + 21, WIRE_TOPICS_MAX + 1);
     buf_put_u16(&frame, 1);
     buf_put_text(&frame, "a");
     expect_refused(&frame, "topics");
-    store_u16(frame.data + 20, UINT16_MAX);
+    store_u16(frame.data + 21, UINT16_MAX);
     expect_refused(&frame, "topics");
     buf_release(&frame);
 }
@@ -291,25 +295,47 @@ Test(wire, types_know_their_direction_and_whether_a_batch_follows)
 Test(wire, acks_read_back_and_a_cut_or_empty_one_is_refused)
 {
     struct buf batch = {0};
-    wire_ack_append(&batch, (struct wire_ack){.offset = 5, .attempt = 1});
-    wire_ack_append(&batch, (struct wire_ack){.offset = UINT64_MAX, .attempt = 2});
+    wire_ack_append(&batch, (struct wire_ack){.offset = 5, .count = 3, .attempt = 1});
+    wire_ack_append(&batch, (struct wire_ack){.offset = UINT64_MAX - 1, .count = 1, .attempt = 2});
     cr_expect_eq(batch.size, 2 * WIRE_ACK_SIZE);
 
     struct bytes rest = buf_view(&batch);
     struct wire_ack ack = {0};
     cr_expect_eq(wire_ack_take(&rest, &ack), ERR_OK);
     cr_expect_eq(ack.offset, 5);
+    cr_expect_eq(ack.count, 3);
     cr_expect_eq(ack.attempt, 1);
     rest.size--;
     cr_expect_eq(wire_ack_take(&rest, &ack), ERR_INVALID);
     rest.size++;
     cr_expect_eq(wire_ack_take(&rest, &ack), ERR_OK);
-    cr_expect_eq(ack.offset, UINT64_MAX);
+    cr_expect_eq(ack.offset, UINT64_MAX - 1);
+    buf_release(&batch);
+}
 
-    store_u32(batch.data + 8, 0);
-    rest = buf_view(&batch);
-    cr_expect_eq(wire_ack_take(&rest, &ack), ERR_INVALID);
-    cr_expect_eq(rest.size, 2 * WIRE_ACK_SIZE);
+Test(wire, an_ack_of_no_delivery_or_past_the_last_offset_is_refused)
+{
+    static const struct wire_ack wrong[] = {
+        {.offset = 5, .count = 1, .attempt = 0},
+        {.offset = 5, .count = 0, .attempt = 1},
+        {.offset = 5, .count = WIRE_CREDIT_MAX + 1, .attempt = 1},
+        {.offset = UINT64_MAX, .count = 1, .attempt = 1},
+        {.offset = UINT64_MAX - 3, .count = 4, .attempt = 1},
+    };
+    struct buf batch = {0};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        wire_ack_append(&batch, wrong[i]);
+    }
+    wire_ack_append(&batch, (struct wire_ack){.offset = 5, .count = WIRE_CREDIT_MAX, .attempt = 1});
+    struct wire_ack ack = {0};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct bytes rest = {.data = batch.data + i * WIRE_ACK_SIZE, .size = WIRE_ACK_SIZE};
+        cr_expect_eq(wire_ack_take(&rest, &ack), ERR_INVALID, "entry %zu", i);
+        cr_expect_eq(rest.size, WIRE_ACK_SIZE);
+    }
+    struct bytes rest = {.data = batch.data + ARRAY_LEN(wrong) * WIRE_ACK_SIZE,
+                         .size = WIRE_ACK_SIZE};
+    cr_expect_eq(wire_ack_take(&rest, &ack), ERR_OK);
     buf_release(&batch);
 }
 
