@@ -62,7 +62,7 @@ static void run(const struct load *load, uint64_t events)
             held_count++;
         }
         for (size_t i = 0; i < held_count; i++) {
-            acked += group_ack(group, held[i].member, held[i].offset, held[i].attempt) == ERR_OK;
+            acked += group_ack(group, held[i].member, held[i].offset, 1, held[i].attempt);
         }
         held_count = 0;
     }
@@ -87,7 +87,7 @@ static void run_save(void)
     struct group_delivery delivery = {0};
     while (group_deliver(group, 0, &delivery)) {
         if (delivery.offset % 2 == 1) {
-            group_ack(group, 1, delivery.offset, 1);
+            group_ack(group, 1, delivery.offset, 1, 1);
         }
     }
     struct buf text = {0};

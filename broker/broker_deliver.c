@@ -5,12 +5,12 @@
 
 // --- answers
 
-// One delivery less in the member's hands.
-static void release(struct session *session)
+// So many deliveries less in the member's hands.
+static void release(struct session *session, uint32_t count)
 {
-    session->held_bytes -= session->held == 0 ? 0 : session->held_bytes / session->held;
-    session->held -= session->held > 0;
-    session->held_bytes = session->held == 0 ? 0 : session->held_bytes;
+    const uint32_t left = session->held > count ? session->held - count : 0;
+    session->held_bytes = left == 0 ? 0 : session->held_bytes / session->held * left;
+    session->held = left;
 }
 
 void broker_on_ack(struct broker *self, const struct message *message)
@@ -31,15 +31,12 @@ void broker_on_ack(struct broker *self, const struct message *message)
     }
     rest = message->batch;
     while (wire_ack_take(&rest, &ack) == ERR_OK) {
-        for (; ack.count > 0; ack.count--, ack.offset++) {
-            if (group_ack(consumer->group, session->number, ack.offset, ack.attempt) == ERR_OK) {
-                self->counters.acked++;
-                consumer->backlog -= consumer->backlog > 0;
-                release(session);
-            } else {
-                self->counters.stale_acks++;
-            }
-        }
+        const uint32_t taken =
+            group_ack(consumer->group, session->number, ack.offset, ack.count, ack.attempt);
+        self->counters.acked += taken;
+        self->counters.stale_acks += ack.count - taken;
+        consumer->backlog -= consumer->backlog < taken ? consumer->backlog : taken;
+        release(session, taken);
     }
     broker_apply_credit(session);
 }
@@ -52,7 +49,7 @@ static void failed(struct broker *self, struct session *session, enum err err)
         return;
     }
     self->counters.failed++;
-    release(session);
+    release(session, 1);
     broker_apply_credit(session);
 }
 

@@ -162,6 +162,7 @@ static void join(struct broker *self, const struct message *message, struct cons
     struct session *session = message->session;
     const struct wire_control *control = message->control;
     group_set_retries(consumer->group, control->retries_max);
+    group_set_order(consumer->group, control->order == WIRE_ORDER_KEY);
     (void)group_join(consumer->group, session->number, control->credit); // it may be in
     session->consumer = consumer;
     session->credit = control->credit;

@@ -47,6 +47,17 @@ uint32_t group_retries(const struct group *self)
     return self->retries_max;
 }
 
+void group_set_order(struct group *self, bool by_key)
+{
+    self->dirty = self->dirty || by_key == self->unordered;
+    self->unordered = !by_key;
+}
+
+bool group_has_order(const struct group *self)
+{
+    return !self->unordered;
+}
+
 uint64_t group_key_hash(struct bytes key)
 {
     return key.size == 0 ? 0 : UINT64_C(1) << 32 | record_crc32c(0, key.data, key.size);
@@ -222,8 +233,8 @@ void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t t
         return;
     }
     entry->time_us = time_us;
-    entry->key_hash = key_hash;
-    if (key_hash != 0 && !group_window_claim_key(window, offset)) {
+    entry->key_hash = self->unordered ? 0 : key_hash;
+    if (entry->key_hash != 0 && !group_window_claim_key(window, offset)) {
         group_window_move(window, entry, GROUP_PARKED);
     } else {
         entry_wake(self, offset);
@@ -320,14 +331,22 @@ static struct group_entry *entry_answered(struct group *self, uint64_t member, u
     return entry;
 }
 
-enum err group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt)
+uint32_t group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t count,
+                   uint32_t attempt)
 {
-    if (entry_answered(self, member, offset, attempt) == NULL) {
-        return ERR_NOT_FOUND;
+    const uint64_t cursor = self->window.cursor;
+    uint64_t end = offset < cursor && count < cursor - offset ? offset + count : cursor;
+    uint32_t taken = 0;
+    uint64_t at = offset < self->window.floor ? self->window.floor : offset;
+    for (; at < end; at++) {
+        if (entry_held(self, member, at, attempt) != NULL) {
+            entry_finish(self, at);
+            taken++;
+        }
     }
-    entry_finish(self, offset);
-    self->stats.acked++;
-    return ERR_OK;
+    self->stats.acked += taken;
+    self->stats.stale += count - taken;
+    return taken;
 }
 
 // The error of a failure as it is kept; the caller owns it.
@@ -421,6 +440,18 @@ bool group_buried(struct group *self, uint64_t offset)
     entry_finish(self, offset);
     self->stats.buried++;
     return true;
+}
+
+void group_skip_to(struct group *self, uint64_t floor)
+{
+    struct group_window *window = &self->window;
+    while (window->floor < floor && window->floor < window->end) {
+        entry_finish(self, window->floor);
+    }
+    if (window->floor < floor) {
+        window->floor = window->cursor = window->end = floor;
+        self->dirty = true;
+    }
 }
 
 // --- state

@@ -55,6 +55,11 @@ const char *group_name(const struct group *self);
 void group_set_retries(struct group *self, uint32_t retries_max);
 uint32_t group_retries(const struct group *self);
 
+// group_set_order: whether events of one key wait for each other, as they do in a new
+// group. It holds from the next event that is offered; what waits already goes on waiting.
+void group_set_order(struct group *self, bool by_key);
+bool group_has_order(const struct group *self);
+
 // group_key_hash is the key_hash of group_offer: 0 for an empty key, never 0 else.
 // Two keys that share a hash only wait for each other without need.
 uint64_t group_key_hash(struct bytes key);
@@ -108,11 +113,14 @@ void group_undeliver(struct group *self, const struct group_delivery *delivery);
 // group_next_due_ms: when the earliest WAITING entry is due, INT64_MAX: none.
 int64_t group_next_due_ms(const struct group *self);
 
-// --- answers. ERR_NOT_FOUND: stale; the member does not hold this attempt of this
-// offset. It is counted and otherwise ignored. ERR_OK of group_ack means that one
-// more matching event is done: the backlog shrinks by one.
+// --- answers. One is stale when the member does not hold this attempt of this offset:
+// it is counted and otherwise ignored. ERR_NOT_FOUND says so.
 
-enum err group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt);
+// group_ack takes count offsets from this one on, all of one attempt, and returns how
+// many were not stale: so many more matching events are done, the backlog shrinks by
+// that. Any count costs no more than the window is long.
+uint32_t group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t count,
+                   uint32_t attempt);
 
 // What went wrong, and when.
 struct group_failure {
@@ -157,6 +165,12 @@ bool group_dying_next(const struct group *self, uint64_t from, struct group_entr
 // that is GROUP_AHEAD_MAX or more above the floor is not remembered: false, and it
 // will be delivered again.
 bool group_buried(struct group *self, uint64_t offset);
+
+// group_skip_to ends everything below floor, in whatever state it is, offered or not: the
+// log no longer has it. Nothing happens when the floor is there already. Of the events
+// skipped, those that matched and were not done (group_is_done, asked before) are no
+// longer backlog; answers to what was held come too late and are stale.
+void group_skip_to(struct group *self, uint64_t floor);
 
 // --- state
 

@@ -81,7 +81,8 @@ struct group_queue {
 struct group {
     char *name; // owned
     uint32_t retries_max;
-    bool dirty; // since the last group_saved
+    bool unordered; // every event counts as one without a key
+    bool dirty;     // since the last group_saved
     struct group_window window;
     uint64_t fresh_from;        // no entry from here on was READY and taken
     struct group_queue again;   // the READY entries below that

@@ -66,7 +66,7 @@ static void expect_nothing(struct group *group)
 
 static void ack(struct group *group, struct group_delivery delivery)
 {
-    cr_assert_eq(group_ack(group, delivery.member, delivery.offset, delivery.attempt), ERR_OK);
+    cr_assert_eq(group_ack(group, delivery.member, delivery.offset, 1, delivery.attempt), 1);
 }
 
 // Gives the answer "dying".
@@ -302,6 +302,26 @@ Test(group, events_without_a_key_wait_for_nobody)
     group_destroy(&group);
 }
 
+Test(group, without_order_no_event_waits_for_another_of_its_key)
+{
+    struct group *group = new_group();
+    cr_expect(group_has_order(group));
+    group_join(group, ANNA, 10);
+    offer_count(group, KEY_A, 2);
+    const struct group_delivery first = deliver(group);
+
+    group_set_order(group, false);
+
+    cr_expect_not(group_has_order(group));
+    expect_nothing(group); // what waited before waits on
+    offer_count(group, KEY_A, 2);
+    cr_expect_eq(deliver(group).offset, 2);
+    cr_expect_eq(deliver(group).offset, 3);
+    ack(group, first);
+    cr_expect_eq(deliver(group).offset, 1);
+    group_destroy(&group);
+}
+
 Test(group, key_hashes_tell_keys_apart_and_only_an_empty_key_has_none)
 {
     cr_expect_eq(group_key_hash((struct bytes){0}), 0);
@@ -371,21 +391,52 @@ Test(group, stale_answers_are_counted_and_ignored)
     const struct group_delivery held = deliver(group);
     bool dying = true;
 
-    cr_expect_eq(group_ack(group, BERT, 0, 1), ERR_NOT_FOUND, "another member");
-    cr_expect_eq(group_ack(group, 77, 0, 1), ERR_NOT_FOUND, "nobody");
-    cr_expect_eq(group_ack(group, 0, 0, 1), ERR_NOT_FOUND, "the empty slot");
-    cr_expect_eq(group_ack(group, ANNA, 0, 2), ERR_NOT_FOUND, "another attempt");
-    cr_expect_eq(group_ack(group, ANNA, 1, 1), ERR_NOT_FOUND, "beyond the cursor");
-    cr_expect_eq(group_ack(group, ANNA, UINT64_MAX, 1), ERR_NOT_FOUND, "far beyond");
+    cr_expect_eq(group_ack(group, BERT, 0, 1, 1), 0, "another member");
+    cr_expect_eq(group_ack(group, 77, 0, 1, 1), 0, "nobody");
+    cr_expect_eq(group_ack(group, 0, 0, 1, 1), 0, "the empty slot");
+    cr_expect_eq(group_ack(group, ANNA, 0, 1, 2), 0, "another attempt");
+    cr_expect_eq(group_ack(group, ANNA, 1, 1, 1), 0, "beyond the cursor");
+    cr_expect_eq(group_ack(group, ANNA, UINT64_MAX, 1, 1), 0, "far beyond");
     cr_expect_eq(group_nack(group, BERT, 0, 1, 0, 0, &failure, &dying), ERR_NOT_FOUND);
     cr_expect_not(dying);
     cr_expect_eq(group_reject(group, BERT, 0, 1, &failure), ERR_NOT_FOUND);
     ack(group, held);
-    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND, "twice");
+    cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0, "twice");
 
     cr_expect_eq(stats_of(group).stale, 9);
     cr_expect_eq(stats_of(group).acked, 1);
     cr_expect_eq(stats_of(group).failed, 0);
+    group_destroy(&group);
+}
+
+Test(group, a_run_of_acks_takes_what_is_held_and_counts_the_rest_as_stale)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 5);
+    group_join(group, BERT, 0);
+    offer_count(group, NO_KEY, 3);
+    offer_count(group, KEY_A, 4); // 3 and then, parked, 4 to 6
+    struct group_delivery held[4];
+    for (int i = 0; i < 4; i++) {
+        held[i] = deliver(group);
+    }
+    nack_after(group, held[1], 0);
+
+    cr_expect_eq(group_ack(group, BERT, 0, 7, 1), 0, "another member");
+    cr_expect_eq(group_ack(group, ANNA, 0, 7, 2), 0, "another attempt");
+    cr_expect_eq(stats_of(group).stale, 14);
+    cr_expect_eq(group_ack(group, ANNA, 0, UINT32_MAX, 1), 3, "all but the failed one");
+    cr_expect_eq(stats_of(group).stale, 14 + (uint64_t)UINT32_MAX - 3);
+    cr_expect_eq(group_ack(group, ANNA, UINT64_MAX, UINT32_MAX, 1), 0);
+
+    cr_expect_eq(stats_of(group).acked, 3);
+    cr_expect_eq(stats_of(group).floor, 1);
+    cr_expect_eq(deliver_at(group, 1000).offset, 1);
+    cr_expect_eq(deliver(group).offset, 4, "its key is free");
+    cr_expect_eq(stats_of(group).held, 2);
+    cr_expect_eq(group_ack(group, ANNA, 1, 1, 2), 1);
+    cr_expect_eq(group_ack(group, ANNA, 0, 5, 1), 1, "from below the floor on");
+    cr_expect_eq(stats_of(group).floor, 5);
     group_destroy(&group);
 }
 
@@ -495,7 +546,7 @@ Test(group, an_event_can_be_buried_in_every_state)
     cr_expect(group_buried(group, 5), "ready");
     cr_expect(group_buried(group, 0), "held");
     cr_expect_eq(group_next_due_ms(group), INT64_MAX);
-    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0);
     offer(group, KEY_A);
     const struct group_delivery left = deliver(group);
     cr_expect_eq(left.offset, 1);
@@ -578,7 +629,7 @@ Test(group, what_a_leaving_member_held_goes_to_others_in_log_order_and_is_no_fai
         cr_expect_eq(delivery.member, BERT);
         cr_expect_eq(delivery.attempt, offset < 3 ? 2 : 1);
     }
-    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0);
     cr_expect_eq(stats_of(group).redelivered, 3);
     cr_expect_eq(stats_of(group).members, 1);
     group_destroy(&group);
@@ -630,7 +681,7 @@ Test(group, a_delivery_that_could_not_be_sent_does_not_count)
     group_undeliver(group, &delivery);
 
     cr_expect_eq(stats_of(group).delivered, 0);
-    cr_expect_eq(group_ack(group, ANNA, 0, 1), ERR_NOT_FOUND);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0);
     const struct group_delivery again = deliver(group);
     cr_expect_eq(again.offset, 0);
     cr_expect_eq(again.attempt, 1);
@@ -698,6 +749,43 @@ Test(group, a_dead_letter_too_far_ahead_to_be_remembered_is_not_buried)
     cr_expect(group_buried(group, 9 + GROUP_AHEAD_MAX));
     cr_expect(group_is_done(group, 9 + GROUP_AHEAD_MAX));
     cr_expect_eq(stats_of(group).buried, 1);
+    group_destroy(&group);
+}
+
+Test(group, a_floor_that_jumps_ends_what_lies_below_in_whatever_state)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 4);
+    offer_count(group, KEY_A, 2); // held, parked
+    offer_count(group, NO_KEY, 4);
+    const struct group_delivery held = deliver(group);
+    nack_after(group, deliver(group), 100);
+    reject(group, deliver(group));
+    deliver(group);
+    cr_expect(group_buried(group, 8), "not offered yet");
+    offer(group, KEY_A);
+    group_saved(group);
+
+    group_skip_to(group, 0);
+    cr_expect_not(group_is_dirty(group));
+    group_skip_to(group, 6);
+
+    cr_expect(group_is_dirty(group));
+    cr_expect_eq(stats_of(group).floor, 6);
+    cr_expect_eq(group_ack(group, ANNA, 0, 1, held.attempt), 0);
+    cr_expect_eq(group_next_due_ms(group), INT64_MAX);
+    struct group_entry_info info = {0};
+    cr_expect_not(group_dying_next(group, 0, &info));
+    cr_expect_eq(deliver(group).offset, 6, "its key is free");
+    expect_nothing(group);
+    cr_expect_eq(stats_of(group).held, 1);
+
+    group_skip_to(group, 1000000);
+    cr_expect_eq(stats_of(group).floor, 1000000);
+    cr_expect_eq(group_cursor(group), 1000000);
+    cr_expect(group_wants_more(group));
+    offer(group, KEY_A);
+    cr_expect_eq(deliver(group).offset, 1000000);
     group_destroy(&group);
 }
 

@@ -114,7 +114,7 @@ static void fill(struct fixture *self)
     }
     const struct group_failure failure = {.wall_us = 77, .error = bytes_of_text("no\nroute")};
     bool dying = false;
-    cr_assert_eq(group_ack(payment, 1, 102, 1), ERR_OK);
+    cr_assert_eq(group_ack(payment, 1, 102, 1, 1), 1);
     cr_assert_eq(group_nack(payment, 1, 103, 1, 250, 0, &failure, &dying), ERR_OK);
 
     *self = (struct fixture){

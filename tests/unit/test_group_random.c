@@ -323,7 +323,7 @@ static void step_answer(struct story *self)
 
     const uint64_t kind = draw(self, 100);
     if (kind < 70) {
-        must(group_ack(self->group, member, offset, attempt) == expected);
+        must(group_ack(self->group, member, offset, 1, attempt) == valid);
         if (valid) {
             self->acked++;
             settle(self, offset);
@@ -517,7 +517,7 @@ static void finish(struct story *self)
         for (uint64_t offset = 0; offset < self->cursor; offset++) {
             const struct model_event *event = &self->events[offset];
             if (event->holder != 0) {
-                must(group_ack(self->group, event->holder, offset, event->attempts) == ERR_OK);
+                must(group_ack(self->group, event->holder, offset, 1, event->attempts) == 1);
                 self->acked++;
                 settle(self, offset);
             }
