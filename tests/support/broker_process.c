@@ -96,7 +96,7 @@ char *broker_process_get(const struct broker_process *self, const char *path, in
 
 // --- the process
 
-static void spawn(struct broker_process *self)
+void broker_process_begin(struct broker_process *self)
 {
     self->pid = fork();
     if (self->pid < 0) {
@@ -145,7 +145,7 @@ int broker_process_try(struct broker_process *self, char **output)
 {
     const int64_t deadline_ms = clock_mono_ms() + BROKER_PROCESS_READY_MS;
     unlink(self->output);
-    spawn(self);
+    broker_process_begin(self);
     int status = 0;
     while (!has_ended(self, &status)) {
         int code = 0;
@@ -230,7 +230,7 @@ int broker_process_run(const char *const *env, char **output)
     if (!has_folder) {
         self->env[count] = mem_format("DATA_DIR=%s", self->directory);
     }
-    spawn(self);
+    broker_process_begin(self);
     while (!has_ended(self, &status) && clock_mono_ms() < deadline_ms) {
         nap();
     }

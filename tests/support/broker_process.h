@@ -37,6 +37,9 @@ int broker_process_stop(struct broker_process *self, int timeout_ms);
 void broker_process_start(struct broker_process *self);
 int broker_process_try(struct broker_process *self, char **output);
 
+// broker_process_begin starts it and does not wait: it may be killed while it recovers.
+void broker_process_begin(struct broker_process *self);
+
 // broker_process_run runs a broker with these settings alone, in a folder of its own
 // unless DATA_DIR is among them, until it ends, and returns its exit status; for
 // brokers that cannot start.
