@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/event_log_private.h"
 #include "common/mem.h"
@@ -32,6 +33,7 @@ void event_log_destroy(struct event_log **self_p)
         return;
     }
     buf_release(&self->batch);
+    buf_release(&self->positions);
     for (size_t i = 0; i < self->segments_count; i++) {
         disk_file_release(&self->segments[i].file);
     }
@@ -41,6 +43,11 @@ void event_log_destroy(struct event_log **self_p)
     disk_file_release(&self->directory);
     free(self);
     *self_p = NULL;
+}
+
+struct segment *event_log_segment(const struct event_log *self, uint64_t number)
+{
+    return &self->segments[number - self->dropped];
 }
 
 struct segment *event_log_segment_add(struct event_log *self, uint64_t base)
@@ -59,14 +66,18 @@ struct segment *event_log_segment_add(struct event_log *self, uint64_t base)
 void event_log_note(struct event_log *self, const struct batch *batch)
 {
     struct segment *segment = last_of(self);
-    const struct log_place place = {
-        .offset = batch->base, .position = segment->tail, .segment = self->segments_count - 1};
+    const struct log_place place = {.offset = batch->base,
+                                    .position = segment->tail,
+                                    .segment = self->dropped + self->segments_count - 1};
     const size_t count = self->index_count;
     if (count == 0 || self->index[count - 1].segment != place.segment ||
         place.position - self->index[count - 1].position >= index_gap) {
         self->index = mem_realloc(self->index, (count + 1) * sizeof *self->index);
         self->index[self->index_count++] = place;
     }
+    uint64_t *latest_us = &self->index[self->index_count - 1].time_us;
+    *latest_us = *latest_us < batch->time_us ? batch->time_us : *latest_us;
+    segment->time_us = batch->time_us;
     segment->tail += batch->size;
     segment->next += batch->count;
 }
@@ -90,45 +101,44 @@ enum err event_log_append(struct event_log *self, struct bytes record, uint64_t 
     if (self->pending == 0) {
         (void)buf_reserve(&self->batch, BATCH_HEADER_SIZE);
         self->batch.size = BATCH_HEADER_SIZE;
+        buf_clear(&self->positions);
     }
     if (self->batch.size + record.size > BATCH_SIZE_MAX) {
         return ERR_FULL;
     }
+    buf_put_u32(&self->positions, (uint32_t)self->batch.size);
     buf_put(&self->batch, record.data, record.size);
     *offset = event_log_next(self) + self->pending;
     self->pending++;
     return ERR_OK;
 }
 
-// Begins a new segment. false: no room, the log is as before.
-static bool roll(struct event_log *self)
+enum err event_log_peek(const struct event_log *self, uint64_t offset, struct record *out)
 {
-    // The old one first: when the new one is there, all before it is complete.
-    segment_cut(last_of(self));
-    if (SEGMENT_HEADER_SIZE + self->batch.size > room_of(self)) {
-        return false;
-    }
-    struct segment *segment = event_log_segment_add(self, event_log_next(self));
-    if (!segment_create(segment, &self->directory)) {
-        disk_file_must(&segment->file, disk_is_full(errno), "make");
-        disk_file_release(&segment->file);
-        self->segments_count--;
-        return false;
-    }
-    disk_file_close(&segment[-1].file); // cursors open it for themselves
-    return true;
+    assert(offset >= event_log_next(self) && offset - event_log_next(self) < self->pending);
+    const uint8_t *at = self->positions.data + (offset - event_log_next(self)) * sizeof(uint32_t);
+    const uint32_t position = load_u32(at);
+    struct bytes rest = {.data = self->batch.data + position, .size = self->batch.size - position};
+    return record_take(&rest, out);
 }
 
 static enum err batch_write(struct event_log *self, uint64_t time_us)
 {
     const size_t size = self->batch.size;
-    const struct segment *last = last_of(self);
-    if (last->next > last->base && last->tail + size > self->segment_bytes && !roll(self)) {
-        return ERR_FULL;
-    }
     struct segment *segment = last_of(self);
+    if (segment->next > segment->base && segment->tail + size > self->segment_bytes) {
+        // First this one: when the next is there, all before it is complete.
+        segment_cut(segment);
+        disk_file_close(&segment->file); // cursors open it for themselves
+        segment = event_log_segment_add(self, segment->next);
+    }
     const uint64_t most = segment->file_bytes + room_of(self);
     if (segment->tail + size > most) {
+        return ERR_FULL;
+    }
+    // What found no room is made when there is some. Were it taken out of the folder and
+    // the one before it written to again, a crash could bring it back in the wrong place.
+    if (segment->file.fd < 0 && segment_create(segment, &self->directory) != ERR_OK) {
         return ERR_FULL;
     }
     const struct batch batch = {
@@ -151,6 +161,42 @@ enum err event_log_sync(struct event_log *self, uint64_t time_us)
     self->pending = 0;
     buf_clear(&self->batch);
     return err;
+}
+
+enum err event_log_drop(struct event_log *self, uint64_t before)
+{
+    struct segment *oldest = self->segments;
+    // Without a file behind it nothing would tell the next offset after a start.
+    if (self->segments_count == 1 || oldest->next > before || oldest[1].file_bytes == 0) {
+        return ERR_NOT_FOUND;
+    }
+    const struct disk *disk = self->directory.disk;
+    if (disk->unlink(disk->context, oldest->file.path) != 0) {
+        return disk_is_full(errno) ? ERR_FULL : ERR_IO;
+    }
+    // Before the next one is dropped, else a crash could bring back only the older.
+    disk_file_must(&self->directory, disk_file_sync(&self->directory), "sync");
+    event_log_cursors_leave(self, self->dropped);
+    disk_file_release(&oldest->file);
+    self->dropped++;
+    self->segments_count--;
+    memmove(oldest, oldest + 1, self->segments_count * sizeof *oldest);
+    size_t gone = 0;
+    while (gone < self->index_count && self->index[gone].segment < self->dropped) {
+        gone++;
+    }
+    self->index_count -= gone;
+    memmove(self->index, self->index + gone, self->index_count * sizeof *self->index);
+    return ERR_OK;
+}
+
+void event_log_oldest(const struct event_log *self, struct event_log_extent *out)
+{
+    const struct segment *oldest = self->segments;
+    *out = (struct event_log_extent){.first = oldest->base,
+                                     .next = oldest->next,
+                                     .bytes = oldest->file_bytes,
+                                     .time_us = oldest->time_us};
 }
 
 uint64_t event_log_first(const struct event_log *self)

@@ -55,6 +55,10 @@ enum {
 };
 enum err event_log_append(struct event_log *self, struct bytes record, uint64_t *offset);
 
+// event_log_peek gives a record that is appended and not synced, borrowed until the
+// next append; offset must be one. Errors as record_take: what was appended is bad.
+enum err event_log_peek(const struct event_log *self, uint64_t offset, struct record *out);
+
 // event_log_sync writes the batch with time_us and syncs it. Nothing to write: ERR_OK
 // at once. ERR_FULL: no space; the whole batch is dropped, its offsets will be
 // given again, the log is as before, and a later sync works when there is space. A failed fdatasync
@@ -67,6 +71,22 @@ enum err event_log_sync(struct event_log *self, uint64_t time_us);
 uint64_t event_log_first(const struct event_log *self);
 uint64_t event_log_next(const struct event_log *self);
 uint64_t event_log_pending(const struct event_log *self);
+
+// event_log_drop removes the oldest segment, durably, when all its records lie below
+// before and it is not the last one: its records are gone, event_log_first moves.
+// ERR_NOT_FOUND: nothing to remove. ERR_FULL, ERR_IO: the file is still there, errno
+// tells why, the log is as before. A failed sync ends the process, as in event_log_sync.
+enum err event_log_drop(struct event_log *self, uint64_t before);
+
+// event_log_oldest describes the segment that event_log_drop would remove next, with
+// before at next or above. While the log has only one, it describes that.
+struct event_log_extent {
+    uint64_t first;   // offset of its first record
+    uint64_t next;    // the one after its last; first: it is empty
+    uint64_t bytes;   // what its file takes
+    uint64_t time_us; // when its newest record was stored
+};
+void event_log_oldest(const struct event_log *self, struct event_log_extent *out);
 
 // event_log_segments and event_log_bytes: files, and the bytes they take.
 uint64_t event_log_segments(const struct event_log *self);
@@ -92,6 +112,11 @@ void event_log_cursor_destroy(struct event_log_cursor **self_p);
 // came after the start; the caller must not serve it.
 enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,
                                struct event_log_entry *out);
+
+// event_log_cursor_find_time gives the first offset that was stored at time_us or later,
+// event_log_next when there is none. Errors as event_log_cursor_read.
+enum err event_log_cursor_find_time(struct event_log_cursor *self, uint64_t time_us,
+                                    uint64_t *offset);
 
 // event_log_cursor_problem is a sentence about the last ERR_CORRUPT or ERR_IO: file,
 // byte, what. Borrowed until the next read.

@@ -10,13 +10,14 @@
 #include "common/mem.h"
 
 struct event_log_cursor {
-    const struct event_log *log; // borrowed
-    struct batch_reader reader;  // its path is borrowed from the segment
-    size_t segment;              // which one the reader has open
-    uint64_t position;           // where batch begins
-    struct batch batch;          // being read; count 0: none. Borrowed from reader
-    uint64_t next;               // offset of the record at the beginning of rest
-    struct reader rest;          // of batch.records
+    struct event_log *log;                // borrowed
+    struct event_log_cursor *next_cursor; // borrowed; of the log's
+    struct batch_reader reader;           // its path is borrowed from the segment
+    uint64_t segment;                     // number of the one that the reader has open
+    uint64_t position;                    // where batch begins
+    struct batch batch;                   // being read; count 0: none. Borrowed from reader
+    uint64_t next;                        // offset of the record at the beginning of rest
+    struct reader rest;                   // of batch.records
     char problem[512];
 };
 
@@ -24,6 +25,8 @@ struct event_log_cursor *event_log_cursor_new(struct event_log *log)
 {
     struct event_log_cursor *self = mem_calloc(1, sizeof *self);
     self->log = log;
+    self->next_cursor = log->cursors;
+    log->cursors = self;
     self->reader.file = (struct disk_file){.disk = log->directory.disk, .fd = -1};
     return self;
 }
@@ -34,10 +37,24 @@ void event_log_cursor_destroy(struct event_log_cursor **self_p)
     if (self == NULL) {
         return;
     }
+    struct event_log_cursor **link = &self->log->cursors;
+    while (*link != self) {
+        link = &(*link)->next_cursor;
+    }
+    *link = self->next_cursor;
     disk_file_close(&self->reader.file);
     free(self->reader.data);
     free(self);
     *self_p = NULL;
+}
+
+void event_log_cursors_leave(const struct event_log *self, uint64_t number)
+{
+    for (struct event_log_cursor *i = self->cursors; i != NULL; i = i->next_cursor) {
+        if (i->segment == number) {
+            disk_file_close(&i->reader.file);
+        }
+    }
 }
 
 const char *event_log_cursor_problem(const struct event_log_cursor *self)
@@ -46,9 +63,9 @@ const char *event_log_cursor_problem(const struct event_log_cursor *self)
 }
 
 // Opens the file of a segment, if it is not the one that is open.
-static bool segment_enter(struct event_log_cursor *self, size_t number)
+static bool segment_enter(struct event_log_cursor *self, uint64_t number)
 {
-    const struct segment *segment = &self->log->segments[number];
+    const struct segment *segment = event_log_segment(self->log, number);
     self->reader.end = segment->tail; // it may have moved
     if (self->reader.file.fd >= 0 && self->segment == number) {
         return true;
@@ -128,4 +145,23 @@ enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,
     out->time_us = batch->time_us;
     self->next++;
     return ERR_OK;
+}
+
+enum err event_log_cursor_find_time(struct event_log_cursor *self, uint64_t time_us,
+                                    uint64_t *offset)
+{
+    const struct event_log *log = self->log;
+    size_t i = 0; // no search by halves: a clock may have been put back
+    while (i < log->index_count && log->index[i].time_us < time_us) {
+        i++;
+    }
+    *offset = i < log->index_count ? log->index[i].offset : event_log_next(log);
+    struct event_log_entry entry;
+    enum err err = ERR_OK;
+    while (*offset < event_log_next(log) &&
+           (err = event_log_cursor_read(self, *offset, &entry)) == ERR_OK &&
+           entry.time_us < time_us) {
+        ++*offset;
+    }
+    return err;
 }

@@ -10,7 +10,8 @@
 struct log_place {
     uint64_t offset;   // of its first record
     uint64_t position; // in its segment's file
-    size_t segment;    // which of the log's
+    uint64_t time_us;  // the latest of all batches up to the next place
+    uint64_t segment;  // its number
 };
 
 struct event_log {
@@ -21,11 +22,18 @@ struct event_log {
     uint64_t known_end;       // of opening
     struct segment *segments; // owned; oldest first, the last is written to
     size_t segments_count;    // at least one, once the log is open
+    uint64_t dropped;         // segments dropped since opening: the number of the first one
     struct log_place *index;  // owned; ascending: each segment's first batch, then sparse
     size_t index_count;
-    struct buf batch; // room for a header, then the records not synced yet
-    uint32_t pending; // how many
+    struct buf batch;                 // room for a header, then the records not synced yet
+    struct buf positions;             // where in batch each of them begins, u32
+    uint32_t pending;                 // how many
+    struct event_log_cursor *cursors; // borrowed; all of them
 };
+
+// event_log_segment gives the segment with this number. Numbers stay when older
+// segments are dropped.
+struct segment *event_log_segment(const struct event_log *self, uint64_t number);
 
 // event_log_segment_add describes one more segment; the caller makes or opens its
 // file. Borrowed until the next one is added.
@@ -37,5 +45,9 @@ void event_log_note(struct event_log *self, const struct batch *batch);
 
 // event_log_find gives the noted batch at or before offset, which must be in the log.
 struct log_place event_log_find(const struct event_log *self, uint64_t offset);
+
+// event_log_cursors_leave closes the file of the segment with this number wherever a
+// cursor has it open: as long as one does, the disk does not get its space back.
+void event_log_cursors_leave(const struct event_log *self, uint64_t number);
 
 #endif

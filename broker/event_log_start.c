@@ -136,8 +136,10 @@ static bool settle(struct recovery *self)
 {
     struct segment *segment = self->segment;
     const struct disk_file *file = &segment->file;
-    if (!self->has_header) { // its making was cut short: it held nothing
-        return segment_create(segment, &self->log->directory);
+    if (!self->has_header) { // its making was cut short: the first batch makes it anew
+        disk_file_close(&segment->file);
+        segment->file_bytes = 0;
+        return true;
     }
     struct bytes last;
     const size_t size = (size_t)(segment->tail - self->last_at);
@@ -164,7 +166,7 @@ static enum err segment_recover(struct event_log *log, uint64_t base, bool is_la
         err = judge(&self, is_last);
     }
     if (err == ERR_OK && is_last && !settle(&self)) {
-        err = problem(found, &self.segment->file, "make, cut or write again");
+        err = problem(found, &self.segment->file, "cut or write again");
     }
     if (!is_last) {
         disk_file_close(&self.segment->file);
@@ -208,9 +210,8 @@ static enum err segments_recover(struct event_log *self, struct event_log_recove
     for (size_t i = 0; err == ERR_OK && i < count; i++) {
         err = segment_recover(self, bases[i], i + 1 == count, found);
     }
-    if (err == ERR_OK && count == 0 &&
-        !segment_create(event_log_segment_add(self, 0), &self->directory)) {
-        err = problem(found, &self->segments[0].file, "make");
+    if (err == ERR_OK && count == 0) {
+        (void)event_log_segment_add(self, 0);
     }
     free(bases);
     buf_release(&names);

@@ -35,26 +35,25 @@ static void header_make(uint8_t header[SEGMENT_HEADER_SIZE], uint32_t mark, uint
     store_u32(header + AT_CRC, record_crc32c(0, header + AT_MARK, SEGMENT_HEADER_SIZE - AT_MARK));
 }
 
-bool segment_create(struct segment *self, const struct disk_file *directory)
+enum err segment_create(struct segment *self, const struct disk_file *directory)
 {
-    // Odd, since zeros mean that no batch starts here.
     const struct disk *disk = directory->disk;
+    // Odd, since zeros mean that no batch starts here.
     self->mark = disk->random(disk->context) | 1;
-    self->file_bytes = SEGMENT_HEADER_SIZE;
     uint8_t header[SEGMENT_HEADER_SIZE];
     header_make(header, self->mark, self->base);
-    disk_file_close(&self->file);
-    // The name as well: a synced batch in a file that no folder lists is lost.
-    if (disk_file_open(&self->file, O_RDWR | O_CREAT | O_TRUNC) &&
-        disk_file_write(&self->file, header, sizeof header, 0) && disk_file_sync(&self->file) &&
-        disk_file_sync(directory)) {
-        return true;
+    struct disk_file *file = &self->file;
+    if (!disk_file_open(file, O_RDWR | O_CREAT | O_TRUNC) ||
+        !disk_file_write(file, header, sizeof header, 0)) {
+        disk_file_must(file, disk_is_full(errno), "make");
+        disk_file_close(file);
+        return ERR_FULL;
     }
-    const int error = errno;
-    (void)disk->unlink(disk->context, self->file.path); // else it is made anew next time
-    disk_file_close(&self->file);
-    errno = error;
-    return false;
+    // The name as well: a synced batch in a file that no folder lists is lost.
+    disk_file_must(file, disk_file_sync(file), "sync");
+    disk_file_must(directory, disk_file_sync(directory), "sync");
+    self->file_bytes = SEGMENT_HEADER_SIZE;
+    return ERR_OK;
 }
 
 bool segment_header_take(struct segment *self, struct bytes header)

@@ -49,12 +49,14 @@ struct segment {
     uint64_t base;
     uint64_t next;       // the offset after the last record
     uint64_t tail;       // where the next batch goes
-    uint64_t file_bytes; // what the file takes; from tail on it holds zeros
+    uint64_t time_us;    // of the newest batch
+    uint64_t file_bytes; // what the file takes; from tail on it holds zeros. 0: it is not made
 };
 
 // segment_create makes the file of an empty segment, or makes it anew, and makes it
-// durable, its name in directory included. false: there is no file, errno tells why.
-bool segment_create(struct segment *self, const struct disk_file *directory);
+// durable, its name in directory included. ERR_FULL: no room, try again. Any other
+// failure ends the process.
+enum err segment_create(struct segment *self, const struct disk_file *directory);
 
 // segment_header_take takes the mark from the first SEGMENT_HEADER_SIZE bytes of the
 // file; false: they are no header of this segment.

@@ -20,6 +20,27 @@ static size_t size_of_call(const struct faulty_disk *self, size_t size)
     return self->call_bytes_max != 0 && size > self->call_bytes_max ? self->call_bytes_max : size;
 }
 
+static int disk_open(void *context, const char *path, int flags)
+{
+    struct faulty_disk *self = context;
+    const int fd = disk_os.open(NULL, path, flags);
+    self->open_files += fd >= 0;
+    return fd;
+}
+
+static int disk_close(void *context, int fd)
+{
+    struct faulty_disk *self = context;
+    self->open_files--;
+    return disk_os.close(NULL, fd);
+}
+
+static int disk_unlink(void *context, const char *path)
+{
+    const struct faulty_disk *self = context;
+    return self->unlink_error != 0 ? fail(self->unlink_error) : disk_os.unlink(NULL, path);
+}
+
 static ssize_t disk_pread(void *context, int fd, void *data, size_t size, uint64_t at)
 {
     struct faulty_disk *self = context;
@@ -82,6 +103,9 @@ void faulty_disk_init(struct faulty_disk *self)
 {
     *self = (struct faulty_disk){.disk = disk_os};
     self->disk.context = self;
+    self->disk.open = disk_open;
+    self->disk.close = disk_close;
+    self->disk.unlink = disk_unlink;
     self->disk.pread = disk_pread;
     self->disk.pwrite = disk_pwrite;
     self->disk.ftruncate = disk_ftruncate;

@@ -19,10 +19,12 @@ struct faulty_disk {
     int write_error;         // errno of every write; 0: none
     int sync_error;          // errno of every sync; 0: none
     int read_error;          // errno of every read; 0: none
+    int unlink_error;        // errno of every unlink; 0: none
     unsigned calls;
-    unsigned writes; // calls that wrote something
-    unsigned syncs;  // of data
-    uint32_t random; // the last number given
+    unsigned open_files; // folders too
+    unsigned writes;     // calls that wrote something
+    unsigned syncs;      // of data
+    uint32_t random;     // the last number given
 };
 
 // faulty_disk_init makes a disk without faults. It must stay where it is.

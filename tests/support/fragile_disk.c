@@ -82,6 +82,16 @@ static bool name_find(const struct fragile_disk *self, ino_t inode, char name[FR
     return is_found;
 }
 
+static struct fragile_file *file_find(struct fragile_disk *self, const char *name)
+{
+    for (size_t i = 0; i < self->files_count; i++) {
+        if (strcmp(self->files[i].name, name) == 0) {
+            return &self->files[i];
+        }
+    }
+    return NULL;
+}
+
 static struct fragile_file *file_of(struct fragile_disk *self, int fd)
 {
     struct stat status;
@@ -92,17 +102,10 @@ static struct fragile_file *file_of(struct fragile_disk *self, int fd)
     const bool is_found = name_find(self, status.st_ino, name);
     assert(is_found);
     (void)is_found;
-    for (size_t i = 0; i < self->files_count; i++) {
-        struct fragile_file *file = &self->files[i];
-        if (strcmp(file->name, name) == 0) {
-            if (file->inode != status.st_ino) { // removed, and made again
-                file_release(file);
-                *file = (struct fragile_file){0};
-                memcpy(file->name, name, sizeof name);
-                file->inode = status.st_ino;
-            }
-            return file;
-        }
+    struct fragile_file *known = file_find(self, name);
+    if (known != NULL) {
+        assert(known->inode == status.st_ino && !known->is_unlinked);
+        return known;
     }
     assert(self->files_count < FRAGILE_FILES_MAX);
     struct fragile_file *file = &self->files[self->files_count++];
@@ -150,24 +153,26 @@ static void crash(struct fragile_disk *self, const struct fragile_file *syncing)
     self->has_crashed = true;
     for (size_t i = 0; i < self->files_count; i++) {
         const struct fragile_file *file = &self->files[i];
-        char path[256];
-        path_of(self, file->name, path);
-        const bool is_lost =
-            self->crash_kind == CRASH_POWER && !file->is_listed && fragile_disk_draw(self, 2) == 0;
-        if (access(path, F_OK) != 0 || is_lost) {
+        // What the folder's sync did not confirm, made or removed, may be either.
+        const bool is_either = file->is_unlinked || !file->is_listed;
+        if (self->crash_kind == CRASH_POWER && is_either && fragile_disk_draw(self, 2) == 0) {
             continue;
         }
         struct fragile_file *out = &self->crash[self->crash_count++];
-        *out = (struct fragile_file){.is_listed = file->is_listed};
+        *out =
+            (struct fragile_file){.is_listed = file->is_listed, .is_unlinked = file->is_unlinked};
         memcpy(out->name, file->name, sizeof out->name);
         buf_assign(&out->platter, file->platter.data, file->platter.size);
         buf_assign(&out->pending, file->pending.data, file->pending.size);
         if (self->crash_kind == CRASH_POWER) {
             out->is_listed = true;
+            out->is_unlinked = false;
             power_cut(self, out);
             continue;
         }
-        cache_load(self, file->name, &out->cache);
+        if (!file->is_unlinked) {
+            cache_load(self, file->name, &out->cache);
+        }
         if (self->crash_kind == CRASH_SYNC_LOST && file == syncing) {
             buf_clear(&out->pending);
         }
@@ -250,10 +255,44 @@ static int disk_fsync(void *context, int fd)
         return disk_fdatasync(context, fd);
     }
     tick(self, NULL);
-    for (size_t i = 0; i < self->files_count; i++) {
-        self->files[i].is_listed = true;
+    for (size_t i = self->files_count; i-- > 0;) {
+        struct fragile_file *file = &self->files[i];
+        file->is_listed = true;
+        if (file->is_unlinked) {
+            file_release(file);
+            *file = self->files[--self->files_count];
+        }
     }
     return 0;
+}
+
+static const char *name_of(const char *path)
+{
+    return strrchr(path, '/') + 1;
+}
+
+static int disk_open(void *context, const char *path, int flags)
+{
+    struct fragile_disk *self = context;
+    const int fd = disk_os.open(NULL, path, flags);
+    struct fragile_file *file = file_find(self, name_of(path));
+    if (fd >= 0 && (flags & O_TRUNC) != 0 && file != NULL) {
+        buf_put_u64(&file->pending, CUT);
+        buf_put_u64(&file->pending, 0);
+        tick(self, NULL);
+    }
+    return fd;
+}
+
+static int disk_unlink(void *context, const char *path)
+{
+    struct fragile_disk *self = context;
+    struct fragile_file *file = file_find(self, name_of(path));
+    assert(file != NULL);
+    file->is_unlinked = true;
+    const int result = disk_os.unlink(NULL, path);
+    tick(self, NULL);
+    return result;
 }
 
 static uint32_t disk_random(void *context)
@@ -266,6 +305,8 @@ void fragile_disk_init(struct fragile_disk *self, const char *directory, uint64_
     assert(seed != 0);
     *self = (struct fragile_disk){.disk = disk_os, .directory = directory, .random = seed};
     self->disk.context = self;
+    self->disk.open = disk_open;
+    self->disk.unlink = disk_unlink;
     self->disk.pwrite = disk_pwrite;
     self->disk.ftruncate = disk_ftruncate;
     self->disk.fdatasync = disk_fdatasync;
@@ -313,6 +354,10 @@ void fragile_disk_restore(struct fragile_disk *self)
     files_forget(self->files, &self->files_count);
     for (size_t i = 0; i < self->crash_count; i++) {
         struct fragile_file *file = &self->crash[i];
+        if (file->is_unlinked) { // the page cache knows, the platter does not
+            self->files[self->files_count++] = *file;
+            continue;
+        }
         path_of(self, file->name, path);
         const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         assert(fd >= 0);

@@ -33,6 +33,7 @@ struct fragile_file {
     char name[FRAGILE_NAME_SIZE];
     ino_t inode;
     bool is_listed;     // the folder's sync has made the name durable
+    bool is_unlinked;   // and this one has not been synced yet
     struct buf platter; // what is durable
     struct buf
         pending;      // writes on their way: u64 at, u64 size, bytes; at UINT64_MAX: a cut to size

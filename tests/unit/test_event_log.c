@@ -78,6 +78,26 @@ Test(event_log, what_was_not_synced_cannot_be_read_and_is_gone_after_a_restart)
     cr_expect(log_fixture_holds_all(&fixture));
 }
 
+Test(event_log, what_was_not_synced_can_be_looked_at_by_offset)
+{
+    open_log();
+    log_fixture_store(&fixture, 3, 100);
+    for (int round = 0; round < 3; round++) { // the last one after a dropped batch
+        const uint64_t next = event_log_next(fixture.log);
+        log_fixture_append(&fixture, next, 50, 24 + (size_t)round);
+        for (uint64_t i = 50; i-- > 0;) {
+            char wanted[32];
+            snprintf(wanted, sizeof wanted, "event-%lu ", (unsigned long)(next + i));
+            struct record record;
+            cr_assert_eq(event_log_peek(fixture.log, next + i, &record), ERR_OK);
+            cr_expect_eq(memcmp(record.body.data, wanted, strlen(wanted)), 0);
+            cr_expect_eq(record.body.size, 24 + (size_t)round);
+        }
+        fixture.disk.is_limited = round == 1;
+        cr_assert_eq(log_fixture_sync(&fixture), round == 1 ? ERR_FULL : ERR_OK);
+    }
+}
+
 Test(event_log, a_sync_with_nothing_to_write_touches_no_file)
 {
     open_log();

@@ -1,6 +1,7 @@
 // What the log acknowledged is there after every crash: power cuts that lose any
 // part of what was not synced, kills, and syncs that failed without anybody knowing
-// afterwards; at any call, also during the start that follows, also on a full disk.
+// afterwards; at any call, also of a drop, also during the start that follows, also on
+// a full disk.
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
@@ -18,15 +19,18 @@ struct story {
     uint64_t seed;
     uint64_t stored;          // acknowledged
     uint64_t maybe;           // in a sync that crashed: all of them are there, or none
+    uint64_t first;           // what lies below is dropped
+    uint64_t maybe_first;     // by a drop that crashed: this, or what was first before
     size_t sizes[EVENTS_MAX]; // of each body
     unsigned crashes;
+    unsigned drops;
 };
 
 // Every acknowledged event must be there, as it was given.
 static void check_all(struct story *self)
 {
     struct log_fixture *fixture = &self->fixture;
-    for (uint64_t i = 0; i < self->stored; i++) {
+    for (uint64_t i = self->first; i < self->stored; i++) {
         struct event_log_entry entry;
         cr_assert_eq(event_log_cursor_read(fixture->cursor, i, &entry),
                      ERR_OK,
@@ -74,6 +78,14 @@ static void restart(struct story *self)
               (unsigned long)self->maybe);
     self->stored = next; // from here on it must stay
     self->maybe = 0;
+    const uint64_t kept = event_log_first(fixture->log);
+    cr_assert(kept == self->first || kept == self->maybe_first,
+              "FAULTLINE_SEED=%lu: first %lu, not %lu nor %lu",
+              (unsigned long)self->seed,
+              (unsigned long)kept,
+              (unsigned long)self->first,
+              (unsigned long)self->maybe_first);
+    self->first = self->maybe_first = kept;
     check_all(self);
 }
 
@@ -102,7 +114,28 @@ static void store(struct story *self)
     }
 }
 
-static void tell(uint64_t seed, unsigned *crashes)
+static void drop(struct story *self)
+{
+    struct fragile_disk *disk = &self->disk;
+    const uint64_t before = self->first + fragile_disk_draw(disk, self->stored - self->first + 1);
+    if (fragile_disk_draw(disk, 2) == 0) {
+        fragile_disk_arm(disk,
+                         (enum crash_kind)fragile_disk_draw(disk, CRASH_KINDS),
+                         1 + fragile_disk_draw(disk, 4));
+    }
+    while (event_log_drop(self->fixture.log, before) == ERR_OK) {
+        self->maybe_first = event_log_first(self->fixture.log);
+        self->drops++;
+        if (disk->has_crashed) {
+            restart(self);
+            break;
+        }
+        self->first = self->maybe_first;
+    }
+    disk->crash_in = 0;
+}
+
+static void tell(uint64_t seed, unsigned *crashes, unsigned *drops)
 {
     struct story *self = calloc(1, sizeof *self);
     cr_assert_not_null(self);
@@ -118,12 +151,16 @@ static void tell(uint64_t seed, unsigned *crashes)
             self->disk.bytes_left = fragile_disk_draw(&self->disk, 3000);
         }
         store(self);
+        if (fragile_disk_draw(&self->disk, 8) == 0) {
+            drop(self);
+        }
         if (fragile_disk_draw(&self->disk, 10) == 0) {
             fragile_disk_crash(&self->disk, CRASH_POWER);
             restart(self);
         }
     }
     *crashes += self->crashes;
+    *drops += self->drops;
     log_fixture_tear_down(&self->fixture);
     fragile_disk_release(&self->disk);
     free(self);
@@ -136,8 +173,10 @@ Test(event_log_power, no_crash_loses_an_acknowledged_event)
     const uint64_t first = given == NULL ? 1 : strtoull(given, NULL, 10);
     const uint64_t count = given != NULL ? 1 : wanted == NULL ? 200 : strtoull(wanted, NULL, 10);
     unsigned crashes = 0;
+    unsigned drops = 0;
     for (uint64_t seed = first; seed < first + count; seed++) {
-        tell(seed, &crashes);
+        tell(seed, &crashes, &drops);
     }
     cr_expect_geq(crashes, count, "crashes were taken");
+    cr_expect_geq(drops, count, "segments were dropped");
 }
