@@ -76,7 +76,7 @@ static void run(const struct load *load, uint64_t events)
     group_destroy(&group);
 }
 
-// A window full of entries that are held and done in turns: the longest text.
+// A window full of entries that are held and done in turns.
 static void run_save(void)
 {
     struct group *group = group_new("bench", 0);

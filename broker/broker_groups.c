@@ -111,6 +111,7 @@ enum err broker_save(struct broker *self)
         return err;
     }
     struct group_file_state state = {
+        .log_first = event_log_first(self->log),
         .log_end = event_log_next(self->log),
         .totals = mem_calloc(TOPIC_SLOTS, sizeof *state.totals),
         .groups = mem_calloc(self->consumers_count + 1, sizeof *state.groups),
@@ -127,7 +128,8 @@ enum err broker_save(struct broker *self)
         fill_group(self, self->consumers[i], &state.groups[i]);
     }
     char problem[GROUP_FILE_PROBLEM_SIZE];
-    err = group_file_save(self->options.directory, broker_now_ms(self), &state, problem);
+    err = group_file_save(
+        self->options.log.disk, self->options.directory, broker_now_ms(self), &state, problem);
     if (err == ERR_OK) {
         self->save_due_ms = 0;
     } else {
@@ -240,7 +242,8 @@ enum err broker_load(struct broker *self, char **problem)
 {
     struct group_file_state state = {0};
     char text[GROUP_FILE_PROBLEM_SIZE];
-    enum err err = group_file_load(self->options.directory, broker_now_ms(self), &state, text);
+    enum err err = group_file_load(
+        self->options.log.disk, self->options.directory, broker_now_ms(self), &state, text);
     if (err != ERR_OK) {
         *problem = mem_strdup(text);
         return err;

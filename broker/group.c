@@ -349,8 +349,7 @@ uint32_t group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_
     return taken;
 }
 
-// The error of a failure as it is kept; the caller owns it.
-static char *error_copy(struct bytes error)
+char *group_error_copy(struct bytes error)
 {
     size_t size = error.size;
     if (size > GROUP_ERROR_MAX) {
@@ -360,8 +359,8 @@ static char *error_copy(struct bytes error)
             size--;
         }
     }
-    char *copy = mem_strndup(size == 0 ? "" : (const char *)error.data, size);
-    // It has to fit a line of the saved text.
+    char *copy = mem_strndup((const char *)error.data, size);
+    // It goes into lines of logs and tables.
     for (size_t i = 0; i < size; i++) {
         if ((uint8_t)copy[i] < 0x20 || copy[i] == 0x7f) {
             copy[i] = ' ';
@@ -391,7 +390,7 @@ static void entry_fail(struct group *self, struct group_entry *entry,
         entry->first_failed_us = failure->wall_us;
     }
     entry->failures++;
-    group_window_fail(&self->window, entry, error_copy(failure->error), dying);
+    group_window_fail(&self->window, entry, group_error_copy(failure->error), dying);
     self->stats.failed++;
     self->dirty = true;
 }

@@ -43,6 +43,9 @@ enum {
     GROUP_ERROR_MAX = 512,        // bytes of the last error that are kept
 };
 
+// Offsets stay within this, so that adding to them never overflows.
+#define GROUP_OFFSET_MAX ((uint64_t)INT64_MAX)
+
 struct group; // opaque
 
 // group_new makes a group that starts at offset floor. name is copied.
@@ -89,7 +92,7 @@ bool group_wants_more(const struct group *self);
 
 // group_offer gives the record at group_cursor and moves the cursor; the window must
 // have room. matches: the group subscribes to its topic; if not it is done at
-// once. key_hash 0: no key, it waits for none. An offset that group_load_line knows to
+// once. key_hash 0: no key, it waits for none. An offset that group_load knows to
 // be done stays done. time_us: when it was stored.
 void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us);
 
@@ -179,7 +182,7 @@ struct group_stats {
     uint64_t cursor;
     uint64_t floor_time_us; // when the oldest entry not done was stored; 0: none in the window
     uint32_t ready, held, waiting, parked, dying, members;
-    // Since group_new or group_load_line. delivered counts redelivered ones too.
+    // Since group_new or group_load. delivered counts redelivered ones too.
     uint64_t delivered, redelivered, acked, stale, failed, buried;
 };
 
@@ -207,18 +210,17 @@ bool group_is_done(const struct group *self, uint64_t offset);
 // group_saved. A group from group_new is dirty.
 bool group_is_dirty(const struct group *self);
 
-// group_save appends the state as text lines to out: name, retries, floor, ranges
-// done above it, and attempts, failures, error and due time of entries not done
-// that have any (group_text.h has the grammar). group_saved tells the group that
-// this text is safe now.
+// group_save appends the state to out: name, order, retries, floor, what is done above
+// it, and attempts, failures, error and due time of entries not done that have any.
+// group_saved tells the group that this is safe now.
 void group_save(const struct group *self, struct buf *out, int64_t now_ms);
 void group_saved(struct group *self);
 
-// group_load_line takes one line of such text, but for the first, into a group that is
-// new: from group_new(name, 0). HELD, READY, WAITING and DYING entries come back by
-// being offered again from the floor, with their counts. now_ms turns the saved
-// delays into due times. A line that group_save does not write is passed over:
-// who wants to know saves again and compares.
-void group_load_line(struct group *self, const char *line, int64_t now_ms);
+// group_load makes a group of what group_save wrote. HELD, READY, WAITING and DYING
+// entries come back by being offered again from the floor, with their counts. now_ms
+// turns the saved delays into due times. What group_save does not write, or speaks
+// of offsets that are not below log_end, makes the reader fail: the group is of no use
+// then, but to be destroyed.
+struct group *group_load(struct reader *in, uint64_t log_end, int64_t now_ms);
 
 #endif

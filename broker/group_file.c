@@ -3,20 +3,20 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "broker/group_text.h"
 #include "common/mem.h"
 #include "common/record.h"
 #include "common/wire.h"
 
+#define TEXT_BEGIN "faultline-groups " // as version 1 began, which was text
+
 enum {
+    MAGIC = 0x72674c46, // "FLgr"
+    VERSION = 2,
     READ_BYTES = 64 * 1024,
-    RUN_MAX = 1024 * 1024, // dead letters in a line: a damaged one asks for no more memory
 };
 
 void group_file_state_release(struct group_file_state *state)
@@ -38,249 +38,220 @@ void group_file_state_release(struct group_file_state *state)
     *state = (struct group_file_state){0};
 }
 
-// --- the text
+// --- writing
 
-static void group_put(struct buf *out, const struct group_file_group *group, int64_t now_ms)
+static void put_group(struct buf *out, int64_t now_ms, const struct group_file_group *group)
 {
     assert(group->topics_count <= WIRE_TOPICS_MAX);
     group_save(group->group, out, now_ms);
-    buf_printf(out, "backlog %" PRIu64 "\n", group->backlog);
+    buf_put_number(out, group->backlog);
+    buf_put_number(out, group->topics_count);
     for (size_t i = 0; i < group->topics_count; i++) {
-        buf_printf(out, "topic %s\n", group->topics[i]);
+        buf_put_string(out, bytes_of_text(group->topics[i]));
     }
-    const uint64_t *offsets = group->dead_letters;
+    buf_put_number(out, group->dead_letters_count);
+    uint64_t before = 0;
     for (size_t i = 0; i < group->dead_letters_count; i++) {
-        const uint64_t first = offsets[i];
-        while (i + 1 < group->dead_letters_count && offsets[i + 1] == offsets[i] + 1 &&
-               offsets[i] - first < RUN_MAX - 1) {
-            i++;
-        }
-        group_text_put_range(out, "dead-letter ", first, offsets[i]);
-        buf_put_u8(out, '\n');
+        buf_put_number(out, group->dead_letters[i] - before);
+        before = group->dead_letters[i];
     }
 }
 
-static void text_put(struct buf *out, const struct group_file_state *state, int64_t now_ms)
+void group_file_put(struct buf *out, int64_t now_ms, const struct group_file_state *state)
 {
     assert(state->groups_count <= GROUP_FILE_GROUPS_MAX);
     assert(state->totals_count <= GROUP_FILE_TOPICS_MAX);
-    buf_printf(out, "faultline-groups 1\nlog-end %" PRIu64 "\n", state->log_end);
+    const size_t start = out->size;
+    buf_put_u32(out, MAGIC);
+    buf_put_u32(out, VERSION);
+    buf_put_number(out, state->log_end);
+    buf_put_number(out, state->log_first);
+    buf_put_number(out, state->totals_count);
     for (size_t i = 0; i < state->totals_count; i++) {
-        buf_printf(out, "total %s %" PRIu64 "\n", state->totals[i].topic, state->totals[i].count);
+        buf_put_string(out, bytes_of_text(state->totals[i].topic));
+        buf_put_number(out, state->totals[i].count);
     }
+    buf_put_number(out, state->groups_count);
     for (size_t i = 0; i < state->groups_count; i++) {
-        group_put(out, &state->groups[i], now_ms);
+        put_group(out, now_ms, &state->groups[i]);
     }
-    buf_printf(out, "crc32c %08" PRIx32 "\n", record_crc32c(0, out->data, out->size));
+    buf_put_u32(out, record_crc32c(0, out->data + start, out->size - start));
 }
 
-static void total_read(struct group_file_state *state, const char *line)
+// --- reading. A list grows with what is read: a wrong count asks for no memory.
+
+static char *take_topic(struct reader *in)
 {
-    const char *space = line + strcspn(line, " ");
-    const struct bytes topic = {.data = (const uint8_t *)line, .size = (size_t)(space - line)};
-    if (record_topic_is_valid(topic) && state->totals_count < GROUP_FILE_TOPICS_MAX) {
-        state->totals =
-            mem_realloc(state->totals, (state->totals_count + 1) * sizeof *state->totals);
-        state->totals[state->totals_count++] =
-            (struct group_file_total){.topic = mem_strndup(line, topic.size),
-                                      .count = group_text_number(&space, GROUP_OFFSET_MAX)};
-    }
+    const struct bytes topic = reader_string(in);
+    in->failed = in->failed || !record_topic_is_valid(topic);
+    return in->failed ? NULL : mem_strndup((const char *)topic.data, topic.size);
 }
 
-static void group_read(struct group_file_state *state, const char *name)
+static void take_totals(struct reader *in, struct group_file_state *state)
 {
-    bool is_good =
-        wire_name_is_valid(bytes_of_text(name)) && state->groups_count < GROUP_FILE_GROUPS_MAX;
-    for (size_t i = 0; i < state->groups_count; i++) {
-        is_good = is_good && strcmp(group_name(state->groups[i].group), name) != 0;
-    }
-    if (is_good) {
-        state->groups =
-            mem_realloc(state->groups, (state->groups_count + 1) * sizeof *state->groups);
-        state->groups[state->groups_count++] =
-            (struct group_file_group){.group = group_new(name, 0)};
+    const uint64_t count = reader_number(in, GROUP_FILE_TOPICS_MAX);
+    state->totals = mem_calloc(GROUP_FILE_TOPICS_MAX, sizeof *state->totals);
+    while (state->totals_count < count && !in->failed) {
+        struct group_file_total *total = &state->totals[state->totals_count++];
+        total->topic = take_topic(in);
+        total->count = reader_number(in, state->log_end);
     }
 }
 
-static void topic_read(struct group_file_group *group, const char *topic)
+static void take_dead_letters(struct reader *in, struct group_file_group *group, uint64_t log_end)
 {
-    if (record_topic_is_valid(bytes_of_text(topic)) && group->topics_count < WIRE_TOPICS_MAX) {
-        group->topics =
-            mem_realloc(group->topics, (group->topics_count + 1) * sizeof *group->topics);
-        group->topics[group->topics_count++] = mem_strdup(topic);
-    }
-}
-
-static void dead_letters_read(struct group_file_group *group, const char *line, uint64_t log_end)
-{
-    const size_t count = group->dead_letters_count;
-    uint64_t first = count == 0 ? 0 : group->dead_letters[count - 1] + 1;
+    const uint64_t count = reader_number(in, in->rest.size); // each takes a byte at least
+    group->dead_letters = mem_calloc(count, sizeof *group->dead_letters);
     uint64_t last = 0;
-    if (group_text_range(&line, first, log_end, &first, &last) && last - first < RUN_MAX) {
-        group->dead_letters_count += last - first + 1;
-        group->dead_letters = mem_realloc(group->dead_letters,
-                                          group->dead_letters_count * sizeof *group->dead_letters);
-        for (size_t i = count; i < group->dead_letters_count; i++) {
-            group->dead_letters[i] = first + (i - count);
-        }
+    while (group->dead_letters_count < count && !in->failed) {
+        const uint64_t gap = reader_number(in, log_end - last);
+        last += gap;
+        in->failed = in->failed || last >= log_end || (gap == 0 && group->dead_letters_count > 0);
+        group->dead_letters[group->dead_letters_count++] = last;
     }
 }
 
-static void line_read(struct group_file_state *state, const char *line, int64_t now_ms)
+static void take_group(struct reader *in, int64_t now_ms, struct group_file_state *state)
 {
-    struct group_file_group *group = NULL;
-    if (state->groups_count > 0) {
-        group = &state->groups[state->groups_count - 1];
+    struct group_file_group *group = &state->groups[state->groups_count];
+    group->group = group_load(in, state->log_end, now_ms);
+    const char *name = group_name(group->group);
+    for (size_t i = 0; i < state->groups_count; i++) {
+        in->failed = in->failed || strcmp(group_name(state->groups[i].group), name) == 0;
     }
-    if (group_text_word(&line, "log-end ")) {
-        state->log_end = group_text_number(&line, GROUP_OFFSET_MAX);
-    } else if (group_text_word(&line, "total ")) {
-        total_read(state, line);
-    } else if (group_text_word(&line, "group ")) {
-        group_read(state, line);
-    } else if (group == NULL) {
-        return;
-    } else if (group_text_word(&line, "backlog ")) {
-        group->backlog = group_text_number(&line, GROUP_OFFSET_MAX);
-    } else if (group_text_word(&line, "topic ")) {
-        topic_read(group, line);
-    } else if (group_text_word(&line, "dead-letter ")) {
-        dead_letters_read(group, line, state->log_end);
-    } else {
-        group_load_line(group->group, line, now_ms);
+    state->groups_count++;
+    group->backlog = reader_number(in, state->log_end);
+    const uint64_t topics_count = reader_number(in, WIRE_TOPICS_MAX);
+    group->topics = mem_calloc(WIRE_TOPICS_MAX, sizeof *group->topics);
+    while (group->topics_count < topics_count && !in->failed) {
+        group->topics[group->topics_count++] = take_topic(in);
     }
+    take_dead_letters(in, group, state->log_end);
 }
 
-// Reads what text_put writes. 0, or the number of the first line that it does not.
-static uint32_t text_read(struct bytes text, int64_t now_ms, struct group_file_state *state)
+static void take_state(struct reader *in, int64_t now_ms, struct group_file_state *state)
 {
-    char *lines = mem_strndup((const char *)text.data, text.size);
-    char *next = NULL;
-    for (char *line = strtok_r(lines, "\n", &next); line != NULL;
-         line = strtok_r(NULL, "\n", &next)) {
-        line_read(state, line, now_ms);
+    state->log_end = reader_number(in, GROUP_OFFSET_MAX);
+    state->log_first = reader_number(in, state->log_end);
+    take_totals(in, state);
+    const uint64_t groups_count = reader_number(in, GROUP_FILE_GROUPS_MAX);
+    state->groups = mem_calloc(GROUP_FILE_GROUPS_MAX, sizeof *state->groups);
+    while (state->groups_count < groups_count && !in->failed) {
+        take_group(in, now_ms, state);
     }
-    free(lines);
-    struct buf again = {0};
-    text_put(&again, state, now_ms);
-    const uint32_t bad_line = group_text_difference(text, buf_view(&again));
-    buf_release(&again);
-    return bad_line;
+    in->failed = in->failed || in->rest.size > 0;
+}
+
+const char *group_file_take(struct bytes bytes, int64_t now_ms, struct group_file_state *state)
+{
+    *state = (struct group_file_state){0};
+    const struct bytes text = bytes_of_text(TEXT_BEGIN);
+    struct reader in = {.rest = bytes};
+    const uint32_t magic = reader_u32(&in);
+    const uint32_t version = reader_u32(&in);
+    if ((bytes.size > text.size && memcmp(bytes.data, text.data, text.size) == 0) ||
+        (magic == MAGIC && version != VERSION)) {
+        return "has another version of the format than this broker reads";
+    }
+    if (magic != MAGIC || in.rest.size < sizeof(uint32_t)) {
+        return "is damaged: it does not begin as it should";
+    }
+    const size_t sealed = bytes.size - sizeof(uint32_t);
+    if (record_crc32c(0, bytes.data, sealed) != load_u32(bytes.data + sealed)) {
+        return "is damaged: its checksum is wrong";
+    }
+    in.rest.size -= sizeof(uint32_t);
+    take_state(&in, now_ms, state);
+    if (in.failed) {
+        group_file_state_release(state);
+        return "is damaged: its checksum is right, but no broker writes what it says";
+    }
+    return NULL;
 }
 
 // --- the file
 
-// "cannot write /data/groups: No space left on device"
-static enum err problem_set(char problem[GROUP_FILE_PROBLEM_SIZE], const char *doing,
-                            const char *path, int error)
+// Reads the whole file. false: errno tells why.
+static bool file_read(struct disk_file *file, struct buf *bytes)
 {
-    snprintf(
-        problem, GROUP_FILE_PROBLEM_SIZE, "cannot %s %.300s: %s", doing, path, strerror(error));
-    return error == ENOSPC || error == EDQUOT || error == EFBIG ? ERR_FULL : ERR_IO;
-}
-
-// 0 or an errno; ENOENT: there is no file.
-static int file_read(const char *path, struct buf *text)
-{
-    FILE *file = fopen(path, "r");
-    if (file == NULL) {
-        return errno;
+    bool done = disk_file_open(file, O_RDONLY);
+    for (ssize_t got = READ_BYTES; done && got == READ_BYTES;) {
+        got = disk_file_read(file, buf_reserve(bytes, READ_BYTES), READ_BYTES, bytes->size);
+        done = got >= 0;
+        bytes->size += done ? (size_t)got : 0;
     }
-    size_t size = 0;
-    do {
-        size = fread(buf_reserve(text, READ_BYTES), 1, READ_BYTES, file);
-        text->size += size;
-    } while (size > 0);
-    const int error = ferror(file) ? errno : 0;
-    fclose(file);
-    return error;
+    return done;
 }
 
-enum err group_file_load(const char *directory, int64_t now_ms, struct group_file_state *state,
-                         char problem[GROUP_FILE_PROBLEM_SIZE])
+enum err group_file_load(const struct disk *disk, const char *directory, int64_t now_ms,
+                         struct group_file_state *state, char problem[GROUP_FILE_PROBLEM_SIZE])
 {
     *state = (struct group_file_state){0};
     problem[0] = '\0';
-    char *path = mem_format("%s/" GROUP_FILE_NAME, directory);
-    struct buf text = {0};
+    struct disk_file file = {
+        .disk = disk, .path = mem_format("%s/" GROUP_FILE_NAME, directory), .fd = -1};
+    struct buf bytes = {0};
     enum err err = ERR_OK;
-    const int error = file_read(path, &text);
-    const uint32_t bad_line = error == 0 ? text_read(buf_view(&text), now_ms, state) : 0;
-    if (error != 0 && error != ENOENT) {
-        err = problem_set(problem, "read", path, error);
-    } else if (bad_line > 0) {
-        snprintf(problem,
-                 GROUP_FILE_PROBLEM_SIZE,
-                 "%.250s is damaged in line %" PRIu32
-                 ": it is not as it was written, or, if it is the "
-                 "checksum, a line above it is not. Put back a copy of it, or move it away: then "
-                 "every group starts at the earliest event again, and services drop what they have "
-                 "handled before.",
-                 path,
-                 bad_line);
-        group_file_state_release(state);
-        err = ERR_CORRUPT;
+    if (file_read(&file, &bytes)) {
+        const char *fault = group_file_take(buf_view(&bytes), now_ms, state);
+        if (fault != NULL) {
+            snprintf(problem,
+                     GROUP_FILE_PROBLEM_SIZE,
+                     "%.250s %s. Put back a good one, or move it away: then every group starts at "
+                     "the earliest event again, and services drop what they have handled before.",
+                     file.path,
+                     fault);
+            err = ERR_CORRUPT;
+        }
+    } else if (errno != ENOENT) {
+        (void)disk_file_problem(&file, "read", problem, GROUP_FILE_PROBLEM_SIZE);
+        err = ERR_IO;
     }
-    buf_release(&text);
-    free(path);
+    buf_release(&bytes);
+    disk_file_release(&file);
     return err;
 }
 
-// Writes and syncs a new file. 0 or an errno.
-static int file_create(const char *path, struct bytes text)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (file == NULL) {
-        return errno;
-    }
-    const bool is_safe = fwrite(text.data, 1, text.size, file) == text.size && fflush(file) == 0 &&
-                         fdatasync(fd) == 0;
-    const int error = is_safe ? 0 : errno;
-    return fclose(file) == 0 || error != 0 ? error : errno;
-}
-
 // Without this a power cut may bring the old file back after a group was confirmed to
-// its first member. 0 or an errno.
-static int directory_sync(const char *directory)
+// its first member.
+static bool folder_sync(const struct disk *disk, const char *directory)
 {
-    const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno;
-    }
-    const int error = fsync(fd) == 0 ? 0 : errno;
-    close(fd);
-    return error;
+    struct disk_file folder = {.disk = disk, .path = mem_strdup(directory), .fd = -1};
+    const bool done = disk_file_open(&folder, O_RDONLY | O_DIRECTORY) && disk_file_sync(&folder);
+    disk_file_release(&folder);
+    return done;
 }
 
-enum err group_file_save(const char *directory, int64_t now_ms,
+enum err group_file_save(const struct disk *disk, const char *directory, int64_t now_ms,
                          const struct group_file_state *state,
                          char problem[GROUP_FILE_PROBLEM_SIZE])
 {
     problem[0] = '\0';
     char *path = mem_format("%s/" GROUP_FILE_NAME, directory);
-    char *temp_path = mem_format("%s.tmp", path);
-    struct buf text = {0};
-    text_put(&text, state, now_ms);
+    struct disk_file temp = {.disk = disk, .path = mem_format("%s.tmp", path), .fd = -1};
+    struct buf bytes = {0};
+    group_file_put(&bytes, now_ms, state);
 
     const char *doing = "write";
-    int error = file_create(temp_path, buf_view(&text));
-    if (error == 0) {
-        doing = "replace";
-        error = rename(temp_path, path) == 0 ? 0 : errno;
+    enum err err = ERR_OK;
+    bool done = disk_file_open(&temp, O_WRONLY | O_CREAT | O_TRUNC) &&
+                disk_file_write(&temp, bytes.data, bytes.size, 0) && disk_file_datasync(&temp);
+    disk_file_close(&temp);
+    if (done) {
+        doing = "rename";
+        done = disk->rename(disk->context, temp.path, path) == 0;
     }
-    if (error != 0) {
-        unlink(temp_path);
-    } else {
-        doing = "sync the folder of";
-        error = directory_sync(directory);
+    if (!done) {
+        err = disk_file_problem(&temp, doing, problem, GROUP_FILE_PROBLEM_SIZE);
+        (void)disk->unlink(disk->context, temp.path);
+    } else if (!folder_sync(disk, directory)) {
+        err = disk_file_problem(&temp, "sync the folder of", problem, GROUP_FILE_PROBLEM_SIZE);
     }
-    for (size_t i = 0; error == 0 && i < state->groups_count; i++) {
+    for (size_t i = 0; err == ERR_OK && i < state->groups_count; i++) {
         group_saved(state->groups[i].group);
     }
-    buf_release(&text);
-    free(temp_path);
-    const enum err err = error == 0 ? ERR_OK : problem_set(problem, doing, path, error);
+    buf_release(&bytes);
+    disk_file_release(&temp);
     free(path);
     return err;
 }

@@ -1,26 +1,16 @@
 // group_file - the file `groups` in the broker's data folder: the state of all groups
 // and what the broker counts of its log, written whole and atomically.
+// docs/storage-format.md has its bytes.
 //
-//   faultline-groups 1
-//   log-end 500                   everything below is true for offsets under this
-//   total order-created 120       so many records of the topic are in the log
-//   group payment                 group_save's lines: group, retries, floor, ...
-//   ...
-//   backlog 7                     then what the server keeps beside the group:
-//   topic order-created           one line each
-//   dead-letter 88                offset, or FIRST-LAST, of its dead letters
-//   ...                           more groups
-//   crc32c e3069283               of all bytes before this line
-//
-// Text, so that a person can read it; docs/storage-format.md. After a crash the file
-// may lag behind the log: the server reads the log from log_end and counts on.
-// Not thread-safe: the broker's loop owns it.
+// After a crash it may lag behind the log: the server reads the log from log_end and
+// counts on. Not thread-safe: the broker's loop owns it.
 #ifndef FAULTLINE_GROUP_FILE_H
 #define FAULTLINE_GROUP_FILE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/disk.h"
 #include "broker/group.h"
 #include "common/bytes.h"
 #include "common/err.h"
@@ -50,12 +40,13 @@ struct group_file_group {
 };
 
 // What the file holds. Zero is the state of a broker that has not run before.
-// For group_file_save every pointer may be borrowed, names must be valid ones and
-// dead letters below log_end; group_file_load fills it with
+// For group_file_save every pointer may be borrowed, names must be valid ones, and no
+// number may go past log_end, nor it past GROUP_OFFSET_MAX; group_file_load fills it with
 // memory of its own, which group_file_state_release frees. A caller that takes
 // something over (a group, a list) sets it to NULL and its count to 0.
 struct group_file_state {
-    uint64_t log_end; // the log's next offset when this was true
+    uint64_t log_first; // the log's first offset when this was true
+    uint64_t log_end;   // its next one
     struct group_file_total *totals;
     size_t totals_count;
     struct group_file_group *groups;
@@ -63,20 +54,26 @@ struct group_file_state {
 };
 
 // group_file_load reads directory/groups. A missing file is an empty state and
-// ERR_OK. ERR_CORRUPT: it is not what group_file_save writes, to the last byte;
-// ERR_IO: it cannot be read. Then *state is empty and problem is a sentence: which
-// file, which line, what to do.
-enum err group_file_load(const char *directory, int64_t now_ms, struct group_file_state *state,
-                         char problem[GROUP_FILE_PROBLEM_SIZE]);
+// ERR_OK. ERR_CORRUPT: it is damaged, or of another version of the format; ERR_IO: it
+// cannot be read. Then *state is empty and problem is a sentence: which file, what is
+// wrong with it, what to do.
+enum err group_file_load(const struct disk *disk, const char *directory, int64_t now_ms,
+                         struct group_file_state *state, char problem[GROUP_FILE_PROBLEM_SIZE]);
 
 // group_file_save replaces the file: it writes directory/groups.tmp, syncs it, renames
 // it, syncs the folder, then calls group_saved on each group. ERR_FULL: no space;
 // ERR_IO: the system said no. Then problem is a sentence, a whole file is still
 // there (the old one; the new one if only the folder could not be synced), and the
 // groups stay dirty: try again later.
-enum err group_file_save(const char *directory, int64_t now_ms,
+enum err group_file_save(const struct disk *disk, const char *directory, int64_t now_ms,
                          const struct group_file_state *state,
                          char problem[GROUP_FILE_PROBLEM_SIZE]);
+
+// group_file_put appends the bytes of the file; group_file_take reads them and returns
+// NULL, or else what is wrong with them, and *state is empty. It takes no more memory
+// than a small multiple of the bytes, whatever they say.
+void group_file_put(struct buf *out, int64_t now_ms, const struct group_file_state *state);
+const char *group_file_take(struct bytes bytes, int64_t now_ms, struct group_file_state *state);
 
 // group_file_state_release frees what group_file_load gave and leaves it empty.
 void group_file_state_release(struct group_file_state *state);

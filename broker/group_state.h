@@ -94,6 +94,9 @@ struct group {
     struct group_stats stats; // of these only what is counted, not what there is now
 };
 
+// group_error_copy gives an error as it is kept; the caller owns it.
+char *group_error_copy(struct bytes error);
+
 // --- group_window.c
 
 void group_window_init(struct group_window *self, uint64_t floor);

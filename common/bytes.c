@@ -69,6 +69,21 @@ void buf_put_u64(struct buf *buf, uint64_t value)
     buf->size += sizeof value;
 }
 
+void buf_put_number(struct buf *buf, uint64_t value)
+{
+    for (; value > 0x7f; value >>= 7) {
+        buf_put_u8(buf, (uint8_t)(value | 0x80));
+    }
+    buf_put_u8(buf, (uint8_t)value);
+}
+
+void buf_put_string(struct buf *buf, struct bytes text)
+{
+    assert(text.size <= UINT16_MAX);
+    buf_put_u16(buf, (uint16_t)text.size);
+    buf_put(buf, text.data, text.size);
+}
+
 void buf_put_text(struct buf *buf, const char *text)
 {
     buf_put(buf, text, strlen(text));
@@ -143,6 +158,20 @@ uint64_t reader_u64(struct reader *reader)
 {
     const struct bytes field = reader_bytes(reader, sizeof(uint64_t));
     return reader->failed ? 0 : load_u64(field.data);
+}
+
+uint64_t reader_number(struct reader *reader, uint64_t max)
+{
+    uint64_t value = 0;
+    uint8_t byte = 0x80;
+    for (unsigned shift = 0; byte > 0x7f; shift += 7) {
+        byte = reader_u8(reader); // 0 past the end
+        const uint64_t bits = byte & 0x7f;
+        reader->failed = reader->failed || shift > 63 || bits > UINT64_MAX >> shift;
+        value |= reader->failed ? 0 : bits << shift;
+    }
+    reader->failed = reader->failed || value > max;
+    return reader->failed ? 0 : value;
 }
 
 struct bytes reader_string(struct reader *reader)

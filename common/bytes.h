@@ -39,6 +39,13 @@ void buf_put_u16(struct buf *buf, uint16_t value);
 void buf_put_u32(struct buf *buf, uint32_t value);
 void buf_put_u64(struct buf *buf, uint64_t value);
 
+// buf_put_number appends a number in as few bytes as it needs: seven bits in each, the
+// lowest first, and the highest bit set in all but the last (LEB128).
+void buf_put_number(struct buf *buf, uint64_t value);
+
+// buf_put_string appends a string; it must fit in one.
+void buf_put_string(struct buf *buf, struct bytes text);
+
 // buf_put_text appends text without length or NUL; buf_printf and buf_vprintf what
 // printf prints; a NUL that does not count stands behind it.
 void buf_put_text(struct buf *buf, const char *text);
@@ -64,6 +71,7 @@ uint8_t reader_u8(struct reader *reader);
 uint16_t reader_u16(struct reader *reader);
 uint32_t reader_u32(struct reader *reader);
 uint64_t reader_u64(struct reader *reader);
+uint64_t reader_number(struct reader *reader, uint64_t max); // one over max is not there
 struct bytes reader_bytes(struct reader *reader, size_t size);
 struct bytes reader_string(struct reader *reader);
 

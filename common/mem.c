@@ -44,7 +44,7 @@ char *mem_strdup(const char *text)
 char *mem_strndup(const char *text, size_t size)
 {
     char *copy = mem_alloc(size + 1);
-    memcpy(copy, text, size);
+    memcpy(copy, size == 0 ? "" : text, size); // NULL is no place, not even for nothing
     copy[size] = '\0';
     return copy;
 }

@@ -24,7 +24,8 @@ const char *text_or_null(const char *text);
 // mem_strdup copies text; NULL stays NULL.
 char *mem_strdup(const char *text);
 
-// mem_strndup copies the first size bytes of text and ends them with a NUL.
+// mem_strndup copies the first size bytes of text, which may be NULL when that is 0,
+// and ends them with a NUL.
 char *mem_strndup(const char *text, size_t size);
 
 // mem_format returns what printf would print.

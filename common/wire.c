@@ -167,12 +167,6 @@ const char *wire_control_problem(const struct wire_control *control)
     return NULL;
 }
 
-static void string_put(struct buf *out, struct bytes text)
-{
-    buf_put_u16(out, (uint16_t)text.size);
-    buf_put(out, text.data, text.size);
-}
-
 static void field_put(struct buf *out, const struct field *field,
                       const struct wire_control *control)
 {
@@ -180,10 +174,10 @@ static void field_put(struct buf *out, const struct field *field,
     if (field->kind == KIND_TOPICS) {
         buf_put_u16(out, control->topics_count);
         for (size_t i = 0; i < control->topics_count; i++) {
-            string_put(out, control->topics[i]);
+            buf_put_string(out, control->topics[i]);
         }
     } else if (field->kind == KIND_NAME || field->kind == KIND_TEXT) {
-        string_put(out, *(const struct bytes *)value);
+        buf_put_string(out, *(const struct bytes *)value);
     } else {
         uint8_t number[8];
         store_u64(number, field_number(field, value)); // its low bytes come first
