@@ -163,9 +163,13 @@ enum err batch_reader_read(struct batch_reader *self, uint64_t at, struct batch 
     if (bytes.size < size || load_u32(bytes.data + BATCH_AT_CRC) != checksum(bytes.data, size)) {
         return ERR_CORRUPT;
     }
+    const uint32_t count = load_u32(bytes.data + BATCH_AT_COUNT);
+    if (count == 0 || count > (size - BATCH_HEADER_SIZE) / RECORD_HEADER_SIZE) {
+        return ERR_CORRUPT; // a good CRC, and nobody wrote it: cursors walk so many records
+    }
     *out = (struct batch){
         .size = size,
-        .count = load_u32(bytes.data + BATCH_AT_COUNT),
+        .count = count,
         .base = load_u64(bytes.data + BATCH_AT_BASE),
         .time_us = load_u64(bytes.data + BATCH_AT_TIME),
         .records = {.data = bytes.data + BATCH_HEADER_SIZE, .size = size - BATCH_HEADER_SIZE}};
