@@ -32,6 +32,7 @@ static void tidy(struct broker *self)
         buf_release(&self->parcels[i].entries);
     }
     buf_release(&self->entries);
+    buf_release(&self->restored);
     for (size_t i = 0; i < self->consumers_count; i++) {
         event_log_cursor_destroy(&self->consumers[i]->cursor);
     }
@@ -45,7 +46,7 @@ void broker_destroy(struct broker **self_p)
     }
     tidy(self);
     while (self->consumers_count > 0) {
-        broker_drop_last_consumer(self);
+        consumer_destroy(&self->consumers[--self->consumers_count]);
     }
     buf_release(&self->frame);
     free(self->checked);
@@ -159,6 +160,10 @@ static const struct handler {
     [WIRE_HELLO] = {ANYBODY, broker_on_hello},
     [WIRE_PUBLISH] = {SESSION, broker_on_publish},
     [WIRE_READ] = {SESSION, broker_on_read},
+    [WIRE_REDRIVE] = {SESSION, broker_on_redrive},
+    [WIRE_RESET] = {SESSION, broker_on_reset},
+    [WIRE_DELETE] = {SESSION, broker_on_delete},
+    [WIRE_STATUS] = {SESSION, broker_on_status},
     [WIRE_SUBSCRIBE] = {SESSION, broker_on_subscribe},
     [WIRE_BYE] = {SESSION, broker_on_bye},
     [WIRE_PING] = {SESSION, broker_on_ping},

@@ -22,7 +22,8 @@ struct broker; // opaque; broker/broker_state.h for the broker's own files
 
 enum {
     BROKER_GROUPS_MAX = 256,
-    BROKER_SAVE_MS = 100,  // the file of the groups lags behind them by this at most
+    BROKER_DEAD_LETTERS_MAX = 100000, // of a group, unless dead_letters_max says otherwise
+    BROKER_SAVE_MS = 100,             // the file of the groups lags behind them by this at most
     BROKER_ROUND_MS = 100, // about how long groups are served before others have their turn
 };
 
@@ -46,6 +47,9 @@ struct broker_options {
     uint32_t heartbeat_ms;        // the longest that a session may have
     uint32_t event_bytes_max;     // of an event's body
     uint32_t sessions_max;        // 0: SESSIONS_MAX
+    // Listed dead letters of a group; 0: BROKER_DEAD_LETTERS_MAX. An event given up beyond
+    // that waits, and its key with it, until a redrive makes room.
+    uint32_t dead_letters_max;
     struct broker_world world;
 };
 

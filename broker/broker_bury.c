@@ -21,10 +21,9 @@ static enum err encode(struct broker *self, const struct consumer *consumer,
     buf_clear(&self->entries);
     enum err err = broker_read(self, self->elsewhere, info->offset, &event);
     if (err == ERR_OK) {
-        snprintf(topic, sizeof topic, TOPIC_DEAD_LETTER "%s", group);
         dead_letter_format(group, info, &event.record, broker_wall_us(self), &headers);
         struct record letter = event.record; // key, id and body stay
-        letter.topic = bytes_of_text(topic);
+        letter.topic = topic_of_group(topic, TOPIC_DEAD_LETTER, group);
         letter.headers = buf_view(&headers);
         err = record_append(&self->entries, &letter);
     }
@@ -37,12 +36,17 @@ static enum err encode(struct broker *self, const struct consumer *consumer,
 }
 
 // Puts one dead letter into the batch. ERR_FULL: the batch holds enough; other
-// errors concern this event alone.
+// errors concern this event alone, or, ERR_TOO_LARGE, the table of topics.
 static enum err append_one(struct broker *self, struct consumer *consumer,
                            const struct group_entry_info *info)
 {
     struct record letter;
-    const enum err err = encode(self, consumer, info, &letter);
+    enum err err = encode(self, consumer, info, &letter);
+    int topic = TOPIC_NONE;
+    if (err == ERR_OK) {
+        topic = topic_add(&self->topics, letter.topic, TOPIC_SLOTS);
+        err = topic == TOPIC_NONE ? ERR_TOO_LARGE : ERR_OK;
+    }
     if (err != ERR_OK) {
         log_error("dead letter cannot be written",
                   LOG_STR("group", group_name(consumer->group)),
@@ -55,14 +59,33 @@ static enum err append_one(struct broker *self, struct consumer *consumer,
         self->burials_count == BROKER_BATCH_ITEMS_MAX) {
         return ERR_FULL;
     }
-    const int topic = topic_find(&self->topics, letter.topic);
-    assert(topic != TOPIC_NONE); // it came with the group
     self->burials[self->burials_count++] = (struct burial){
         .consumer = consumer,
         .offset = info->offset,
         .dead_letter = broker_append(self, letter.whole, topic),
     };
     return ERR_OK;
+}
+
+// How many dead letters the group may have more. A list that is full is told of.
+static size_t room_for(struct broker *self, const struct consumer *consumer)
+{
+    const size_t max = self->options.dead_letters_max == 0 ? BROKER_DEAD_LETTERS_MAX
+                                                           : self->options.dead_letters_max;
+    struct group_entry_info info;
+    if (consumer->dead_letters_count < max) {
+        return max - consumer->dead_letters_count;
+    }
+    if (broker_now_ms(self) >= self->complain_ms && group_dying_next(consumer->group, 0, &info)) {
+        self->complain_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+        log_warn("the group has as many dead letters as it may have: events it gives up wait, and "
+                 "those of their keys; redrive some",
+                 LOG_STR("group", group_name(consumer->group)),
+                 LOG_INT("offset", info.offset),
+                 LOG_INT("dead_letters", consumer->dead_letters_count),
+                 LOG_END);
+    }
+    return 0;
 }
 
 void broker_append_dead_letters(struct broker *self)
@@ -74,14 +97,17 @@ void broker_append_dead_letters(struct broker *self)
     for (size_t i = 0; i < self->consumers_count; i++) {
         struct consumer *consumer = self->consumers[i];
         struct group_entry_info info = {0};
-        for (uint64_t from = 0; group_dying_next(consumer->group, from, &info);
+        size_t room = room_for(self, consumer);
+        for (uint64_t from = 0; room > 0 && group_dying_next(consumer->group, from, &info);
              from = info.offset + 1) {
             const enum err err = append_one(self, consumer, &info);
             if (err == ERR_FULL) {
                 self->more = true;
                 return;
             }
-            if (err != ERR_OK) {
+            if (err == ERR_OK) {
+                room--;
+            } else {
                 self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
             }
         }
@@ -92,16 +118,18 @@ void broker_append_dead_letters(struct broker *self)
 static void log_burial(struct broker *self, const struct burial *burial)
 {
     struct group *group = burial->consumer->group;
-    struct event_log_entry event;
+    struct event_log_entry entry;
+    struct dead_letter letter;
     struct group_entry_info info;
     if (!group_dying_next(group, burial->offset, &info) || info.offset != burial->offset ||
-        broker_read(self, self->elsewhere, burial->offset, &event) != ERR_OK) {
+        broker_read(self, self->elsewhere, burial->dead_letter, &entry) != ERR_OK ||
+        dead_letter_parse(entry.record.headers, &letter) != ERR_OK) {
         return;
     }
     log_warn(LOG_EVENT_DEAD_LETTERED,
-             LOG_BYTES("correlation_id", event.record.key),
-             LOG_BYTES("event_id", event.record.id),
-             LOG_BYTES("topic", event.record.topic),
+             LOG_BYTES("correlation_id", entry.record.key),
+             LOG_BYTES("event_id", entry.record.id),
+             LOG_STR("topic", letter.topic),
              LOG_INT("offset", burial->offset),
              LOG_INT("attempt", info.attempts),
              LOG_STR("group", group_name(group)),

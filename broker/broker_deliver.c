@@ -150,7 +150,9 @@ static void parcel_add(struct broker *self, const struct group_delivery *deliver
                        const struct event_log_entry *entry)
 {
     struct parcel *parcel = parcel_of(self, delivery->member);
-    const size_t size = WIRE_DELIVERED_HEADER_SIZE + entry->record.whole.size;
+    struct record record = entry->record;
+    dead_letter_restore(&record, &self->restored);
+    const size_t size = WIRE_DELIVERED_HEADER_SIZE + record.whole.size;
     if (parcel->count == WIRE_BATCH_MAX || parcel->entries.size + size > WIRE_BATCH_BYTES_MAX) {
         parcel_send(self, parcel);
     }
@@ -158,7 +160,7 @@ static void parcel_add(struct broker *self, const struct group_delivery *deliver
         .offset = entry->offset,
         .time_us = entry->time_us,
         .attempt = delivery->attempt,
-        .record = entry->record,
+        .record = record,
     };
     parcel->count++;
     parcel->again += delivery->attempt > 1;
@@ -227,7 +229,7 @@ static void offer(struct broker *self, struct consumer *consumer)
             return;
         }
         const int topic = topic_find(&self->topics, entry.record.topic);
-        const bool wanted = topic_set_has(&consumer->wanted, topic);
+        const bool wanted = consumer_wants(consumer, topic);
         group_offer(consumer->group, wanted, group_key_hash(entry.record.key), entry.time_us);
         hand_out(self, consumer, &entry);
     }

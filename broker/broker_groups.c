@@ -2,6 +2,7 @@
 // behind the log, which is the truth: a start reads the log on from where the file ends.
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/broker_state.h"
 #include "broker/group_file.h"
@@ -24,19 +25,35 @@ struct consumer *broker_find_consumer(const struct broker *self, struct bytes na
 struct consumer *broker_add_consumer(struct broker *self, struct group *group)
 {
     struct consumer *consumer = mem_calloc(1, sizeof *consumer);
+    char redrive[RECORD_TOPIC_MAX + 1];
     consumer->group = group;
+    consumer->redrive_topic =
+        topic_find(&self->topics, topic_of_group(redrive, TOPIC_REDRIVE, group_name(group)));
     consumer->no_member_since_us = broker_wall_us(self);
     self->consumers[self->consumers_count++] = consumer;
     return consumer;
 }
 
-void broker_drop_last_consumer(struct broker *self)
+void broker_remove_consumer(struct broker *self, struct consumer *consumer)
 {
-    struct consumer *consumer = self->consumers[--self->consumers_count];
-    event_log_cursor_destroy(&consumer->cursor);
-    free(consumer->dead_letters);
-    group_destroy(&consumer->group);
-    free(consumer);
+    size_t i = 0;
+    while (self->consumers[i] != consumer) {
+        i++;
+    }
+    self->consumers_count--;
+    memmove(&self->consumers[i],
+            &self->consumers[i + 1],
+            (self->consumers_count - i) * sizeof(struct consumer *));
+}
+
+void consumer_destroy(struct consumer **self_p)
+{
+    struct consumer *self = *self_p;
+    event_log_cursor_destroy(&self->cursor);
+    free(self->dead_letters);
+    group_destroy(&self->group);
+    free(self);
+    *self_p = NULL;
 }
 
 void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
@@ -52,6 +69,21 @@ void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
                                          self->dead_letters_capacity * sizeof *self->dead_letters);
     }
     self->dead_letters[count] = dead_letter;
+}
+
+void consumer_unlist(struct consumer *self, const uint64_t *dead_letters, size_t count)
+{
+    size_t kept = 0;
+    size_t gone = 0;
+    for (size_t i = 0; i < self->dead_letters_count; i++) {
+        while (gone < count && dead_letters[gone] < self->dead_letters[i]) {
+            gone++;
+        }
+        if (gone == count || dead_letters[gone] != self->dead_letters[i]) {
+            self->dead_letters[kept++] = self->dead_letters[i];
+        }
+    }
+    self->dead_letters_count = kept;
 }
 
 static bool dead_letter_from(const struct consumer *self, uint64_t offset, uint64_t *out)
@@ -148,7 +180,8 @@ enum err broker_save(struct broker *self)
 static void adopt_totals(struct broker *self, const struct group_file_state *state)
 {
     for (size_t i = 0; i < state->totals_count; i++) {
-        const int topic = topic_add(&self->topics, bytes_of_text(state->totals[i].topic));
+        const int topic =
+            topic_add(&self->topics, bytes_of_text(state->totals[i].topic), TOPIC_SLOTS);
         if (topic != TOPIC_NONE) {
             self->topics.topics[topic].records += state->totals[i].count;
         }
@@ -159,12 +192,11 @@ static void adopt_group(struct broker *self, struct group_file_group *from)
 {
     struct consumer *consumer = broker_add_consumer(self, from->group);
     for (size_t i = 0; i < from->topics_count; i++) {
-        const int topic = topic_add(&self->topics, bytes_of_text(from->topics[i]));
+        const int topic = topic_add(&self->topics, bytes_of_text(from->topics[i]), TOPIC_SLOTS);
         if (topic != TOPIC_NONE) {
             topic_set_add(&consumer->wanted, topic);
         }
     }
-    (void)topic_add_dead_letters(&self->topics, bytes_of_text(group_name(from->group)));
     consumer->backlog = from->backlog;
     consumer->dead_letters = from->dead_letters;
     consumer->dead_letters_count = from->dead_letters_count;
@@ -172,22 +204,32 @@ static void adopt_group(struct broker *self, struct group_file_group *from)
     *from = (struct group_file_group){.topics = from->topics, .topics_count = from->topics_count};
 }
 
-// A record that the file does not know yet. A dead letter was durable, so its event
-// is done, whatever the file says.
+// A dead letter, or a copy of one that was redriven: it was durable, so its event is done,
+// or it is no longer listed, whatever the file says.
+static void replay_own(struct broker *self, const struct event_log_entry *entry, int topic)
+{
+    struct dead_letter letter;
+    struct consumer *consumer = NULL;
+    if (dead_letter_parse(entry->record.headers, &letter) == ERR_OK) {
+        consumer = broker_find_consumer(self, bytes_of_text(letter.group));
+    }
+    if (consumer != NULL && topic_begins(entry->record.topic, TOPIC_REDRIVE)) {
+        consumer->redrive_topic = topic;
+        consumer_unlist(consumer, &letter.dead_letter, 1);
+    } else if (consumer != NULL) {
+        consumer_bury(consumer, letter.offset, entry->offset);
+    }
+}
+
+// A record that the file does not know yet.
 static void replay_one(struct broker *self, const struct event_log_entry *entry, int topic)
 {
+    if (topic_is_own(entry->record.topic)) {
+        replay_own(self, entry, topic);
+    }
     self->topics.topics[topic].records++;
     for (size_t i = 0; i < self->consumers_count; i++) {
-        self->consumers[i]->backlog += topic_set_has(&self->consumers[i]->wanted, topic);
-    }
-    struct dead_letter letter;
-    if (!topic_is_dead_letter(entry->record.topic) ||
-        dead_letter_parse(entry->record.headers, &letter) != ERR_OK) {
-        return;
-    }
-    struct consumer *consumer = broker_find_consumer(self, bytes_of_text(letter.group));
-    if (consumer != NULL) {
-        consumer_bury(consumer, letter.offset, entry->offset);
+        self->consumers[i]->backlog += consumer_wants(self->consumers[i], topic);
     }
 }
 
@@ -196,7 +238,8 @@ static enum err replay(struct broker *self, uint64_t from, char **problem)
     struct event_log_entry entry;
     for (uint64_t offset = from; offset < event_log_next(self->log); offset++) {
         const enum err err = event_log_cursor_read(self->tail, offset, &entry);
-        const int topic = err == ERR_OK ? topic_add(&self->topics, entry.record.topic) : TOPIC_NONE;
+        const int topic =
+            err == ERR_OK ? topic_add(&self->topics, entry.record.topic, TOPIC_SLOTS) : TOPIC_NONE;
         if (topic == TOPIC_NONE) {
             *problem = mem_format("offset %llu of the log cannot be read (%s): restore %s from a "
                                   "backup",
@@ -285,6 +328,19 @@ void broker_count_backlog(struct broker *self, struct consumer *consumer)
          offset++) {
         const int topic = topic_find(&self->topics, entry.record.topic);
         consumer->backlog +=
-            topic_set_has(&consumer->wanted, topic) && !group_is_done(consumer->group, offset);
+            consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
+    }
+}
+
+void broker_count_fresh(struct broker *self, struct consumer *consumer)
+{
+    if (group_cursor(consumer->group) != event_log_first(self->log)) {
+        broker_count_backlog(self, consumer);
+        return;
+    }
+    consumer->backlog = 0;
+    for (int topic = 0; topic < self->topics.count; topic++) {
+        const uint64_t records = self->topics.topics[topic].records;
+        consumer->backlog += consumer_wants(consumer, topic) ? records : 0;
     }
 }

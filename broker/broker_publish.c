@@ -25,8 +25,8 @@ static const char *record_fault(const struct broker *self, enum err err,
         *detail = "the event is over the broker's EVENT_BYTES_MAX";
         return WIRE_CODE_TOO_LARGE;
     }
-    *detail = "only the broker writes dead letters";
-    return topic_is_dead_letter(record->topic) ? WIRE_CODE_FORBIDDEN : NULL;
+    *detail = "only the broker writes to dead-letter. and redrive. topics";
+    return topic_is_own(record->topic) ? WIRE_CODE_FORBIDDEN : NULL;
 }
 
 // Checks the batch whole, before anything of it is taken, and leaves its records in
@@ -56,7 +56,7 @@ static bool publish_is_good(struct broker *self, const struct message *message)
     }
     // Last, since it leaves a trace: the table of topics grows.
     for (uint32_t i = 0; i < count; i++) {
-        if (topic_add(&self->topics, self->checked[i].topic) == TOPIC_NONE) {
+        if (topic_add(&self->topics, self->checked[i].topic, TOPICS_MAX) == TOPIC_NONE) {
             detail = "the broker has as many topics as it may have";
             broker_refuse_record(self, message, i, WIRE_CODE_LIMIT, detail);
             return false;
@@ -112,7 +112,7 @@ static void settle_topics(struct broker *self, bool stored)
         }
         self->topics.topics[topic].records += records;
         for (size_t i = 0; i < self->consumers_count; i++) {
-            const bool wanted = topic_set_has(&self->consumers[i]->wanted, topic);
+            const bool wanted = consumer_wants(self->consumers[i], topic);
             self->consumers[i]->backlog += wanted ? records : 0;
         }
     }

@@ -28,6 +28,17 @@ void broker_lose(struct broker *self, struct session *session)
     self->more = true; // the next turn ends it
 }
 
+void broker_end_members(struct broker *self, const struct consumer *consumer, const char *why)
+{
+    size_t slot = 0;
+    for (struct session *s; (s = session_next(self->sessions, &slot)) != NULL;) {
+        if (s->consumer == consumer) {
+            broker_refuse_session(self, s, WIRE_CODE_NO_SESSION, why);
+            end_session(self, s, why);
+        }
+    }
+}
+
 // --- HELLO, BYE, PING, PONG
 
 // Ends the session that is in the way of a HELLO.
@@ -99,8 +110,7 @@ void broker_on_pong(struct broker *self, const struct message *message)
 
 // --- SUBSCRIBE, CREDIT
 
-// What stands against a SUBSCRIBE: NULL, or the code. Else *wanted are its topics, and
-// there is a place for the group's dead letters when they come.
+// What stands against a SUBSCRIBE: NULL, or the code. Else *wanted are its topics.
 static const char *subscribe_fault(struct broker *self, const struct message *message,
                                    struct consumer *consumer, struct topic_set *wanted,
                                    const char **detail)
@@ -123,16 +133,19 @@ static const char *subscribe_fault(struct broker *self, const struct message *me
     if (consumer == NULL && self->consumers_count == BROKER_GROUPS_MAX) {
         return WIRE_CODE_LIMIT;
     }
-    *detail = "the broker has as many topics as it may have";
     for (size_t i = 0; i < control->topics_count; i++) {
-        const int topic = topic_add(&self->topics, control->topics[i]);
+        *detail = "what is redriven goes to its own group alone, unasked";
+        if (topic_begins(control->topics[i], TOPIC_REDRIVE)) {
+            return WIRE_CODE_FORBIDDEN;
+        }
+        *detail = "the broker has as many topics as it may have";
+        const int topic = topic_add(&self->topics, control->topics[i], TOPICS_MAX);
         if (topic == TOPIC_NONE) {
             return WIRE_CODE_LIMIT;
         }
         topic_set_add(wanted, topic);
     }
-    const int dead_letters = topic_add_dead_letters(&self->topics, control->group);
-    return dead_letters == TOPIC_NONE ? WIRE_CODE_LIMIT : NULL;
+    return NULL;
 }
 
 // NULL: it could not be stored. A new group must be on disk before the client hears of
@@ -146,11 +159,10 @@ static struct consumer *create(struct broker *self, const struct wire_control *c
     const uint64_t floor = latest ? event_log_next(self->log) : event_log_first(self->log);
     struct consumer *consumer = broker_add_consumer(self, group_new(name, floor));
     consumer->wanted = *wanted;
-    for (int topic = 0; topic < self->topics.count && !latest; topic++) {
-        consumer->backlog += topic_set_has(wanted, topic) ? self->topics.topics[topic].records : 0;
-    }
+    broker_count_fresh(self, consumer);
     if (broker_save(self) != ERR_OK) {
-        broker_drop_last_consumer(self);
+        broker_remove_consumer(self, consumer);
+        consumer_destroy(&consumer);
         return NULL;
     }
     log_info("group created", LOG_STR("group", name), LOG_INT("offset", floor), LOG_END);

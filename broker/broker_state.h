@@ -5,8 +5,10 @@
 //   broker_publish.c   PUBLISH, READ, the sync and the answers after it
 //   broker_deliver.c   ACK, NACK, REJECT, and what groups are given
 //   broker_bury.c      dead letters
+//   broker_admin.c     REDRIVE, RESET, DELETE, STATUS
 //   broker_groups.c    the groups, their file, and what a start reads back
-//   status.c           what people and programs see of it by HTTP
+//   report.c           what there is to see of it, as JSON and as metrics
+//   status.c           the same, and dead letters, by HTTP
 #ifndef FAULTLINE_BROKER_STATE_H
 #define FAULTLINE_BROKER_STATE_H
 
@@ -23,6 +25,7 @@ enum {
     BROKER_HELD_BYTES_MAX = 8 * 1024 * 1024,
     BROKER_BATCH_BYTES_MAX = EVENT_LOG_BATCH_MAX - 64 * 1024, // what the log adds is far less
     BROKER_BATCH_ITEMS_MAX = 1024, // publishes, and dead letters, of one sync
+    BROKER_REDRIVES_MAX = 1024,    // dead letters that one REDRIVE looks at
     BROKER_BLOCKED_MS = 10,        // how long a member with a full queue is left alone
     BROKER_RETRY_MS = 1000,        // after a disk that was full, or a record that cannot be read
     BROKER_TIDY_MS = 1000,         // buffers not used for this long are given back
@@ -34,6 +37,7 @@ enum {
 struct consumer {
     struct group *group;     // owned
     struct topic_set wanted; // what it subscribes to
+    int redrive_topic;       // what was given back to it; TOPIC_NONE: nothing yet
     // Matching events that are not done, wherever they are: +1 with each matching
     // append, -1 with each that is done.
     uint64_t backlog;
@@ -47,7 +51,7 @@ struct consumer {
 // Counted since the process started.
 struct broker_counters {
     uint64_t published, delivered, redelivered, acked, stale_acks, failed, dead_lettered;
-    uint64_t refused, evicted, syncs, send_failures;
+    uint64_t redriven, refused, evicted, syncs, send_failures;
 };
 
 struct broker {
@@ -84,6 +88,7 @@ struct broker {
     struct record *checked; // owned; the records of the PUBLISH at hand
     struct buf frame;       // scratch: a control frame
     struct buf entries;     // scratch: a batch frame or a record
+    struct buf restored;    // scratch: a redriven event as it goes out
 
     // Deliveries that gather for the members of the group at hand: a DELIVER each.
     struct parcel {
@@ -144,6 +149,8 @@ void broker_on_ping(struct broker *self, const struct message *message);
 void broker_on_pong(struct broker *self, const struct message *message);
 // broker_lose marks a session that cannot be reached: it ends with this turn.
 void broker_lose(struct broker *self, struct session *session);
+// broker_end_members ends the sessions of a group's members, who are told why.
+void broker_end_members(struct broker *self, const struct consumer *consumer, const char *why);
 // broker_apply_credit tells the group how much this member may hold now.
 void broker_apply_credit(struct session *session);
 // broker_heartbeats ends lost and (when all that has arrived was read) silent
@@ -173,19 +180,35 @@ void broker_append_dead_letters(struct broker *self);
 // broker_bury ends the entries whose dead letters are durable now.
 void broker_bury(struct broker *self);
 
+// --- broker_admin.c
+void broker_on_redrive(struct broker *self, const struct message *message);
+void broker_on_reset(struct broker *self, const struct message *message);
+void broker_on_delete(struct broker *self, const struct message *message);
+void broker_on_status(struct broker *self, const struct message *message);
+
 // --- broker_groups.c
 enum err broker_load(struct broker *self, char **problem);
 struct consumer *broker_find_consumer(const struct broker *self, struct bytes name);
-// broker_add_consumer takes over group. The dead letters' topic has its place by now.
+// broker_add_consumer takes over group.
 struct consumer *broker_add_consumer(struct broker *self, struct group *group);
-void broker_drop_last_consumer(struct broker *self);
+// broker_remove_consumer takes it off the list; the caller destroys it. It has no members.
+void broker_remove_consumer(struct broker *self, struct consumer *consumer);
+void consumer_destroy(struct consumer **self_p);
 // broker_count_backlog counts a group's backlog anew: its topics have changed.
+// broker_count_fresh does for a group that was offered nothing yet.
 void broker_count_backlog(struct broker *self, struct consumer *consumer);
+void broker_count_fresh(struct broker *self, struct consumer *consumer);
 // broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
 // consumer NULL, of all; false: none.
 bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
                              uint64_t offset, uint64_t *out);
 // consumer_bury: the dead letter of an event is durable.
 void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter);
+// consumer_unlist takes dead letters, ascending, off the list: their copies are durable.
+void consumer_unlist(struct consumer *self, const uint64_t *dead_letters, size_t count);
+static inline bool consumer_wants(const struct consumer *self, int topic)
+{
+    return topic == self->redrive_topic || topic_set_has(&self->wanted, topic);
+}
 
 #endif

@@ -1,22 +1,37 @@
 #include "broker/dead_letter.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "broker/topic.h"
 #include "common/clock.h"
 #include "common/json.h"
-#include "common/utf8.h"
 
-void dead_letter_append_text(struct buf *out, struct bytes text)
+#define OWN_HEADERS ",\"headers\":"
+
+enum {
+    REDRIVE_SIZE = 48, // what dead_letter_redrive_format adds, at most
+};
+
+// The event's own headers. Those of a copy are in its last member; no text before it can
+// look like that, its quotes would be escaped.
+static struct bytes own_headers(const struct record *event, bool is_copy)
 {
-    struct buf shown = {0};
-    for (size_t i = 0; i < text.size;) {
-        const size_t size = text.data[i] == 0 ? 0 : utf8_size(text.data + i, text.size - i);
-        buf_put(&shown, size == 0 ? (const uint8_t *)"?" : text.data + i, size == 0 ? 1 : size);
-        i += size == 0 ? 1 : size;
+    static const size_t skip = sizeof OWN_HEADERS - 1;
+    struct bytes rest = event->headers;
+    if (!is_copy) {
+        cJSON *json = NULL;
+        struct json_problem problem;
+        const bool is_json = rest.size > 0 && json_parse(rest, &json, &problem) == ERR_OK;
+        cJSON_Delete(json);
+        return is_json ? rest : (struct bytes){0};
     }
-    buf_put_u8(&shown, 0);
-    json_append_text(out, (const char *)shown.data);
-    buf_release(&shown);
+    for (; rest.size > skip; rest.data++, rest.size--) {
+        if (memcmp(rest.data, OWN_HEADERS, skip) == 0) {
+            return (struct bytes){.data = rest.data + skip, .size = rest.size - skip - 1};
+        }
+    }
+    return (struct bytes){0};
 }
 
 void dead_letter_format(const char *group, const struct group_entry_info *info,
@@ -26,23 +41,40 @@ void dead_letter_format(const char *group, const struct group_entry_info *info,
     char dead_at[CLOCK_RFC3339_SIZE];
     clock_format_rfc3339(first_failed_at, info->first_failed_us);
     clock_format_rfc3339(dead_at, dead_us);
+    struct dead_letter before;
+    const bool is_copy = topic_begins(event->topic, TOPIC_REDRIVE) &&
+                         dead_letter_parse(event->headers, &before) == ERR_OK;
     buf_printf(out, "{\"group\":\"%s\",\"topic\":", group);
-    dead_letter_append_text(out, event->topic);
-    buf_printf(
-        out, ",\"offset\":%llu,\"attempts\":%u", (unsigned long long)info->offset, info->attempts);
+    json_append_bytes(out, is_copy ? bytes_of_text(before.topic) : event->topic);
+    buf_printf(out,
+               ",\"offset\":%llu,\"first_offset\":%llu,\"attempts\":%u",
+               (unsigned long long)info->offset,
+               (unsigned long long)(is_copy ? before.first_offset : info->offset),
+               info->attempts);
     buf_printf(out, ",\"failures\":%u,\"error\":", info->failures);
-    dead_letter_append_text(out, bytes_of_text(info->error));
+    json_append_text(out, info->error);
     buf_printf(out, ",\"first_failed_at\":\"%s\",\"dead_at\":\"%s\"", first_failed_at, dead_at);
-    cJSON *headers = NULL;
-    struct json_problem problem;
-    const size_t room = RECORD_HEADERS_MAX - sizeof ",\"headers\":}";
-    if (event->headers.size > 0 && out->size + event->headers.size <= room &&
-        json_parse(event->headers, &headers, &problem) == ERR_OK) {
-        buf_put_text(out, ",\"headers\":");
-        buf_put(out, event->headers.data, event->headers.size);
-        cJSON_Delete(headers);
+    const struct bytes own = own_headers(event, is_copy);
+    const size_t room = RECORD_HEADERS_MAX - REDRIVE_SIZE - sizeof OWN_HEADERS "}";
+    if (own.size > 0 && out->size + own.size <= room) {
+        buf_put_text(out, OWN_HEADERS);
+        buf_put(out, own.data, own.size);
     }
     buf_put_u8(out, '}');
+}
+
+void dead_letter_redrive_format(uint64_t offset, struct bytes headers, struct buf *out)
+{
+    buf_printf(out, "{\"dead_letter\":%llu,", (unsigned long long)offset);
+    buf_put(out, headers.data + 1, headers.size - 1); // behind its brace
+}
+
+// A member that may be missing.
+static uint64_t offset_or(const cJSON *json, const char *name, uint64_t otherwise)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsNumber(number) && number->valuedouble >= 0 ? (uint64_t)number->valuedouble
+                                                              : otherwise;
 }
 
 enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
@@ -50,18 +82,40 @@ enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
     cJSON *json = NULL;
     struct json_problem problem;
     const char *group = NULL;
+    const char *topic = NULL;
     int64_t offset = 0;
+    *out = (struct dead_letter){0};
     enum err err = json_parse(headers, &json, &problem);
     if (err == ERR_OK) {
         err = json_get_text(json, "", "group", 1, WIRE_NAME_MAX, &group, &problem);
     }
     if (err == ERR_OK) {
+        err = json_get_text(json, "", "topic", 1, RECORD_TOPIC_MAX, &topic, &problem);
+    }
+    if (err == ERR_OK) {
         err = json_get_int(json, "", "offset", 0, INT64_C(1) << 53, &offset, &problem);
     }
-    *out = (struct dead_letter){.offset = (uint64_t)offset};
     if (err == ERR_OK) {
         snprintf(out->group, sizeof out->group, "%s", group);
+        snprintf(out->topic, sizeof out->topic, "%s", topic);
+        out->offset = (uint64_t)offset;
+        out->first_offset = offset_or(json, "first_offset", out->offset);
+        out->dead_letter = offset_or(json, "dead_letter", 0);
     }
     cJSON_Delete(json);
     return err == ERR_OK ? ERR_OK : ERR_INVALID;
+}
+
+void dead_letter_restore(struct record *record, struct buf *scratch)
+{
+    struct dead_letter letter;
+    if (topic_begins(record->topic, TOPIC_REDRIVE) &&
+        dead_letter_parse(record->headers, &letter) == ERR_OK) {
+        record->topic = bytes_of_text(letter.topic);
+        buf_clear(scratch);
+        if (record_append(scratch, record) == ERR_OK) {
+            struct bytes rest = buf_view(scratch);
+            (void)record_take(&rest, record); // it was written just now
+        }
+    }
 }

@@ -1,8 +1,13 @@
 // dead_letter - what stands in the headers of a dead letter: which group gave which
-// event up, after how much, and why. Pure.
+// event up, after how much, and why; and of the copy that goes back to the group. Pure.
 //
-// A dead letter is a record of the log: topic "dead-letter.GROUP", and the key, id
-// and body of the event itself.
+// Both are records of the log, with the key, id and body of the event itself:
+//
+//   order-created -- given up --> dead-letter.payment -- redriven --> redrive.payment
+//                                     ^                                     |
+//                                     +-------------- given up -------------+
+//
+// What goes out to the group's members has the event's own topic again.
 #ifndef FAULTLINE_DEAD_LETTER_H
 #define FAULTLINE_DEAD_LETTER_H
 
@@ -13,21 +18,28 @@
 #include "common/err.h"
 #include "common/wire.h"
 
-// dead_letter_format appends the headers as JSON. event is the event as it was stored;
-// its own headers go along as member "headers" when they are JSON and fit.
+// dead_letter_format appends the headers of a dead letter as JSON. event is what was
+// given up, as it was stored: the event, or a copy of it that was redriven. The event's own
+// headers go along as member "headers", the last one, when they are JSON and fit.
 void dead_letter_format(const char *group, const struct group_entry_info *info,
                         const struct record *event, int64_t dead_us, struct buf *out);
 
-// dead_letter_parse reads the group and the event's offset from them. ERR_INVALID: not what
-// dead_letter_format writes.
+// dead_letter_redrive_format appends the headers of the copy that goes back: those of the
+// dead letter, and its offset.
+void dead_letter_redrive_format(uint64_t offset, struct bytes headers, struct buf *out);
+
+// dead_letter_parse reads such headers. ERR_INVALID: not what these functions write.
 struct dead_letter {
     char group[WIRE_NAME_MAX + 1];
-    uint64_t offset; // of the event
+    char topic[RECORD_TOPIC_MAX + 1]; // of the event
+    uint64_t offset;                  // of what was given up
+    uint64_t first_offset;            // of the event, however often it was redriven since
+    uint64_t dead_letter;             // in a copy: the offset of the dead letter
 };
 enum err dead_letter_parse(struct bytes headers, struct dead_letter *out);
 
-// dead_letter_append_text writes text, which may be any bytes, as a JSON string: what is not
-// UTF-8, and NULs, become "?".
-void dead_letter_append_text(struct buf *out, struct bytes text);
+// dead_letter_restore makes of a redriven copy what its group's members get: the same with
+// the event's own topic, encoded into scratch. Other records stay as they are.
+void dead_letter_restore(struct record *record, struct buf *scratch);
 
 #endif

@@ -48,6 +48,12 @@ static const struct setting settings[] = {
      .max = INT64_C(1) << 50,
      .unit = "bytes",
      .help = "what the log may take; publishers then get disk-full; 0: the whole disk"},
+    {.name = "DEAD_LETTERS_MAX",
+     .fallback = "100000",
+     .kind = SETTING_INT,
+     .min = 1,
+     .max = 1000000,
+     .help = "dead letters a group may have; what it gives up beyond that waits for a redrive"},
     {.name = "HEARTBEAT_MS",
      .fallback = "1000",
      .kind = SETTING_INT,
@@ -95,6 +101,7 @@ static int run(const struct config *config)
         .event_bytes_max = (uint32_t)config_int(config, "EVENT_BYTES_MAX"),
         .segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),
         .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX"),
+        .dead_letters_max = (uint32_t)config_int(config, "DEAD_LETTERS_MAX"),
         .heartbeat_ms = (uint32_t)config_int(config, "HEARTBEAT_MS"),
     };
     struct server *server = NULL;

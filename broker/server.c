@@ -121,6 +121,7 @@ static enum err open_broker(struct server *self, const struct server_options *op
                 .disk_bytes_max = options->disk_bytes_max},
         .directory = options->data_directory,
         .heartbeat_ms = options->heartbeat_ms,
+        .dead_letters_max = options->dead_letters_max,
         .event_bytes_max = options->event_bytes_max,
         .world = {self, world_send, world_mono_us, world_wall_us, world_random},
     };

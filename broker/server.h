@@ -29,7 +29,8 @@ struct server_options {
     const char *data_directory; // made when missing
     uint32_t event_bytes_max;
     uint64_t segment_bytes;
-    uint64_t disk_bytes_max; // 0: no limit
+    uint64_t disk_bytes_max;   // 0: no limit
+    uint32_t dead_letters_max; // 0: BROKER_DEAD_LETTERS_MAX
     uint32_t heartbeat_ms;
 };
 

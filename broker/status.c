@@ -1,11 +1,10 @@
 #include "broker/status.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/broker_state.h"
-#include "common/clock.h"
+#include "broker/report.h"
 #include "common/http_server.h"
 #include "common/json.h"
 #include "common/mem.h"
@@ -13,21 +12,6 @@
 // --- pieces
 
 #define NUMBER(value) ((unsigned long long)(value)) // for %llu
-
-// A time, or null when there is none.
-static void put_time(struct buf *out, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(text, wall_us);
-    buf_printf(out, wall_us == 0 ? "null" : "\"%s\"", text);
-}
-
-// A member whose text may be any bytes.
-static void put_text(struct buf *out, const char *name, struct bytes text)
-{
-    buf_printf(out, ",\"%s\":", name);
-    dead_letter_append_text(out, text);
-}
 
 // As the services answer problems: RFC 9457. field NULL: none is at fault.
 static void reply_problem(struct http_exchange *exchange, int status, const char *code,
@@ -49,150 +33,21 @@ static void reply_problem(struct http_exchange *exchange, int status, const char
     buf_release(&out);
 }
 
-// Counted in struct broker_counters, where counting costs nothing.
-static const struct {
-    const char *name;   // in /status
-    const char *metric; // in /metrics, "faultline_broker_METRIC_total"; NULL: it has labels there
-    const char *help;
-    size_t at; // in struct broker_counters
-} counters[] = {
-#define AT(field) offsetof(struct broker_counters, field)
-    {"published", "published", "Events stored and synced.", AT(published)},
-    {"delivered", "delivered", "Events sent to members, also again.", AT(delivered)},
-    {"redelivered", "redelivered", "Events sent to members again.", AT(redelivered)},
-    {"acked", "acked", "Events acked.", AT(acked)},
-    {"stale_acks", "stale_acks", "Answers to what the member does not hold.", AT(stale_acks)},
-    {"failed", "nacked", "Failures of events: nacks and rejects.", AT(failed)},
-    {"dead_lettered", "dead_lettered", "Events given up, now dead letters.", AT(dead_lettered)},
-    {"refused", NULL, NULL, AT(refused)},
-    {"evicted", "evicted", "Sessions ended by a newer incarnation.", AT(evicted)},
-    {"syncs", "syncs", "Batches made durable.", AT(syncs)},
-    {"send_failures", "send_failures", "Messages no peer could be given.", AT(send_failures)},
-#undef AT
-};
-
-static unsigned long long counter(const struct broker *self, size_t i)
-{
-    const char *field = (const char *)&self->counters + counters[i].at;
-    return *(const uint64_t *)(const void *)field;
-}
-
-// --- GET /status
-
-static void put_members(struct broker *self, const struct consumer *consumer, struct buf *out)
-{
-    struct group_member_stats members[GROUP_MEMBERS_MAX];
-    const size_t count = group_members_get(consumer->group, members, GROUP_MEMBERS_MAX);
-    buf_put_text(out, ",\"members\":[");
-    for (size_t i = 0; i < count; i++) {
-        const struct session *session = session_by_number(self->sessions, members[i].member);
-        buf_printf(out,
-                   "%s{\"name\":\"%s\",\"credit\":%u,\"held\":%u,\"last_seen_ms\":%lld}",
-                   i == 0 ? "" : ",",
-                   session->member,
-                   session->credit,
-                   members[i].held,
-                   (long long)(broker_now_ms(self) - session->seen_ms));
-    }
-}
-
-static void put_failing(struct broker *self, const struct consumer *consumer, struct buf *out)
-{
-    struct event_log_entry entry;
-    struct group_entry_info info;
-    uint64_t from = 0;
-    buf_put_text(out, "],\"failing\":[");
-    for (int i = 0; i < STATUS_FAILING_MAX && group_failing_next(consumer->group, from, &info);
-         i++) {
-        const int64_t due_in_ms = info.waiting ? info.due_ms - broker_now_ms(self) : 0;
-        buf_printf(out,
-                   "%s{\"offset\":%llu,\"attempts\":%u,\"failures\":%u,\"due_in_ms\":%lld",
-                   i == 0 ? "" : ",",
-                   NUMBER(info.offset),
-                   info.attempts,
-                   info.failures,
-                   due_in_ms > 0 ? (long long)due_in_ms : 0);
-        put_text(out, "error", bytes_of_text(info.error));
-        if (broker_read(self, self->elsewhere, info.offset, &entry) == ERR_OK) {
-            put_text(out, "key", entry.record.key);
-            put_text(out, "topic", entry.record.topic);
-            put_text(out, "event_id", entry.record.id);
-        }
-        buf_put_text(out, "}");
-        from = info.offset + 1;
-    }
-    buf_put_text(out, "]}");
-}
-
-// How long the oldest event that is not done lies in the log.
-static uint64_t oldest_ms(struct broker *self, const struct consumer *consumer,
-                          const struct group_stats *stats)
-{
-    uint64_t time_us = stats->floor_time_us;
-    struct event_log_entry entry;
-    if (consumer->backlog == 0) {
-        return 0;
-    }
-    // Nothing was offered yet, for want of members: what comes next is the oldest.
-    if (time_us == 0 && event_log_cursor_read(self->elsewhere, stats->cursor, &entry) == ERR_OK) {
-        time_us = entry.time_us;
-    }
-    const uint64_t now_us = (uint64_t)broker_wall_us(self);
-    return time_us != 0 && now_us > time_us ? (now_us - time_us) / 1000 : 0;
-}
-
-static void put_group(struct broker *self, const struct consumer *consumer, struct buf *out)
-{
-    struct group_stats stats;
-    group_stats_get(consumer->group, &stats);
-    buf_printf(out, "{\"name\":\"%s\",\"topics\":[", group_name(consumer->group));
-    const char *comma = "";
-    for (int topic = 0; topic < self->topics.count; topic++) {
-        if (topic_set_has(&consumer->wanted, topic)) {
-            buf_printf(out, "%s\"%s\"", comma, self->topics.topics[topic].name);
-            comma = ",";
-        }
-    }
-    buf_printf(out,
-               "],\"retries\":%u,\"floor\":%llu,\"lag_events\":%llu,\"oldest_ms\":%llu,"
-               "\"ready\":%u,\"held\":%u,\"waiting\":%u,\"parked\":%u,\"dead_letters\":%llu,"
-               "\"no_member_since\":",
-               group_retries(consumer->group),
-               NUMBER(stats.floor),
-               NUMBER(consumer->backlog),
-               NUMBER(oldest_ms(self, consumer, &stats)),
-               stats.ready,
-               stats.held,
-               stats.waiting,
-               stats.parked,
-               NUMBER(consumer->dead_letters_count));
-    put_time(out, consumer->no_member_since_us);
-    put_members(self, consumer, out);
-    put_failing(self, consumer, out);
-}
+// --- GET /status, /metrics
 
 static void on_status(struct broker *self, struct http_exchange *exchange)
 {
     struct buf out = {0};
-    buf_put_text(&out, "{\"version\":\"" FAULTLINE_VERSION "\",\"started_at\":");
-    put_time(&out, self->started_us);
-    buf_printf(&out,
-               ",\"log\":{\"first_offset\":%llu,\"next_offset\":%llu,\"segments\":%llu,"
-               "\"bytes\":%llu},\"groups\":[",
-               NUMBER(event_log_first(self->log)),
-               NUMBER(event_log_next(self->log)),
-               NUMBER(event_log_segments(self->log)),
-               NUMBER(event_log_bytes(self->log)));
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        buf_put_text(&out, i == 0 ? "" : ",");
-        put_group(self, self->consumers[i], &out);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
-        buf_put_text(&out, i == 0 ? "],\"counters\":{" : ",");
-        buf_printf(&out, "\"%s\":%llu", counters[i].name, counter(self, i));
-    }
-    buf_put_text(&out, "}}");
+    report_json(self, &out);
     http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
+    buf_release(&out);
+}
+
+static void on_metrics(struct broker *self, struct http_exchange *exchange)
+{
+    struct buf out = {0};
+    report_metrics(self, &out);
+    http_reply(exchange, 200, HTTP_TEXT, buf_view(&out));
     buf_release(&out);
 }
 
@@ -217,8 +72,10 @@ static bool put_letter(struct broker *self, uint64_t offset, bool with_event, st
     }
     cJSON_DeleteItemFromObjectCaseSensitive(headers, "headers");
     buf_printf(out, "{\"offset\":%llu", NUMBER(offset));
-    put_text(out, "key", entry.record.key);
-    put_text(out, "event_id", entry.record.id);
+    buf_put_text(out, ",\"key\":");
+    json_append_bytes(out, entry.record.key);
+    buf_put_text(out, ",\"event_id\":");
+    json_append_bytes(out, entry.record.id);
     const size_t at = out->size;
     json_append(out, headers);
     out->data[at] = ','; // its members go on here
@@ -300,63 +157,6 @@ static void on_dead_letter(struct broker *self, struct http_exchange *exchange, 
     } else {
         reply_problem(exchange, 404, "not-found", NULL, "no dead letter has this offset");
     }
-    buf_release(&out);
-}
-
-// --- GET /metrics
-
-static void put_head(struct buf *out, const char *name, const char *kind, const char *help)
-{
-    buf_printf(out, "# HELP faultline_broker_%s %s\n", name, help);
-    buf_printf(out, "# TYPE faultline_broker_%s %s\n", name, kind);
-}
-
-static void put_gauge(struct buf *out, const char *name, const char *help, uint64_t value)
-{
-    put_head(out, name, "gauge", help);
-    buf_printf(out, "faultline_broker_%s %llu\n", name, NUMBER(value));
-}
-
-static void put_groups(const struct broker *self, struct buf *out)
-{
-    static const char *const names[] = {"group_lag_events", "group_dead_letters", "group_members"};
-    static const char *const helps[] = {"Events not done.", "Dead letters.", "Members."};
-    for (size_t m = 0; m < ARRAY_LEN(names); m++) {
-        put_head(out, names[m], "gauge", helps[m]);
-        for (size_t i = 0; i < self->consumers_count; i++) {
-            const struct consumer *consumer = self->consumers[i];
-            struct group_stats stats;
-            group_stats_get(consumer->group, &stats);
-            const uint64_t values[] = {
-                consumer->backlog, consumer->dead_letters_count, stats.members};
-            const char *group = group_name(consumer->group);
-            buf_printf(out,
-                       "faultline_broker_%s{group=\"%s\"} %llu\n",
-                       names[m],
-                       group,
-                       NUMBER(values[m]));
-        }
-    }
-}
-
-static void on_metrics(struct broker *self, struct http_exchange *exchange)
-{
-    struct buf out = {0};
-    char name[64];
-    for (size_t i = 0; i < ARRAY_LEN(counters); i++) {
-        if (counters[i].metric != NULL) {
-            snprintf(name, sizeof name, "%s_total", counters[i].metric);
-            put_head(&out, name, "counter", counters[i].help);
-            buf_printf(&out, "faultline_broker_%s %llu\n", name, counter(self, i));
-        }
-    }
-    put_groups(self, &out);
-    put_gauge(&out, "sessions", "Sessions of clients.", session_count(self->sessions));
-    put_gauge(&out, "log_bytes", "Bytes that the log's files take.", event_log_bytes(self->log));
-    put_gauge(&out, "log_segments", "Files of the log.", event_log_segments(self->log));
-    put_gauge(&out, "log_next_offset", "Offset of the next event.", event_log_next(self->log));
-    metrics_format(self->metrics, &out);
-    http_reply(exchange, 200, HTTP_TEXT, buf_view(&out));
     buf_release(&out);
 }
 

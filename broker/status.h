@@ -12,7 +12,6 @@ struct http_server;
 
 enum {
     STATUS_REQUESTS_MAX = 32, // answered in one round
-    STATUS_FAILING_MAX = 20,  // failing events shown of a group
     STATUS_LIMIT_DEFAULT = 50,
     STATUS_LIMIT_MAX = 500,
 };

@@ -4,10 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
-bool topic_is_dead_letter(struct bytes topic)
+bool topic_begins(struct bytes topic, const char *prefix)
 {
-    const size_t prefix = sizeof TOPIC_DEAD_LETTER - 1;
-    return topic.size >= prefix && memcmp(topic.data, TOPIC_DEAD_LETTER, prefix) == 0;
+    const size_t size = strlen(prefix);
+    return topic.size >= size && memcmp(topic.data, prefix, size) == 0;
+}
+
+bool topic_is_own(struct bytes topic)
+{
+    return topic_begins(topic, TOPIC_DEAD_LETTER) || topic_begins(topic, TOPIC_REDRIVE);
+}
+
+struct bytes topic_of_group(char name[RECORD_TOPIC_MAX + 1], const char *prefix, const char *group)
+{
+    snprintf(name, RECORD_TOPIC_MAX + 1, "%s%s", prefix, group);
+    return bytes_of_text(name);
 }
 
 // The place in the index where topic is, or where it would go.
@@ -26,30 +37,19 @@ int topic_find(const struct topic_table *self, struct bytes topic)
     return self->index[place_of(self, topic)] - 1;
 }
 
-int topic_add(struct topic_table *self, struct bytes topic)
+int topic_add(struct topic_table *self, struct bytes topic, int topics_max)
 {
-    assert(topic.size <= RECORD_TOPIC_MAX);
+    assert(topic.size <= RECORD_TOPIC_MAX && topics_max <= TOPIC_SLOTS);
     const size_t at = place_of(self, topic);
     if (self->index[at] != 0) {
         return self->index[at] - 1;
     }
-    const bool dead_letter = topic_is_dead_letter(topic);
-    const int others = self->count - self->dead_letter_count;
-    if (dead_letter ? self->dead_letter_count == DEAD_LETTER_TOPICS : others == TOPICS_MAX) {
+    if (self->count >= topics_max) {
         return TOPIC_NONE;
     }
     memcpy(self->topics[self->count].name, topic.data, topic.size);
-    self->dead_letter_count += dead_letter;
     self->index[at] = (int16_t)(self->count + 1);
     return self->count++;
-}
-
-int topic_add_dead_letters(struct topic_table *self, struct bytes group)
-{
-    char name[RECORD_TOPIC_MAX + 1];
-    snprintf(
-        name, sizeof name, TOPIC_DEAD_LETTER "%.*s", (int)group.size, (const char *)group.data);
-    return topic_add(self, bytes_of_text(name));
 }
 
 bool topic_set_has(const struct topic_set *set, int topic)

@@ -15,6 +15,7 @@ static const char *const setting_prefixes[] = {
     "SEGMENT_BYTES=",
     "HEARTBEAT_MS=",
     "DISK_BYTES_MAX=",
+    "DEAD_LETTERS_MAX=",
 };
 
 // What says where a process stands is ours alone: with one BUS_GROUP from the

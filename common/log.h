@@ -78,6 +78,7 @@ void log_flush(void);
 //   event handled        event_id topic offset attempt duration_us result (done | duplicate)
 //   event failed         event_id topic offset attempt duration_us error
 //   event dead-lettered  event_id topic offset attempt group error   (the broker's)
+//   event redriven       event_id topic offset group                 (the broker's)
 //   status changed       event_id (its cause) status reason
 // clang-format on
 #define LOG_REQUEST_ANSWERED    "request answered"
@@ -87,6 +88,7 @@ void log_flush(void);
 #define LOG_EVENT_HANDLED       "event handled"
 #define LOG_EVENT_FAILED        "event failed"
 #define LOG_EVENT_DEAD_LETTERED "event dead-lettered"
+#define LOG_EVENT_REDRIVEN      "event redriven"
 #define LOG_STATUS_CHANGED      "status changed"
 
 #endif

@@ -18,8 +18,8 @@ enum kind {
 // clang-format off
 enum field_id {
     END, // ends the list of a type
-    MEMBER, INCARNATION, HEARTBEAT_MS, GROUP, OFFSET_RESET, ORDER, RETRIES_MAX, CREDIT, TOPICS, REQUEST,
-    REQUEST_OR_NONE, ACKS, COUNT, COUNT_OR_NONE, OFFSET, DUPLICATE, END_OFFSET, ATTEMPT, DELAY_MS,
+    MEMBER, INCARNATION, HEARTBEAT_MS, GROUP, OFFSET_RESET, ORDER, RESET_TO, RETRIES_MAX, CREDIT, TOPICS,
+    REQUEST, REQUEST_OR_NONE, ACKS, COUNT, COUNT_OR_NONE, OFFSET, DUPLICATE, END_OFFSET, ATTEMPT, DELAY_MS,
     EVENT_BYTES_MAX, INDEX, CODE, DETAIL, FIELD_COUNT
 };
 // clang-format on
@@ -43,6 +43,8 @@ static const struct field fields[FIELD_COUNT] = {
     [OFFSET_RESET] = {KIND_U8, AT(offset_reset), 0, WIRE_LATEST,
                       "offset_reset must be 0 (earliest) or 1"},
     [ORDER] = {KIND_U8, AT(order), 0, WIRE_ORDER_NONE, "order must be 0 (by key) or 1 (none)"},
+    [RESET_TO] = {KIND_U8, AT(reset_to), 0, WIRE_RESET_TIME,
+                  "reset_to must be 0 (earliest), 1 (latest), 2 (offset) or 3 (time)"},
     [RETRIES_MAX] = {KIND_U32, AT(retries_max), 0, UINT32_MAX, ""},
     [CREDIT] = {KIND_U32, AT(credit), 0, WIRE_CREDIT_MAX, "credit must be 0 to 4096"},
     [TOPICS] = {KIND_TOPICS, AT(topics), 1, WIRE_TOPICS_MAX,
@@ -82,12 +84,18 @@ static const struct layout layouts[] = {
     [WIRE_READ] = {"READ", {REQUEST, OFFSET, CREDIT}},
     [WIRE_BYE] = {"BYE", {END}},
     [WIRE_PING] = {"PING", {END}},
+    [WIRE_REDRIVE] = {"REDRIVE", {REQUEST, GROUP, OFFSET, END_OFFSET}},
+    [WIRE_RESET] = {"RESET", {REQUEST, GROUP, RESET_TO, OFFSET}},
+    [WIRE_DELETE] = {"DELETE", {REQUEST, GROUP}},
+    [WIRE_STATUS] = {"STATUS", {REQUEST}},
     [WIRE_WELCOME] = {"WELCOME", {HEARTBEAT_MS, EVENT_BYTES_MAX}},
     [WIRE_SUBSCRIBED] = {"SUBSCRIBED", {GROUP, OFFSET}},
     [WIRE_PUBLISHED] = {"PUBLISHED", {REQUEST, OFFSET, COUNT, DUPLICATE}},
     [WIRE_DELIVER] = {"DELIVER", {COUNT}},
     [WIRE_RECORDS] = {"RECORDS", {REQUEST, OFFSET, END_OFFSET, COUNT_OR_NONE}},
     [WIRE_ERROR] = {"ERROR", {REQUEST_OR_NONE, INDEX, CODE, DETAIL}},
+    [WIRE_DONE] = {"DONE", {REQUEST, OFFSET, COUNT_OR_NONE}},
+    [WIRE_REPORT] = {"REPORT", {REQUEST}},
     [WIRE_PONG] = {"PONG", {END}},
 };
 
@@ -103,7 +111,8 @@ const char *wire_type_name(enum wire_type type)
 
 bool wire_type_has_batch(enum wire_type type)
 {
-    return type == WIRE_PUBLISH || type == WIRE_ACK || type == WIRE_DELIVER || type == WIRE_RECORDS;
+    return type == WIRE_PUBLISH || type == WIRE_ACK || type == WIRE_DELIVER ||
+           type == WIRE_RECORDS || type == WIRE_REPORT;
 }
 
 bool wire_type_is_from_client(enum wire_type type)

@@ -1,8 +1,8 @@
 // wire - the control frames between a client and the broker, docs/protocol.md.
 //
 // A message is one control frame and, for PUBLISH, ACK, DELIVER and RECORDS, one
-// frame with a batch of entries. Control frame: u8 WIRE_VERSION, u8 type, then
-// the fields of the type in the order of struct wire_control's comments.
+// frame with a batch of entries (for REPORT: with JSON). Control frame: u8 WIRE_VERSION, u8 type,
+// then the fields of the type in the order of struct wire_control's comments.
 #ifndef FAULTLINE_WIRE_H
 #define FAULTLINE_WIRE_H
 
@@ -37,6 +37,10 @@ enum wire_type {
     WIRE_READ = 0x08,       // request, offset, credit (entries at most)
     WIRE_BYE = 0x09,        // nothing; both directions: the broker answers it, or it stops
     WIRE_PING = 0x0a,       // nothing; both directions, answered with PONG
+    WIRE_REDRIVE = 0x0b,    // request, group, offset, end (dead letters from offset up to end)
+    WIRE_RESET = 0x0c,      // request, group, reset_to, offset
+    WIRE_DELETE = 0x0d,     // request, group
+    WIRE_STATUS = 0x0e,     // request
     WIRE_WELCOME = 0x81,    // heartbeat_ms, event_bytes_max
     WIRE_SUBSCRIBED = 0x82, // group, offset (the group's floor)
     WIRE_PUBLISHED = 0x83,  // request, offset (of the first; the rest follow), count, duplicate
@@ -44,24 +48,28 @@ enum wire_type {
     WIRE_RECORDS = 0x85,    // request, offset (where to read on), end (next offset to be written),
                             // count | delivered entries
     WIRE_ERROR = 0x86,      // request (0: none), index (of the bad record), code, detail
+    WIRE_DONE = 0x87,       // request, offset, count: of REDRIVE, RESET, DELETE
+    WIRE_REPORT = 0x88,     // request | JSON; of STATUS
     WIRE_PONG = 0x8a,       // nothing; both directions
 };
 
 #define WIRE_INDEX_NONE UINT32_MAX // ERROR: it is about the message, not about one record
 
 // WIRE_ERROR codes, as text on the wire.
-#define WIRE_CODE_MALFORMED      "malformed"          // not this protocol, or a field out of range
-#define WIRE_CODE_NO_SESSION     "no-session"         // HELLO must come first; say it (again)
-#define WIRE_CODE_STALE          "stale-incarnation"  // a newer incarnation of this member is here
-#define WIRE_CODE_EVICTED        "evicted"            // a newer incarnation has just arrived
-#define WIRE_CODE_CORRUPT        "corrupt"            // a record's CRC is wrong
-#define WIRE_CODE_TOO_LARGE      "too-large"          // event, batch or name over its limit
-#define WIRE_CODE_FORBIDDEN      "forbidden-topic"    // dead-letter topics are the broker's
-#define WIRE_CODE_DISK_FULL      "disk-full"          // nothing was stored; try again later
+#define WIRE_CODE_MALFORMED      "malformed"         // not this protocol, or a field out of range
+#define WIRE_CODE_NO_SESSION     "no-session"        // HELLO must come first; say it (again)
+#define WIRE_CODE_STALE          "stale-incarnation" // a newer incarnation of this member is here
+#define WIRE_CODE_EVICTED        "evicted"           // a newer incarnation has just arrived
+#define WIRE_CODE_CORRUPT        "corrupt"           // a record's CRC is wrong
+#define WIRE_CODE_TOO_LARGE      "too-large"         // event, batch or name over its limit
+#define WIRE_CODE_FORBIDDEN      "forbidden-topic" // dead-letter. and redrive. topics are the broker's
+#define WIRE_CODE_DISK_FULL      "disk-full"       // nothing was stored; try again later
 #define WIRE_CODE_LIMIT          "limit-reached"      // sessions, groups or topics
 #define WIRE_CODE_NOT_SUBSCRIBED "not-subscribed"     // ACK, NACK, REJECT, CREDIT without SUBSCRIBE
 #define WIRE_CODE_SUBSCRIBED     "already-subscribed" // SUBSCRIBE for a second group
-#define WIRE_CODE_RANGE          "out-of-range"       // READ below the log's first offset
+#define WIRE_CODE_RANGE          "out-of-range"       // READ, RESET where the log is not
+#define WIRE_CODE_UNKNOWN_GROUP  "unknown-group"      // REDRIVE, RESET, DELETE of none that is
+#define WIRE_CODE_GROUP_BUSY     "group-busy"         // DELETE of a group with members
 
 enum wire_offset_reset {
     WIRE_EARLIEST = 0,
@@ -70,6 +78,12 @@ enum wire_offset_reset {
 enum wire_order {
     WIRE_ORDER_KEY = 0, // events of one key one after the other
     WIRE_ORDER_NONE = 1
+};
+enum wire_reset_to {
+    WIRE_RESET_EARLIEST = 0,
+    WIRE_RESET_LATEST = 1,
+    WIRE_RESET_OFFSET = 2, // RESET's offset
+    WIRE_RESET_TIME = 3,   // RESET's offset is a time, microseconds since 1970
 };
 enum wire_acks {
     WIRE_ACKS_NONE = 0,
@@ -87,6 +101,7 @@ struct wire_control {
     struct bytes group;    // string
     uint8_t offset_reset;  // u8, enum wire_offset_reset; only for a group that is new
     uint8_t order;         // u8, enum wire_order; of the whole group
+    uint8_t reset_to;      // u8, enum wire_reset_to
     uint32_t retries_max;  // u32
     uint32_t credit;       // u32; deliveries a member may hold unacked
     uint16_t topics_count; // u16, then each a string

@@ -1,4 +1,4 @@
-// Topics have numbers, counts, and a limit that dead letters do not use up.
+// Topics have numbers, counts, and a limit behind which there is room for the broker's own.
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -9,7 +9,7 @@ static struct topic_table *const table = &topics;
 
 static int add(const char *topic)
 {
-    return topic_add(table, bytes_of_text(topic));
+    return topic_add(table, bytes_of_text(topic), TOPICS_MAX);
 }
 
 Test(topic, a_topic_keeps_its_number)
@@ -24,15 +24,19 @@ Test(topic, a_topic_keeps_its_number)
     cr_expect_str_eq(table->topics[first].name, "order-created");
 }
 
-Test(topic, a_group_has_a_topic_for_its_dead_letters)
+Test(topic, the_brokers_own_topics_are_known_by_their_names)
 {
-    const int topic = topic_add_dead_letters(table, bytes_of_text("payment"));
-    cr_expect_eq(add("dead-letter.payment"), topic);
-    cr_expect(topic_is_dead_letter(bytes_of_text(table->topics[topic].name)));
-    cr_expect_not(topic_is_dead_letter(bytes_of_text("dead-letter")));
+    char name[RECORD_TOPIC_MAX + 1];
+    cr_expect(bytes_equal_text(topic_of_group(name, TOPIC_REDRIVE, "payment"), "redrive.payment"));
+    cr_expect(topic_is_own(bytes_of_text(name)));
+    cr_expect(topic_begins(bytes_of_text(name), TOPIC_REDRIVE));
+    cr_expect_not(topic_begins(bytes_of_text(name), TOPIC_DEAD_LETTER));
+    cr_expect(topic_is_own(bytes_of_text("dead-letter.payment")));
+    cr_expect_not(topic_is_own(bytes_of_text("dead-letter")));
+    cr_expect_not(topic_is_own(bytes_of_text("order-created")));
 }
 
-Test(topic, topics_end_at_the_limit_and_dead_letters_have_room_of_their_own)
+Test(topic, topics_end_at_the_limit_and_the_brokers_own_have_room_behind_it)
 {
     char name[64];
     for (int i = 0; i < TOPICS_MAX; i++) {
@@ -41,11 +45,11 @@ Test(topic, topics_end_at_the_limit_and_dead_letters_have_room_of_their_own)
     }
     cr_expect_eq(add("one-more"), TOPIC_NONE);
     cr_expect_eq(add("topic-77"), 77);
-    for (int i = 0; i < DEAD_LETTER_TOPICS; i++) {
+    for (int i = TOPICS_MAX; i < TOPIC_SLOTS; i++) {
         snprintf(name, sizeof name, "dead-letter.group-%d", i);
-        cr_assert_neq(add(name), TOPIC_NONE);
+        cr_assert_eq(topic_add(table, bytes_of_text(name), TOPIC_SLOTS), i);
     }
-    cr_expect_eq(add("dead-letter.one-more"), TOPIC_NONE);
+    cr_expect_eq(topic_add(table, bytes_of_text("dead-letter.one-more"), TOPIC_SLOTS), TOPIC_NONE);
 }
 
 Test(topic, a_set_holds_what_was_put_in)

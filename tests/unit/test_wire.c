@@ -8,23 +8,10 @@
 #include "common/wire.h"
 
 static const enum wire_type types[] = {
-    WIRE_HELLO,
-    WIRE_SUBSCRIBE,
-    WIRE_CREDIT,
-    WIRE_PUBLISH,
-    WIRE_ACK,
-    WIRE_NACK,
-    WIRE_REJECT,
-    WIRE_READ,
-    WIRE_BYE,
-    WIRE_PING,
-    WIRE_WELCOME,
-    WIRE_SUBSCRIBED,
-    WIRE_PUBLISHED,
-    WIRE_DELIVER,
-    WIRE_RECORDS,
-    WIRE_ERROR,
-    WIRE_PONG,
+    WIRE_HELLO,   WIRE_SUBSCRIBE, WIRE_CREDIT,  WIRE_PUBLISH,    WIRE_ACK,       WIRE_NACK,
+    WIRE_REJECT,  WIRE_READ,      WIRE_BYE,     WIRE_PING,       WIRE_REDRIVE,   WIRE_RESET,
+    WIRE_DELETE,  WIRE_STATUS,    WIRE_WELCOME, WIRE_SUBSCRIBED, WIRE_PUBLISHED, WIRE_DELIVER,
+    WIRE_RECORDS, WIRE_ERROR,     WIRE_DONE,    WIRE_REPORT,     WIRE_PONG,
 };
 
 // Every field set to something that no other field has.
@@ -38,6 +25,7 @@ static struct wire_control sample(enum wire_type type)
         .group = bytes_of_text("payment"),
         .offset_reset = WIRE_LATEST,
         .order = WIRE_ORDER_NONE,
+        .reset_to = WIRE_RESET_TIME,
         .retries_max = 3,
         .credit = 512,
         .topics_count = 2,
@@ -100,6 +88,15 @@ Test(wire, hello_carries_member_incarnation_and_heartbeat_in_this_order)
     cr_assert_eq(frame.size, 2 + 2 + 9 + 8 + 4);
     cr_expect_arr_eq(
         frame.data, "\2\1\x9\0payment-1\x88\x77\x66\x55\x44\x33\x22\x11\xe8\3\0\0", 25);
+    buf_release(&frame);
+}
+
+Test(wire, reset_carries_request_group_where_and_offset_in_this_order)
+{
+    const struct wire_control control = sample(WIRE_RESET);
+    struct buf frame = encoded(&control);
+    cr_assert_eq(frame.size, 2 + 8 + 2 + 7 + 1 + 8);
+    cr_expect_arr_eq(frame.data, "\2\x0c\x4d\0\0\0\0\0\0\0\7\0payment\3\x08\7\6\5\4\3\2\1", 28);
     buf_release(&frame);
 }
 
@@ -206,6 +203,12 @@ Test(wire, a_field_out_of_its_range_is_named)
     expect_refused_with(WIRE_REJECT, 10, 0, 4, "attempt");
     expect_refused_with(WIRE_WELCOME, 6, 0, 4, "event_bytes_max");
     expect_refused_with(WIRE_WELCOME, 6, RECORD_SIZE_MAX + 1, 4, "event_bytes_max");
+    expect_refused_with(WIRE_REDRIVE, 2, 0, 8, "request");
+    expect_refused_with(WIRE_RESET, 12, '_', 1, "group");
+    expect_refused_with(WIRE_RESET, 19, WIRE_RESET_TIME + 1, 1, "reset_to");
+    expect_refused_with(WIRE_DELETE, 10, 0, 2, "group");
+    expect_refused_with(WIRE_STATUS, 2, 0, 8, "request");
+    expect_refused_with(WIRE_DONE, 18, WIRE_BATCH_MAX + 1, 4, "count");
     expect_refused_with(WIRE_ERROR, 14, 0, 2, "code");
 }
 
@@ -281,12 +284,16 @@ Test(wire, types_know_their_direction_and_whether_a_batch_follows)
 {
     cr_expect(wire_type_is_from_client(WIRE_PUBLISH));
     cr_expect(wire_type_is_from_client(WIRE_PING));
+    cr_expect(wire_type_is_from_client(WIRE_STATUS));
     cr_expect_not(wire_type_is_from_client(WIRE_DELIVER));
+    cr_expect_not(wire_type_is_from_client(WIRE_DONE));
     cr_expect_not(wire_type_is_from_client((enum wire_type)0x7f));
     cr_expect(wire_type_has_batch(WIRE_PUBLISH));
     cr_expect(wire_type_has_batch(WIRE_ACK));
     cr_expect(wire_type_has_batch(WIRE_DELIVER));
     cr_expect(wire_type_has_batch(WIRE_RECORDS));
+    cr_expect(wire_type_has_batch(WIRE_REPORT));
+    cr_expect_not(wire_type_has_batch(WIRE_STATUS));
     cr_expect_not(wire_type_has_batch(WIRE_HELLO));
     cr_expect_str_eq(wire_type_name(WIRE_SUBSCRIBED), "SUBSCRIBED");
     cr_expect_str_eq(wire_type_name((enum wire_type)0x7f), "unknown");
