@@ -1,18 +1,25 @@
 #include "tests/support/faulty_disk.h"
 
 #include <errno.h>
+#include <stdio.h>
 
-// Counts a call; true: it is to be interrupted.
-static bool is_interrupted(struct faulty_disk *self)
+// Tells whether a call is to fail, with error or because it is its turn, and sets errno.
+static bool fails(struct faulty_disk *self, int error)
 {
-    self->calls++;
-    return self->interrupt_each != 0 && self->calls % self->interrupt_each == 0;
+    if (self->fail_in > 0 && --self->fail_in == 0) {
+        error = self->fail_error;
+    }
+    errno = error;
+    return error != 0;
 }
 
-static int fail(int error)
+// The same of a call that moves bytes and may be interrupted.
+static bool fails_to_move(struct faulty_disk *self, int error)
 {
-    errno = error;
-    return -1;
+    self->calls++;
+    const bool is_interrupted =
+        self->interrupt_each != 0 && self->calls % self->interrupt_each == 0;
+    return fails(self, is_interrupted ? EINTR : error);
 }
 
 static size_t size_of_call(const struct faulty_disk *self, size_t size)
@@ -23,7 +30,7 @@ static size_t size_of_call(const struct faulty_disk *self, size_t size)
 static int disk_open(void *context, const char *path, int flags)
 {
     struct faulty_disk *self = context;
-    const int fd = disk_os.open(NULL, path, flags);
+    const int fd = fails(self, 0) ? -1 : disk_os.open(NULL, path, flags);
     self->open_files += fd >= 0;
     return fd;
 }
@@ -35,35 +42,30 @@ static int disk_close(void *context, int fd)
     return disk_os.close(NULL, fd);
 }
 
-static int disk_unlink(void *context, const char *path)
+static int64_t disk_size(void *context, int fd)
 {
-    const struct faulty_disk *self = context;
-    return self->unlink_error != 0 ? fail(self->unlink_error) : disk_os.unlink(NULL, path);
+    return fails(context, 0) ? -1 : disk_os.size(NULL, fd);
 }
 
 static ssize_t disk_pread(void *context, int fd, void *data, size_t size, uint64_t at)
 {
     struct faulty_disk *self = context;
-    if (is_interrupted(self)) {
-        return fail(EINTR);
-    }
-    return self->read_error != 0 ? fail(self->read_error)
-                                 : disk_os.pread(NULL, fd, data, size_of_call(self, size), at);
+    return fails_to_move(self, self->read_error)
+               ? -1
+               : disk_os.pread(NULL, fd, data, size_of_call(self, size), at);
 }
 
 static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size, uint64_t at)
 {
     struct faulty_disk *self = context;
-    if (is_interrupted(self)) {
-        return fail(EINTR);
-    }
-    if (self->write_error != 0) {
-        return fail(self->write_error);
+    if (fails_to_move(self, self->write_error)) {
+        return -1;
     }
     size = size_of_call(self, size);
     if (self->is_limited) {
         if (self->bytes_left == 0) {
-            return fail(ENOSPC);
+            errno = ENOSPC;
+            return -1;
         }
         size = size > self->bytes_left ? (size_t)self->bytes_left : size;
         self->bytes_left -= size;
@@ -74,7 +76,7 @@ static ssize_t disk_pwrite(void *context, int fd, const void *data, size_t size,
 
 static int disk_ftruncate(void *context, int fd, uint64_t size)
 {
-    return is_interrupted(context) ? fail(EINTR) : disk_os.ftruncate(NULL, fd, size);
+    return fails_to_move(context, 0) ? -1 : disk_os.ftruncate(NULL, fd, size);
 }
 
 static int disk_fdatasync(void *context, int fd)
@@ -82,14 +84,40 @@ static int disk_fdatasync(void *context, int fd)
     (void)fd;
     struct faulty_disk *self = context;
     self->syncs++;
-    return self->sync_error != 0 ? fail(self->sync_error) : 0;
+    return fails(self, self->sync_error) ? -1 : 0;
 }
 
 static int disk_fsync(void *context, int fd)
 {
     (void)fd;
-    const struct faulty_disk *self = context;
-    return self->sync_error != 0 ? fail(self->sync_error) : 0;
+    struct faulty_disk *self = context;
+    return fails(self, self->sync_error) ? -1 : 0;
+}
+
+static int disk_lock(void *context, int fd)
+{
+    return fails(context, 0) ? -1 : disk_os.lock(NULL, fd);
+}
+
+static int disk_rename(void *context, const char *from, const char *to)
+{
+    return fails(context, 0) ? -1 : disk_os.rename(NULL, from, to);
+}
+
+static int disk_unlink(void *context, const char *path)
+{
+    struct faulty_disk *self = context;
+    return fails(self, self->unlink_error) ? -1 : disk_os.unlink(NULL, path);
+}
+
+static int disk_mkdir(void *context, const char *path)
+{
+    return fails(context, 0) ? -1 : disk_os.mkdir(NULL, path);
+}
+
+static int disk_list(void *context, const char *path, struct buf *names)
+{
+    return fails(context, 0) ? -1 : disk_os.list(NULL, path, names);
 }
 
 static uint32_t disk_random(void *context)
@@ -99,17 +127,32 @@ static uint32_t disk_random(void *context)
     return self->random;
 }
 
+static void disk_die(void *context, const char *sentence)
+{
+    struct faulty_disk *self = context;
+    if (self->death != NULL) {
+        (void)snprintf(self->last_words, sizeof self->last_words, "%s", sentence);
+        longjmp(*self->death, 1);
+    }
+    disk_os.die(NULL, sentence);
+}
+
 void faulty_disk_init(struct faulty_disk *self)
 {
-    *self = (struct faulty_disk){.disk = disk_os};
-    self->disk.context = self;
-    self->disk.open = disk_open;
-    self->disk.close = disk_close;
-    self->disk.unlink = disk_unlink;
-    self->disk.pread = disk_pread;
-    self->disk.pwrite = disk_pwrite;
-    self->disk.ftruncate = disk_ftruncate;
-    self->disk.fdatasync = disk_fdatasync;
-    self->disk.fsync = disk_fsync;
-    self->disk.random = disk_random;
+    *self = (struct faulty_disk){.disk = {.context = self,
+                                          .open = disk_open,
+                                          .close = disk_close,
+                                          .size = disk_size,
+                                          .pread = disk_pread,
+                                          .pwrite = disk_pwrite,
+                                          .ftruncate = disk_ftruncate,
+                                          .fdatasync = disk_fdatasync,
+                                          .fsync = disk_fsync,
+                                          .lock = disk_lock,
+                                          .rename = disk_rename,
+                                          .unlink = disk_unlink,
+                                          .mkdir = disk_mkdir,
+                                          .list = disk_list,
+                                          .random = disk_random,
+                                          .die = disk_die}};
 }

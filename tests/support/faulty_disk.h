@@ -4,6 +4,7 @@
 #ifndef FAULTLINE_TESTS_FAULTY_DISK_H
 #define FAULTLINE_TESTS_FAULTY_DISK_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,11 +21,15 @@ struct faulty_disk {
     int sync_error;          // errno of every sync; 0: none
     int read_error;          // errno of every read; 0: none
     int unlink_error;        // errno of every unlink; 0: none
-    unsigned calls;
-    unsigned open_files; // folders too
-    unsigned writes;     // calls that wrote something
-    unsigned syncs;      // of data
-    uint32_t random;     // the last number given
+    unsigned fail_in;        // the so-manieth call from now, of any kind, fails; 0: none
+    int fail_error;          // with this errno
+    jmp_buf *death;          // borrowed; where die goes; NULL: it ends the process
+    char last_words[512];    // the sentence of die
+    unsigned calls;          // that read or write
+    unsigned open_files;     // folders too
+    unsigned writes;         // calls that wrote something
+    unsigned syncs;          // of data
+    uint32_t random;         // the last number given
 };
 
 // faulty_disk_init makes a disk without faults. It must stay where it is.

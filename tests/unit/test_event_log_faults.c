@@ -1,7 +1,9 @@
 // The event log on a bad disk: full, short of breath, interrupted, broken.
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -125,10 +127,30 @@ Test(event_log_faults, short_writes_and_reads_and_interruptions_change_nothing)
     cr_expect(log_fixture_holds_all(&fixture));
 }
 
-// Syncs in a child and expects that this ends it, with a sentence on stderr that
-// names the file.
-static void expect_death(uint64_t base)
+// Syncs and expects that this ends the process, with a sentence that says what failed,
+// on which file, and why.
+static void expect_death(const char *action, uint64_t base, int error)
 {
+    jmp_buf death;
+    fixture.disk.death = &death;
+    if (setjmp(death) == 0) {
+        (void)log_fixture_sync(&fixture);
+        cr_assert_fail("it lives");
+    }
+    fixture.disk.death = NULL;
+    char path[128];
+    log_fixture_path(&fixture, base, path);
+    char wanted[512];
+    snprintf(wanted, sizeof wanted, "cannot %s %s: %s. ", action, path, strerror(error));
+    cr_expect_not_null(strstr(fixture.disk.last_words, wanted), "%s", fixture.disk.last_words);
+}
+
+// The same with a real end.
+Test(event_log_faults, the_end_of_the_process_is_an_abort_with_a_sentence_on_stderr)
+{
+    open_log();
+    log_fixture_append(&fixture, 0, 1, 100);
+    fixture.disk.sync_error = EIO;
     int ends[2];
     cr_assert_eq(pipe(ends), 0);
     const pid_t child = fork();
@@ -148,9 +170,7 @@ static void expect_death(uint64_t base)
     int status = 0;
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-    char path[128];
-    log_fixture_path(&fixture, base, path);
-    cr_expect_not_null(strstr(said, path), "%s", said);
+    cr_expect_not_null(strstr(said, "the process ends; the next start reads it"), "%s", said);
 }
 
 Test(event_log_faults, a_failed_sync_ends_the_process_and_the_next_start_reads_the_disk)
@@ -160,7 +180,7 @@ Test(event_log_faults, a_failed_sync_ends_the_process_and_the_next_start_reads_t
     log_fixture_append(&fixture, 2, 1, 100);
     fixture.disk.sync_error = EIO;
 
-    expect_death(0);
+    expect_death("sync", 0, EIO);
 
     fixture.disk.sync_error = 0;
     open_log();
@@ -171,20 +191,22 @@ Test(event_log_faults, a_failed_sync_ends_the_process_and_the_next_start_reads_t
 Test(event_log_faults, a_failed_write_ends_the_process)
 {
     open_log();
-    log_fixture_append(&fixture, 0, 1, 100);
+    log_fixture_store(&fixture, 1, 100);
+    log_fixture_append(&fixture, 1, 1, 100);
     fixture.disk.write_error = EIO;
 
-    expect_death(0);
+    expect_death("write", 0, EIO);
 }
 
 // ENOSPC from a sync is no "try again later": pages may be lost already.
 Test(event_log_faults, a_sync_that_finds_no_room_ends_the_process)
 {
     open_log();
-    log_fixture_append(&fixture, 0, 1, 100);
+    log_fixture_store(&fixture, 1, 100);
+    log_fixture_append(&fixture, 1, 1, 100);
     fixture.disk.sync_error = ENOSPC;
 
-    expect_death(0);
+    expect_death("sync", 0, ENOSPC);
 }
 
 Test(event_log_faults, a_segment_that_cannot_be_made_ends_the_process)
@@ -195,7 +217,7 @@ Test(event_log_faults, a_segment_that_cannot_be_made_ends_the_process)
     log_fixture_append(&fixture, 1, 1, 200);
     fixture.disk.write_error = EIO;
 
-    expect_death(1);
+    expect_death("make", 1, EIO);
 }
 
 Test(event_log_faults, a_disk_that_fails_at_the_start_is_an_error_with_a_sentence)
@@ -232,4 +254,84 @@ Test(event_log_faults, the_start_writes_the_last_batch_again)
 
     cr_expect_eq(fixture.disk.writes, 1);
     cr_expect_geq(fixture.disk.syncs, 1);
+}
+
+struct life {
+    uint64_t stored; // events that were acknowledged
+    uint64_t first;  // what lies below was dropped, or is being dropped
+};
+
+// Opens, stores, rolls, reads, drops, opens again. false: a call has failed and the log
+// said so, or the process died of it.
+static bool live(struct life *life)
+{
+    jmp_buf death;
+    fixture.disk.death = &death;
+    if (setjmp(death) != 0) {
+        return false;
+    }
+    for (int day = 0; day < 2; day++) {
+        if (log_fixture_open(&fixture) != ERR_OK) {
+            return false;
+        }
+        for (int i = 0; i < 6; i++) {
+            const uint64_t next = event_log_next(fixture.log);
+            log_fixture_append(&fixture, next, 2, 100);
+            if (log_fixture_sync(&fixture) != ERR_OK) {
+                return false;
+            }
+            life->stored = next + 2;
+            struct event_log_entry entry;
+            if (event_log_cursor_read(fixture.cursor, next, &entry) != ERR_OK) {
+                return false;
+            }
+        }
+        struct event_log_extent oldest;
+        event_log_oldest(fixture.log, &oldest);
+        life->first = oldest.next;
+        if (event_log_drop(fixture.log, oldest.next) != ERR_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Whatever call it is, of whatever kind: the log says so or the process ends, and the
+// next start has every acknowledged event.
+static void expect_survival(int error)
+{
+    fixture.options.segment_bytes = 700;
+    bool has_failed = true;
+    unsigned calls = 0;
+    while (has_failed) {
+        log_fixture_tear_down(&fixture);
+        log_fixture_set_up(&fixture);
+        fixture.options.segment_bytes = 700;
+        struct life life = {0};
+        fixture.disk.fail_in = ++calls;
+        fixture.disk.fail_error = error;
+        const bool is_whole = live(&life);
+        fixture.disk.death = NULL;
+        has_failed = fixture.disk.fail_in == 0;
+        cr_assert(has_failed || is_whole);
+        fixture.disk.fail_in = 0;
+        open_log();
+        const uint64_t next = event_log_next(fixture.log);
+        cr_assert(next == life.stored || next == life.stored + 2, "call %u", calls);
+        cr_assert_leq(event_log_first(fixture.log), life.first, "call %u", calls);
+        cr_assert(log_fixture_holds_all(&fixture), "call %u", calls);
+        log_fixture_store(&fixture, 1, 100);
+        cr_assert(log_fixture_holds_all(&fixture), "call %u", calls);
+    }
+    cr_expect_gt(calls, 60, "every call had its turn");
+}
+
+Test(event_log_faults, no_call_that_fails_once_costs_an_acknowledged_event)
+{
+    expect_survival(EIO);
+}
+
+Test(event_log_faults, no_call_that_finds_no_room_costs_an_acknowledged_event)
+{
+    expect_survival(ENOSPC);
 }
