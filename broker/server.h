@@ -14,7 +14,7 @@
 
 enum {
     SERVER_DRAIN_MAX = 256,                     // messages taken before a round goes on
-    SERVER_DRAIN_BYTES = 8 * 1024 * 1024,       // no more is taken once so much came
+    SERVER_DRAIN_BYTES = 1024 * 1024,           // or once so much came: caches hold no more
     SERVER_DRAIN_MS = 100,                      // or once it took so long
     SERVER_MESSAGE_BYTES_MAX = 2 * 1024 * 1024, // ZeroMQ cuts the connection above
     SERVER_LINGER_MS = 500,                     // for answers under way at the end
