@@ -81,18 +81,33 @@ enum err broker_transmit(struct broker *self, struct bytes peer, const struct wi
     return err;
 }
 
-void broker_send(struct broker *self, struct session *session, const struct wire_control *control)
-{
-    broker_send_batch(self, session, control, (struct bytes){0});
-}
-
-void broker_send_batch(struct broker *self, struct session *session,
+static void send_batch(struct broker *self, struct session *session,
                        const struct wire_control *control, struct bytes batch)
 {
     if (broker_transmit(self, session->peer, control, batch) == ERR_OK) {
         session->sent_ms = broker_now_ms(self);
     } else {
         broker_lose(self, session);
+    }
+}
+
+void broker_send(struct broker *self, struct session *session, const struct wire_control *control)
+{
+    send_batch(self, session, control, (struct bytes){0});
+}
+
+void broker_answer_large(struct broker *self, const struct message *message,
+                         const struct wire_control *control, struct bytes batch)
+{
+    struct session *session = message->session;
+    if (session->unread_bytes >= BROKER_UNREAD_BYTES_MAX) {
+        broker_refuse(self, message, WIRE_CODE_LIMIT, "take what was answered, and answer PING");
+        return;
+    }
+    send_batch(self, session, control, batch);
+    session->unread_bytes += batch.size;
+    if (session->unread_bytes >= BROKER_UNREAD_BYTES_MAX / 2) {
+        broker_send(self, session, &(struct wire_control){.type = WIRE_PING}); // PONG: it listens
     }
 }
 

@@ -238,10 +238,8 @@ void broker_on_read(struct broker *self, const struct message *message)
         .offset = control->offset < end ? control->offset : end,
         .end = end,
     };
-    const uint32_t entries_max =
-        control->credit < WIRE_BATCH_MAX ? control->credit : WIRE_BATCH_MAX;
-    answer.count = read_entries(self, &answer.offset, entries_max);
+    answer.count = read_entries(self, &answer.offset, control->credit);
     const struct bytes batch = answer.count == 0 ? nothing : buf_view(&self->entries);
-    broker_send_batch(self, message->session, &answer, batch);
+    broker_answer_large(self, message, &answer, batch);
     self->tidy_due_ms = broker_now_ms(self) + BROKER_TIDY_MS;
 }

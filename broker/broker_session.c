@@ -105,7 +105,7 @@ void broker_on_ping(struct broker *self, const struct message *message)
 void broker_on_pong(struct broker *self, const struct message *message)
 {
     (void)self;
-    (void)message; // that it came is all there is to it
+    message->session->unread_bytes = 0; // it listens
 }
 
 // --- SUBSCRIBE, CREDIT

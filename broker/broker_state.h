@@ -23,6 +23,7 @@
 enum {
     // A member that does not ack is sent no more than about this, whatever its credit.
     BROKER_HELD_BYTES_MAX = 8 * 1024 * 1024,
+    BROKER_UNREAD_BYTES_MAX = 8 * 1024 * 1024, // large answers that may wait for one session
     BROKER_BATCH_BYTES_MAX = EVENT_LOG_BATCH_MAX - 64 * 1024, // what the log adds is far less
     BROKER_BATCH_ITEMS_MAX = 1024, // publishes, and dead letters, of one sync
     BROKER_REDRIVES_MAX = 1024,    // dead letters that one REDRIVE looks at
@@ -128,8 +129,11 @@ enum err broker_transmit(struct broker *self, struct bytes peer, const struct wi
 // broker_send sends to a session. When it cannot, the session is lost and ends with this
 // turn: a client that misses an answer must find that out, and say HELLO again.
 void broker_send(struct broker *self, struct session *session, const struct wire_control *control);
-void broker_send_batch(struct broker *self, struct session *session,
-                       const struct wire_control *control, struct bytes batch);
+
+// broker_answer_large answers with a batch that may be large, or refuses that: a client that
+// asks and does not listen would fill our memory.
+void broker_answer_large(struct broker *self, const struct message *message,
+                         const struct wire_control *control, struct bytes batch);
 
 // broker_refuse answers a message with ERROR, counts and logs it; broker_refuse_record
 // does for a record of it, broker_refuse_session for no message.

@@ -214,7 +214,8 @@ void disk_file_release(struct disk_file *self)
 
 bool disk_is_full(int error)
 {
-    return error == ENOSPC || error == EDQUOT || error == EFBIG;
+    return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EMFILE ||
+           error == ENFILE;
 }
 
 enum err disk_file_problem(const struct disk_file *self, const char *action, char *problem,

@@ -64,8 +64,8 @@ ssize_t disk_file_read(const struct disk_file *self, uint8_t *data, size_t size,
 void disk_file_close(struct disk_file *self);
 void disk_file_release(struct disk_file *self);
 
-// disk_is_full tells whether error means that there is no room: the disk, a quota or
-// the largest file size. All else is a broken disk.
+// disk_is_full tells whether error means that there is no room: the disk, a quota, the
+// largest file size, or as many open files as there may be. All else is a broken disk.
 bool disk_is_full(int error);
 
 // disk_file_problem writes what errno tells as a sentence, cut at size. It returns

@@ -37,6 +37,7 @@ struct session {
     uint32_t credit;           // what the member asked for
     uint32_t held;             // deliveries sent and not answered
     uint64_t held_bytes;       // about how many bytes these are
+    uint64_t unread_bytes;     // of large answers since its last PONG
     int64_t blocked_until_ms;  // 0: not blocked; its queue was full
     bool lost;                 // cannot be reached: ends with this turn
 };

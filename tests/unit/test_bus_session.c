@@ -849,6 +849,19 @@ Test(bus_session, nack_and_reject_say_offset_attempt_delay_and_error)
     cr_expect_eq(control.detail.size, WIRE_ERROR_MAX);
 }
 
+Test(bus_session, more_messages_than_may_wait_to_be_sent_end_the_session)
+{
+    connect_consumer();
+    for (int i = 0; i < BUS_OUT_MAX; i++) {
+        bus_session_refuse(session, WIRE_NACK, 5, 2, 250, "card network down");
+    }
+    pass(1);
+    cr_expect_eq(session->state, SESSION_UP);
+    bus_session_refuse(session, WIRE_NACK, 5, 2, 250, "card network down");
+    pass(1);
+    expect_lost("the broker takes nothing");
+}
+
 Test(bus_session, credit_is_said_when_it_changes)
 {
     connect_consumer();
