@@ -15,6 +15,7 @@ enum err broker_open(struct broker **out, const struct broker_options *options, 
     self->metrics = metrics_new();
     self->sessions = session_table_new(options->sessions_max);
     self->checked = mem_calloc(WIRE_BATCH_MAX, sizeof *self->checked);
+    duplicates_init(&self->duplicates, self->world.random, self->world.context);
     self->started_us = broker_wall_us(self);
     const enum err err = broker_load(self, problem);
     if (err != ERR_OK) {
@@ -50,6 +51,7 @@ void broker_destroy(struct broker **self_p)
     }
     buf_release(&self->frame);
     free(self->checked);
+    duplicates_release(&self->duplicates);
     event_log_cursor_destroy(&self->elsewhere);
     event_log_cursor_destroy(&self->tail);
     session_table_destroy(&self->sessions);

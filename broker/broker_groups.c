@@ -233,10 +233,14 @@ static void replay_one(struct broker *self, const struct event_log_entry *entry,
     }
 }
 
+// Reads what lies behind the file, from from on, and what the window of duplicates wants.
 static enum err replay(struct broker *self, uint64_t from, char **problem)
 {
+    const uint64_t next = event_log_next(self->log);
+    const uint64_t first = event_log_first(self->log);
+    const uint64_t window = next - first < DUPLICATES_WINDOW ? first : next - DUPLICATES_WINDOW;
     struct event_log_entry entry;
-    for (uint64_t offset = from; offset < event_log_next(self->log); offset++) {
+    for (uint64_t offset = from < window ? from : window; offset < next; offset++) {
         const enum err err = event_log_cursor_read(self->tail, offset, &entry);
         const int topic =
             err == ERR_OK ? topic_add(&self->topics, entry.record.topic, TOPIC_SLOTS) : TOPIC_NONE;
@@ -248,7 +252,13 @@ static enum err replay(struct broker *self, uint64_t from, char **problem)
                                   self->options.directory);
             return err == ERR_OK ? ERR_CORRUPT : err;
         }
-        replay_one(self, &entry, topic);
+        if (offset >= from) {
+            replay_one(self, &entry, topic);
+        }
+        if (offset >= window && !topic_is_own(entry.record.topic)) {
+            duplicates_add(
+                &self->duplicates, offset, duplicates_hash(&self->duplicates, entry.record.id));
+        }
     }
     return ERR_OK;
 }

@@ -2,10 +2,46 @@
 // since the last one, and only then the answers.
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/broker_state.h"
 #include "common/log.h"
 #include "common/mem.h"
+
+enum {
+    SUSPECTS_MAX = 4, // events that one id is compared with; one is the rule
+};
+
+// --- answers
+
+// Answers the waiting publishes from a run on: they are in the log, or dropped.
+static void answer_publishes(struct broker *self, size_t from, bool stored)
+{
+    for (size_t i = from; i < self->publishes_count; i++) {
+        const struct waiting_publish *publish = &self->publishes[i];
+        struct session *session = session_by_number(self->sessions, publish->session);
+        const struct wire_control answer = {
+            .type = WIRE_PUBLISHED,
+            .request = publish->request,
+            .offset = publish->offset,
+            .count = publish->count,
+            .duplicate = publish->duplicate,
+        };
+        if (stored) {
+            *(publish->duplicate ? &self->counters.duplicates : &self->counters.published) +=
+                publish->count;
+        }
+        if (session != NULL && !stored && publish->is_first) { // refused as a whole
+            const struct message refused = {
+                .peer = session->peer, .session = session, .control = &answer};
+            const char *detail = "no room in the log; nothing was stored";
+            broker_refuse(self, &refused, WIRE_CODE_DISK_FULL, detail);
+        } else if (session != NULL && stored && publish->answered && !session->lost) {
+            broker_send(self, session, &answer);
+        }
+    }
+    self->publishes_count = from;
+}
 
 // --- PUBLISH
 
@@ -75,27 +111,75 @@ uint64_t broker_append(struct broker *self, struct bytes record, int topic)
     return offset;
 }
 
+// Whether an event of this id is stored or waits for the sync; *offset then is where.
+// What cannot be read counts as another one: stored twice is better than not at all.
+static bool is_duplicate(struct broker *self, struct bytes id, uint64_t hash, uint64_t *offset)
+{
+    *offset = UINT64_MAX;
+    for (int i = 0; i < SUSPECTS_MAX && duplicates_find(&self->duplicates, hash, offset); i++) {
+        struct event_log_entry entry;
+        const enum err err = *offset >= event_log_next(self->log)
+                                 ? event_log_peek(self->log, *offset, &entry.record)
+                                 : broker_read(self, self->elsewhere, *offset, &entry);
+        if (err == ERR_OK && entry.record.id.size == id.size &&
+            memcmp(entry.record.id.data, id.data, id.size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Puts one more record of a publish into its runs, of which the first one is runs.
+static void wait(struct broker *self, const struct message *message, size_t runs, uint64_t offset,
+                 bool duplicate)
+{
+    struct waiting_publish *next = &self->publishes[self->publishes_count];
+    if (self->publishes_count > runs && next[-1].duplicate == duplicate &&
+        next[-1].offset + next[-1].count == offset) {
+        next[-1].count++;
+        return;
+    }
+    *next = (struct waiting_publish){
+        .session = message->session->number,
+        .request = message->control->request,
+        .offset = offset,
+        .count = 1,
+        .is_first = self->publishes_count == runs,
+        .answered = message->control->acks == WIRE_ACKS_ALL,
+        .duplicate = duplicate,
+    };
+    self->publishes_count++;
+}
+
 void broker_on_publish(struct broker *self, const struct message *message)
 {
+    const uint32_t count = message->control->count;
     if (!publish_is_good(self, message)) {
         return;
     }
     if (self->batch_bytes + message->batch.size > BROKER_BATCH_BYTES_MAX ||
-        self->publishes_count == BROKER_BATCH_ITEMS_MAX) {
+        self->publishes_count >= BROKER_BATCH_ITEMS_MAX) {
         (void)broker_sync(self);
     }
-    struct waiting_publish *publish = &self->publishes[self->publishes_count++];
-    *publish = (struct waiting_publish){
-        .session = message->session->number,
-        .request = message->control->request,
-        .count = message->control->count,
-        .answered = message->control->acks == WIRE_ACKS_ALL,
-    };
-    for (uint32_t i = 0; i < publish->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
+        self->hashes[i] = duplicates_hash(&self->duplicates, self->checked[i].id);
+    }
+    duplicates_warm(&self->duplicates, self->hashes, count);
+    const size_t runs = self->publishes_count;
+    bool all_stored = true;
+    for (uint32_t i = 0; i < count; i++) {
         const struct record *record = &self->checked[i];
-        const int topic = topic_find(&self->topics, record->topic);
-        const uint64_t offset = broker_append(self, record->whole, topic);
-        publish->offset = i == 0 ? offset : publish->offset;
+        uint64_t offset = 0;
+        const bool duplicate = is_duplicate(self, record->id, self->hashes[i], &offset);
+        if (!duplicate) {
+            offset = broker_append(self, record->whole, topic_find(&self->topics, record->topic));
+            duplicates_add(&self->duplicates, offset, self->hashes[i]);
+        }
+        wait(self, message, runs, offset, duplicate);
+        all_stored = all_stored && offset < event_log_next(self->log);
+    }
+    if (all_stored) { // also when the disk is full
+        answer_publishes(self, runs, true);
     }
 }
 
@@ -116,30 +200,6 @@ static void settle_topics(struct broker *self, bool stored)
             self->consumers[i]->backlog += wanted ? records : 0;
         }
     }
-}
-
-static void answer_publishes(struct broker *self, bool stored)
-{
-    for (size_t i = 0; i < self->publishes_count; i++) {
-        const struct waiting_publish *publish = &self->publishes[i];
-        struct session *session = session_by_number(self->sessions, publish->session);
-        const struct wire_control answer = {
-            .type = WIRE_PUBLISHED,
-            .request = publish->request,
-            .offset = publish->offset,
-            .count = publish->count,
-        };
-        self->counters.published += stored ? publish->count : 0;
-        if (session != NULL && !stored) {
-            const struct message refused = {
-                .peer = session->peer, .session = session, .control = &answer};
-            const char *detail = "no room in the log; nothing was stored";
-            broker_refuse(self, &refused, WIRE_CODE_DISK_FULL, detail);
-        } else if (session != NULL && publish->answered && !session->lost) {
-            broker_send(self, session, &answer);
-        }
-    }
-    self->publishes_count = 0;
 }
 
 static void measure(struct broker *self, uint64_t records, int64_t took_us)
@@ -173,12 +233,13 @@ enum err broker_sync(struct broker *self)
     const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self));
     const bool stored = err == ERR_OK;
     settle_topics(self, stored);
-    answer_publishes(self, stored);
+    answer_publishes(self, 0, stored);
     if (stored) {
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);
         self->tail_from = first;
         broker_bury(self);
     } else {
+        duplicates_cut(&self->duplicates, first);
         self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
     }
     self->burials_count = 0;

@@ -14,6 +14,7 @@
 
 #include "broker/broker.h"
 #include "broker/dead_letter.h"
+#include "broker/duplicates.h"
 #include "broker/group.h"
 #include "broker/session.h"
 #include "broker/topic.h"
@@ -25,7 +26,7 @@ enum {
     BROKER_HELD_BYTES_MAX = 8 * 1024 * 1024,
     BROKER_UNREAD_BYTES_MAX = 8 * 1024 * 1024, // large answers that may wait for one session
     BROKER_BATCH_BYTES_MAX = EVENT_LOG_BATCH_MAX - 64 * 1024, // what the log adds is far less
-    BROKER_BATCH_ITEMS_MAX = 1024, // publishes, and dead letters, of one sync
+    BROKER_BATCH_ITEMS_MAX = 1024, // runs of publishes, and dead letters, of one sync
     BROKER_REDRIVES_MAX = 1024,    // dead letters that one REDRIVE looks at
     BROKER_BLOCKED_MS = 10,        // how long a member with a full queue is left alone
     BROKER_RETRY_MS = 1000,        // after a disk that was full, or a record that cannot be read
@@ -51,8 +52,8 @@ struct consumer {
 
 // Counted since the process started.
 struct broker_counters {
-    uint64_t published, delivered, redelivered, acked, stale_acks, failed, dead_lettered;
-    uint64_t redriven, refused, evicted, syncs, send_failures;
+    uint64_t published, duplicates, delivered, redelivered, acked, stale_acks, failed;
+    uint64_t dead_lettered, redriven, refused, evicted, syncs, send_failures;
 };
 
 struct broker {
@@ -72,13 +73,16 @@ struct broker {
     struct event_log_cursor *elsewhere; // retries, dead letters, READ
     uint64_t tail_from;                 // where the last batch began
 
-    // The batch: what was appended since the last sync.
+    // The batch: what was appended since the last sync, and who waits for that. A publish
+    // waits as one or more runs of offsets that follow each other, all new or all not.
     struct waiting_publish {
         uint64_t session, request;
         uint64_t offset; // of the first record
         uint32_t count;
-        bool answered; // the client wants an answer
-    } publishes[BROKER_BATCH_ITEMS_MAX];
+        bool is_first;  // of its publish
+        bool answered;  // the client wants an answer
+        bool duplicate; // these were stored before
+    } publishes[BROKER_BATCH_ITEMS_MAX + WIRE_BATCH_MAX];
     struct burial {
         struct consumer *consumer; // borrowed
         uint64_t offset;           // of the event
@@ -86,10 +90,12 @@ struct broker {
     } burials[BROKER_BATCH_ITEMS_MAX];
     size_t publishes_count, burials_count, batch_bytes;
 
-    struct record *checked; // owned; the records of the PUBLISH at hand
-    struct buf frame;       // scratch: a control frame
-    struct buf entries;     // scratch: a batch frame or a record
-    struct buf restored;    // scratch: a redriven event as it goes out
+    struct duplicates duplicates;    // ids of what was published last
+    struct record *checked;          // owned; the records of the PUBLISH at hand
+    uint64_t hashes[WIRE_BATCH_MAX]; // of their ids
+    struct buf frame;                // scratch: a control frame
+    struct buf entries;              // scratch: a batch frame or a record
+    struct buf restored;             // scratch: a redriven event as it goes out
 
     // Deliveries that gather for the members of the group at hand: a DELIVER each.
     struct parcel {

@@ -24,6 +24,7 @@ struct number {
 #define AT(member) offsetof(struct broker_counters, member)
 static const struct number counters[] = {
     {"published", "published_total", "Events stored and synced.", AT(published)},
+    {"duplicates", "duplicates_total", "Events published again, not stored.", AT(duplicates)},
     {"delivered", "delivered_total", "Events sent to members, also again.", AT(delivered)},
     {"redelivered", "redelivered_total", "Events sent to members again.", AT(redelivered)},
     {"acked", "acked_total", "Events acked.", AT(acked)},

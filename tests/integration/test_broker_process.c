@@ -109,20 +109,30 @@ Test(broker_process, its_clients_outlive_a_pause_of_the_broker)
     raw_client_destroy(&consumer);
 }
 
+// Another id for each call.
+static const char *next_id(void)
+{
+    static char id[16];
+    static int count;
+    snprintf(id, sizeof id, "e-%d", ++count);
+    return id;
+}
+
 Test(broker_process, it_stops_within_two_seconds_under_load)
 {
     struct raw_client *producer = client("order-1");
     struct buf batch = {0};
-    for (int i = 0; i < 64; i++) {
-        const enum err err = record_append(&batch,
-                                           &(struct record){
-                                               .topic = bytes_of_text("order-created"),
-                                               .id = bytes_of_text("e-1"),
-                                               .body = bytes_of_text("{}"),
-                                           });
-        cr_assert_eq(err, ERR_OK);
-    }
     for (uint64_t request = 1; request <= 200; request++) {
+        buf_clear(&batch);
+        for (int i = 0; i < 64; i++) {
+            const enum err err = record_append(&batch,
+                                               &(struct record){
+                                                   .topic = bytes_of_text("order-created"),
+                                                   .id = bytes_of_text(next_id()),
+                                                   .body = bytes_of_text("{}"),
+                                               });
+            cr_assert_eq(err, ERR_OK);
+        }
         raw_client_send(producer,
                         &(struct wire_control){
                             .type = WIRE_PUBLISH,
@@ -166,7 +176,7 @@ Test(broker_process, at_rest_it_takes_less_than_12_mb_also_after_a_burst)
     static char body[60001];
     memset(body, 'x', sizeof body - 1);
     for (int i = 0; i < 300; i++) {
-        raw_client_publish(producer, "order-created", "", "e-1", body);
+        raw_client_publish(producer, "order-created", "", next_id(), body);
     }
     raw_client_destroy(&producer);
 
@@ -236,7 +246,7 @@ Test(broker_process, dead_letters_come_in_pages)
     raw_client_subscribe(consumer, "payment", 10, orders);
     for (int i = 0; i < 5; i++) {
         struct wire_delivered delivered;
-        raw_client_publish(consumer, "order-created", "", "e-1", "{}");
+        raw_client_publish(consumer, "order-created", "", next_id(), "{}");
         raw_client_delivery(consumer, &delivered);
         raw_client_send(consumer,
                         &(struct wire_control){

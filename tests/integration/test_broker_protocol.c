@@ -321,9 +321,9 @@ Test(broker_protocol, read_gives_what_is_there_and_where_to_go_on)
     raw_client_expect(client, WIRE_RECORDS, &control, &batch);
     cr_expect_eq(control.count, 0);
     cr_expect_eq(control.end, 0);
-    for (int i = 0; i < 3; i++) {
-        raw_client_publish(client, "order-created", "o-1", "e-1", "{}");
-    }
+    raw_client_publish(client, "order-created", "o-1", "e-1", "{}");
+    raw_client_publish(client, "order-created", "o-1", "e-2", "{}");
+    raw_client_publish(client, "order-created", "o-1", "e-3", "{}");
 
     read_from(1, 1);
     raw_client_expect(client, WIRE_RECORDS, &control, &batch);

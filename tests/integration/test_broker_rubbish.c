@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -93,8 +94,11 @@ static void expect_session_lasts(void)
 
 static void record_put(struct buf *batch, const char *topic, const char *body)
 {
+    static int records;
+    char id[16];
+    snprintf(id, sizeof id, "e-%d", ++records);
     const struct record record = {
-        .topic = bytes_of_text(topic), .id = bytes_of_text("i"), .body = bytes_of_text(body)};
+        .topic = bytes_of_text(topic), .id = bytes_of_text(id), .body = bytes_of_text(body)};
     cr_assert_eq(record_append(batch, &record), ERR_OK);
 }
 
@@ -157,7 +161,8 @@ Test(broker_rubbish, answers_without_a_group_are_refused)
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
     send_control(&(struct wire_control){.type = WIRE_NACK, .offset = 1, .count = 1, .attempt = 1});
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
-    send_control(&(struct wire_control){.type = WIRE_REJECT, .offset = 1, .count = 1, .attempt = 1});
+    send_control(
+        &(struct wire_control){.type = WIRE_REJECT, .offset = 1, .count = 1, .attempt = 1});
     expect_error(WIRE_CODE_NOT_SUBSCRIBED);
     expect_session_lasts();
     buf_release(&acks);
@@ -220,10 +225,11 @@ Test(broker_rubbish, read_answers_are_at_most_a_megabyte)
     begin_session();
     char *body = body_of(60 * 1024);
     struct buf batch = {0};
-    for (int i = 0; i < 15; i++) {
-        record_put(&batch, "order-created", body);
-    }
     for (uint64_t request = 1; request <= 2; request++) {
+        buf_clear(&batch);
+        for (int i = 0; i < 15; i++) {
+            record_put(&batch, "order-created", body);
+        }
         const struct wire_control publish = {
             .type = WIRE_PUBLISH, .request = request, .acks = WIRE_ACKS_ALL, .count = 15};
         raw_client_send(client, &publish, buf_view(&batch));

@@ -38,8 +38,8 @@ static int64_t world_now_us(void *context)
 
 static uint64_t world_random(void *context)
 {
-    (void)context;
-    return 0;
+    struct toy_world *self = context;
+    return ++self->randoms * 0x9e3779b97f4a7c15ULL;
 }
 
 static void start(struct toy_world *self)
@@ -170,11 +170,13 @@ void toy_publish_later(struct toy_world *self, char peer, const char *topic, con
 {
     struct buf batch = {0};
     uint8_t *body = mem_calloc(1, body_size + 1);
+    char id[32];
+    snprintf(id, sizeof id, "event-%llu", (unsigned long long)++self->ids);
     const enum err err = record_append(&batch,
                                        &(struct record){
                                            .topic = bytes_of_text(topic),
                                            .key = bytes_of_text(key),
-                                           .id = bytes_of_text("e-1"),
+                                           .id = bytes_of_text(id),
                                            .body = {.data = body, .size = body_size},
                                        });
     assert(err == ERR_OK);
@@ -197,6 +199,26 @@ void toy_publish(struct toy_world *self, char peer, const char *topic, const cha
 {
     toy_publish_later(self, peer, topic, key, body_size);
     toy_turn(self);
+}
+
+void toy_publish_ids(struct toy_world *self, char peer, const char *ids, enum wire_acks acks)
+{
+    struct buf batch = {0};
+    struct wire_control control = {
+        .type = WIRE_PUBLISH, .request = ++self->peers[peer - 'a'].requests, .acks = acks};
+    for (const char *id = ids; *id != '\0'; id += strspn(id, " ")) {
+        const size_t size = strcspn(id, " ");
+        const enum err err =
+            record_append(&batch,
+                          &(struct record){.topic = bytes_of_text("order-created"),
+                                           .id = {.data = (const uint8_t *)id, .size = size}});
+        assert(err == ERR_OK);
+        (void)err;
+        control.count++;
+        id += size;
+    }
+    toy_send(self, peer, &control, buf_view(&batch));
+    buf_release(&batch);
 }
 
 void toy_ack(struct toy_world *self, char peer, uint64_t offset, uint32_t attempt)

@@ -40,6 +40,8 @@ struct toy_world {
     struct broker_options options; // for the next start
     int64_t now_us;                // both clocks
     struct toy_peer peers[TOY_PEERS];
+    uint64_t ids;     // given to events
+    uint64_t randoms; // given to the broker
 };
 
 // toy_world_set_up makes a folder and starts a broker in it; toy_world_tear_down
@@ -68,12 +70,14 @@ void toy_hello(struct toy_world *self, char peer);
 void toy_subscribe(struct toy_world *self, char peer, const char *group, uint32_t credit,
                    const char *topic);
 
-// toy_publish publishes one event whose body has body_size bytes; toy_publish_later
-// does so without a turn.
+// toy_publish publishes one event whose body has body_size bytes, with an id of its own;
+// toy_publish_later does so without a turn. toy_publish_ids publishes order-created events
+// of these ids, separated by spaces, in one PUBLISH, without a turn.
 void toy_publish(struct toy_world *self, char peer, const char *topic, const char *key,
                  size_t body_size);
 void toy_publish_later(struct toy_world *self, char peer, const char *topic, const char *key,
                        size_t body_size);
+void toy_publish_ids(struct toy_world *self, char peer, const char *ids, enum wire_acks acks);
 void toy_ack(struct toy_world *self, char peer, uint64_t offset, uint32_t attempt);
 void toy_nack(struct toy_world *self, char peer, uint64_t offset, uint32_t attempt,
               uint32_t delay_ms);
