@@ -56,7 +56,7 @@ static void run(const struct load *load, uint64_t events)
             const uint64_t key = load->keys == 0 ? 0 : offset % load->keys + 1;
             const struct bytes key_bytes = {.data = (const uint8_t *)&key,
                                             .size = key == 0 ? 0 : sizeof key};
-            group_offer(group, offset % load->matches_1 == 0, group_key_hash(key_bytes), offset);
+            group_offer(group, offset % load->matches_1 == 0, group_key_hash(key_bytes));
         }
         while (held_count < credit_all && group_deliver(group, 0, &held[held_count])) {
             held_count++;
@@ -82,7 +82,7 @@ static void run_save(void)
     struct group *group = group_new("bench", 0);
     group_join(group, 1, 4096);
     while (group_wants_more(group)) {
-        group_offer(group, true, 0, 1);
+        group_offer(group, true, 0);
     }
     struct group_delivery delivery = {0};
     while (group_deliver(group, 0, &delivery)) {

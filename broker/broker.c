@@ -187,7 +187,7 @@ static const struct handler {
     [WIRE_PONG] = {SESSION, broker_on_pong},
     [WIRE_ACK] = {CONSUMER, broker_on_ack},
     [WIRE_NACK] = {CONSUMER, broker_on_nack},
-    [WIRE_REJECT] = {CONSUMER, broker_on_reject},
+    [WIRE_REJECT] = {CONSUMER, broker_on_nack},
     [WIRE_CREDIT] = {CONSUMER, broker_on_credit},
 };
 

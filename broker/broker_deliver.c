@@ -41,53 +41,31 @@ void broker_on_ack(struct broker *self, const struct message *message)
     broker_apply_credit(session);
 }
 
-// A NACK or REJECT was taken, or was stale.
-static void failed(struct broker *self, struct session *session, enum err err)
+// A NACK or a REJECT. If the event is to die of it, broker_append_dead_letters finds it.
+void broker_on_nack(struct broker *self, const struct message *message)
 {
-    if (err != ERR_OK) {
+    const struct wire_control *control = message->control;
+    struct session *session = message->session;
+    const bool own_delay = control->delay_ms == WIRE_DELAY_DEFAULT;
+    const struct group_failure failure = {
+        .now_ms = broker_now_ms(self),
+        .wall_us = broker_wall_us(self),
+        .error = control->detail,
+        .fatal = control->type == WIRE_REJECT,
+        .delay_ms = own_delay ? -1 : (int64_t)control->delay_ms,
+        .random = self->world.random(self->world.context),
+    };
+    if (group_nack(session->consumer->group,
+                   session->number,
+                   control->offset,
+                   control->attempt,
+                   &failure) != ERR_OK) {
         self->counters.stale_acks++;
         return;
     }
     self->counters.failed++;
     release(session, 1);
     broker_apply_credit(session);
-}
-
-static struct group_failure failure_of(const struct broker *self, const struct message *message)
-{
-    return (struct group_failure){
-        .now_ms = broker_now_ms(self),
-        .wall_us = broker_wall_us(self),
-        .error = message->control->detail,
-    };
-}
-
-void broker_on_nack(struct broker *self, const struct message *message)
-{
-    const struct wire_control *control = message->control;
-    struct session *session = message->session;
-    const struct group_failure failure = failure_of(self, message);
-    const bool own = control->delay_ms == WIRE_DELAY_DEFAULT;
-    bool dying = false; // broker_append_dead_letters finds it
-    const enum err err = group_nack(session->consumer->group,
-                                    session->number,
-                                    control->offset,
-                                    control->attempt,
-                                    own ? -1 : (int64_t)control->delay_ms,
-                                    self->world.random(self->world.context),
-                                    &failure,
-                                    &dying);
-    failed(self, session, err);
-}
-
-void broker_on_reject(struct broker *self, const struct message *message)
-{
-    const struct wire_control *control = message->control;
-    struct session *session = message->session;
-    const struct group_failure failure = failure_of(self, message);
-    const enum err err = group_reject(
-        session->consumer->group, session->number, control->offset, control->attempt, &failure);
-    failed(self, session, err);
 }
 
 // --- deliveries
@@ -230,7 +208,7 @@ static void offer(struct broker *self, struct consumer *consumer)
         }
         const int topic = topic_find(&self->topics, entry.record.topic);
         const bool wanted = consumer_wants(consumer, topic);
-        group_offer(consumer->group, wanted, group_key_hash(entry.record.key), entry.time_us);
+        group_offer(consumer->group, wanted, group_key_hash(entry.record.key));
         hand_out(self, consumer, &entry);
     }
 }

@@ -180,8 +180,7 @@ enum err broker_sync(struct broker *self);
 
 // --- broker_deliver.c
 void broker_on_ack(struct broker *self, const struct message *message);
-void broker_on_nack(struct broker *self, const struct message *message);
-void broker_on_reject(struct broker *self, const struct message *message);
+void broker_on_nack(struct broker *self, const struct message *message); // and REJECT
 void broker_deliver(struct broker *self);
 
 // --- broker_bury.c

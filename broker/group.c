@@ -13,6 +13,7 @@ struct group *group_new(const char *name, uint64_t floor)
     struct group *self = mem_calloc(1, sizeof *self);
     self->name = mem_strdup(name);
     self->dirty = true;
+    self->due_ms = INT64_MAX;
     group_window_init(&self->window, floor);
     return self;
 }
@@ -23,8 +24,6 @@ void group_destroy(struct group **self_p)
     if (self == NULL) {
         return;
     }
-    free(self->waiting.items);
-    free(self->again.items);
     group_window_release(&self->window);
     free(self->name);
     free(self);
@@ -58,9 +57,10 @@ bool group_has_order(const struct group *self)
     return !self->unordered;
 }
 
-uint64_t group_key_hash(struct bytes key)
+uint32_t group_key_hash(struct bytes key)
 {
-    return key.size == 0 ? 0 : UINT64_C(1) << 32 | record_crc32c(0, key.data, key.size);
+    const uint32_t hash = key.size == 0 ? 0 : record_crc32c(0, key.data, key.size);
+    return key.size > 0 && hash == 0 ? 1 : hash;
 }
 
 // --- members
@@ -68,16 +68,6 @@ uint64_t group_key_hash(struct bytes key)
 static uint32_t credit_free(const struct group_member_stats *member)
 {
     return member->credit > member->held ? member->credit - member->held : 0;
-}
-
-// Gives a member new numbers and keeps the sum of all true.
-static void member_set(struct group *self, uint32_t slot, uint32_t credit, uint32_t held)
-{
-    struct group_member_stats *member = &self->members[slot];
-    self->credit_free -= credit_free(member);
-    member->credit = credit;
-    member->held = held;
-    self->credit_free += credit_free(member);
 }
 
 // members_count: it is not in.
@@ -99,9 +89,9 @@ enum err group_join(struct group *self, uint64_t member, uint32_t credit)
     if (self->members_count == GROUP_MEMBERS_MAX) {
         return ERR_FULL;
     }
-    const uint32_t slot = self->members_count++;
-    self->members[slot] = (struct group_member_stats){.member = member};
-    member_set(self, slot, credit, 0);
+    self->members[self->members_count++] =
+        (struct group_member_stats){.member = member, .credit = credit};
+    self->credit_free += credit;
     return ERR_OK;
 }
 
@@ -109,27 +99,29 @@ void group_set_credit(struct group *self, uint64_t member, uint32_t credit)
 {
     const uint32_t slot = slot_of(self, member);
     if (slot < self->members_count) {
-        member_set(self, slot, credit, self->members[slot].held);
+        self->credit_free -= credit_free(&self->members[slot]);
+        self->members[slot].credit = credit;
+        self->credit_free += credit_free(&self->members[slot]);
     }
 }
 
 // Takes an entry from the member that holds it.
 static void entry_let_go(struct group *self, const struct group_entry *entry)
 {
-    const struct group_member_stats *member = &self->members[entry->slot];
+    struct group_member_stats *member = &self->members[entry->slot];
     assert(member->held > 0);
-    member_set(self, entry->slot, member->credit, member->held - 1);
+    self->credit_free += member->held-- <= member->credit;
 }
 
 // The slot that is next in turn to get something; somebody must have credit.
 static uint32_t slot_in_turn(struct group *self)
 {
-    uint32_t slot = self->turn % self->members_count;
-    while (credit_free(&self->members[slot]) == 0) {
-        slot = (slot + 1) % self->members_count;
-    }
-    self->turn = slot + 1;
-    return slot;
+    uint32_t slot = self->turn;
+    do {
+        slot = slot < self->members_count ? slot : 0;
+    } while (credit_free(&self->members[slot++]) == 0);
+    self->turn = slot;
+    return slot - 1;
 }
 
 // --- entries
@@ -137,43 +129,46 @@ static uint32_t slot_in_turn(struct group *self)
 // An entry that nothing stands before any more: where it goes depends on its past.
 static void entry_wake(struct group *self, uint64_t offset)
 {
-    struct group_entry *entry = group_window_at(&self->window, offset);
-    if (entry->dying) {
-        group_window_move(&self->window, entry, GROUP_DYING);
-    } else if (entry->waits) {
-        group_window_move(&self->window, entry, GROUP_WAITING);
-        group_queue_push(&self->waiting, entry->due_ms, offset);
+    struct group_window *window = &self->window;
+    const struct group_failing *failure = group_window_at(window, offset)->failure;
+    if (failure != NULL && failure->dying) {
+        group_window_move(window, offset, GROUP_DYING);
+    } else if (failure != NULL && failure->waits) {
+        group_window_move(window, offset, GROUP_WAITING);
+        self->due_ms = failure->due_ms < self->due_ms ? failure->due_ms : self->due_ms;
     } else {
-        group_window_move(&self->window, entry, GROUP_READY);
-        if (offset < self->fresh_from) {
-            group_queue_push(&self->again, 0, offset);
-        }
+        group_window_move(window, offset, GROUP_READY);
+        self->ready_from = offset < self->ready_from ? offset : self->ready_from;
     }
 }
 
-// The end of an entry, in whatever state it is.
+// The end of an entry, in whatever state it is. The floor is for the caller to move.
 static void entry_finish(struct group *self, uint64_t offset)
 {
     struct group_window *window = &self->window;
-    struct group_entry *entry = group_window_at(window, offset);
-    const enum group_entry_state state = entry->state;
-    if (state == GROUP_HELD) {
-        entry_let_go(self, entry);
-    } else if (state == GROUP_READY || state == GROUP_WAITING) {
-        group_queue_remove(state == GROUP_READY ? &self->again : &self->waiting, offset);
-    }
-    if (entry->error != NULL) {
-        group_window_fail(window, entry, NULL, false);
-    }
-    group_window_move(window, entry, GROUP_DONE);
-    if (entry->key_hash != 0 && state != GROUP_PARKED) {
-        const uint64_t next = group_window_release_key(window, offset);
-        if (next != GROUP_OFFSET_NONE) {
-            entry_wake(self, next);
-        }
-    }
-    group_window_advance(window);
+    const struct group_entry *entry = group_window_at(window, offset);
     self->dirty = true;
+    if (entry->failure != NULL) {
+        group_window_fail(window, offset, NULL);
+    }
+    if (entry->state == GROUP_PARKED) {
+        group_window_move(window, offset, GROUP_ENDED);
+        return;
+    }
+    if (entry->state == GROUP_HELD) {
+        entry_let_go(self, entry);
+    }
+    group_window_move(window, offset, GROUP_DONE);
+    // The next of its key wakes, past those that have ended while they were PARKED.
+    while (entry->key_gap != 0) {
+        offset += entry->key_gap;
+        entry = group_window_at(window, offset);
+        if (entry->state != GROUP_ENDED) {
+            entry_wake(self, offset);
+            return;
+        }
+        group_window_move(window, offset, GROUP_DONE);
+    }
 }
 
 void group_leave(struct group *self, uint64_t member)
@@ -196,7 +191,7 @@ void group_leave(struct group *self, uint64_t member)
             entry->slot = (uint8_t)slot;
         }
     }
-    member_set(self, slot, 0, 0);
+    self->credit_free -= credit_free(&self->members[slot]);
     self->members[slot] = self->members[last];
     self->members_count = last;
 }
@@ -218,7 +213,7 @@ bool group_wants_more(const struct group *self)
     return self->credit_free > self->window.counts[GROUP_READY] && window_has_room(self);
 }
 
-void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us)
+void group_offer(struct group *self, bool matches, uint32_t key_hash)
 {
     assert(window_has_room(self));
     struct group_window *window = &self->window;
@@ -230,12 +225,12 @@ void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t t
     }
     if (!matches) {
         entry_finish(self, offset);
+        group_window_advance(window);
         return;
     }
-    entry->time_us = time_us;
     entry->key_hash = self->unordered ? 0 : key_hash;
     if (entry->key_hash != 0 && !group_window_claim_key(window, offset)) {
-        group_window_move(window, entry, GROUP_PARKED);
+        group_window_move(window, offset, GROUP_PARKED);
     } else {
         entry_wake(self, offset);
     }
@@ -245,41 +240,43 @@ void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t t
 
 int64_t group_next_due_ms(const struct group *self)
 {
-    return self->waiting.count == 0 ? INT64_MAX : self->waiting.items[0].due_ms;
+    return self->window.counts[GROUP_WAITING] == 0 ? INT64_MAX : self->due_ms;
 }
 
-// Takes the lowest READY entry; there must be one. What was READY before is lower than
-// what is fresh, and every fresh entry is looked at once.
-static uint64_t ready_take(struct group *self)
+// Wakes what is due, and finds out when the next one is.
+static void wake_due(struct group *self, int64_t now_ms)
 {
-    if (self->again.count > 0) {
-        return group_queue_pop(&self->again);
+    const struct group_window *window = &self->window;
+    self->due_ms = INT64_MAX;
+    for (uint64_t offset = group_window_next(window, window->failed, window->floor);
+         offset < window->cursor;
+         offset = group_window_next(window, window->failed, offset + 1)) {
+        const struct group_entry *entry = group_window_at(window, offset);
+        if (entry->state == GROUP_WAITING) {
+            entry->failure->waits = entry->failure->due_ms > now_ms;
+            entry_wake(self, offset);
+        }
     }
-    if (self->fresh_from < self->window.floor) {
-        self->fresh_from = self->window.floor;
-    }
-    while (group_window_at(&self->window, self->fresh_from)->state != GROUP_READY) {
-        self->fresh_from++;
-    }
-    return self->fresh_from++;
 }
 
 bool group_deliver(struct group *self, int64_t now_ms, struct group_delivery *out)
 {
-    while (self->waiting.count > 0 && group_next_due_ms(self) <= now_ms) {
-        const uint64_t offset = group_queue_pop(&self->waiting);
-        group_window_at(&self->window, offset)->waits = false;
-        entry_wake(self, offset);
+    struct group_window *window = &self->window;
+    if (group_next_due_ms(self) <= now_ms) {
+        wake_due(self, now_ms);
     }
-    if (self->window.counts[GROUP_READY] == 0 || self->credit_free == 0) {
+    if (window->counts[GROUP_READY] == 0 || self->credit_free == 0) {
         return false;
     }
-    const uint64_t offset = ready_take(self);
+    const uint64_t from = self->ready_from < window->floor ? window->floor : self->ready_from;
+    const uint64_t offset = group_window_next(window, window->ready, from);
+    self->ready_from = offset + 1;
     const uint32_t slot = slot_in_turn(self);
-    const struct group_member_stats *member = &self->members[slot];
-    struct group_entry *entry = group_window_at(&self->window, offset);
-    group_window_move(&self->window, entry, GROUP_HELD);
-    member_set(self, slot, member->credit, member->held + 1);
+    struct group_member_stats *member = &self->members[slot];
+    struct group_entry *entry = group_window_at(window, offset);
+    group_window_move(window, offset, GROUP_HELD);
+    member->held++;
+    self->credit_free--;
     entry->slot = (uint8_t)slot;
     entry->attempts++;
     self->stats.delivered++;
@@ -322,34 +319,26 @@ void group_undeliver(struct group *self, const struct group_delivery *delivery)
 
 // --- answers
 
-// The entry of an answer; NULL: it is stale, and counted.
-static struct group_entry *entry_answered(struct group *self, uint64_t member, uint64_t offset,
-                                          uint32_t attempt)
-{
-    struct group_entry *entry = entry_held(self, member, offset, attempt);
-    self->stats.stale += entry == NULL;
-    return entry;
-}
-
 uint32_t group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_t count,
                    uint32_t attempt)
 {
-    const uint64_t cursor = self->window.cursor;
-    uint64_t end = offset < cursor && count < cursor - offset ? offset + count : cursor;
+    struct group_window *window = &self->window;
+    const uint64_t cursor = window->cursor;
+    const uint64_t end = offset < cursor && count < cursor - offset ? offset + count : cursor;
     uint32_t taken = 0;
-    uint64_t at = offset < self->window.floor ? self->window.floor : offset;
-    for (; at < end; at++) {
+    for (uint64_t at = offset < window->floor ? window->floor : offset; at < end; at++) {
         if (entry_held(self, member, at, attempt) != NULL) {
             entry_finish(self, at);
             taken++;
         }
     }
+    group_window_advance(window);
     self->stats.acked += taken;
     self->stats.stale += count - taken;
     return taken;
 }
 
-char *group_error_copy(struct bytes error)
+struct group_failing *group_failing_new(struct bytes error)
 {
     size_t size = error.size;
     if (size > GROUP_ERROR_MAX) {
@@ -359,14 +348,12 @@ char *group_error_copy(struct bytes error)
             size--;
         }
     }
-    char *copy = mem_strndup((const char *)error.data, size);
-    // It goes into lines of logs and tables.
+    struct group_failing *self = mem_calloc(1, sizeof *self + size + 1);
     for (size_t i = 0; i < size; i++) {
-        if ((uint8_t)copy[i] < 0x20 || copy[i] == 0x7f) {
-            copy[i] = ' ';
-        }
+        // It goes into lines of logs and tables.
+        self->error[i] = error.data[i] < 0x20 || error.data[i] == 0x7f ? ' ' : (char)error.data[i];
     }
-    return copy;
+    return self;
 }
 
 // Half of a doubling delay is fixed, the other half random: members that failed
@@ -381,52 +368,28 @@ static int64_t backoff_ms(uint32_t failures, uint64_t random)
     return half_ms + (int64_t)(random % (uint64_t)(half_ms + 1));
 }
 
-// Takes an entry from its member and writes down what happened.
-static void entry_fail(struct group *self, struct group_entry *entry,
-                       const struct group_failure *failure, bool dying)
+enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
+                    const struct group_failure *failure)
 {
-    entry_let_go(self, entry);
-    if (entry->failures == 0) {
-        entry->first_failed_us = failure->wall_us;
+    const struct group_entry *entry = entry_held(self, member, offset, attempt);
+    if (entry == NULL) {
+        self->stats.stale++;
+        return ERR_NOT_FOUND;
     }
-    entry->failures++;
-    group_window_fail(&self->window, entry, group_error_copy(failure->error), dying);
+    const struct group_failing *before = entry->failure;
+    struct group_failing *now = group_failing_new(failure->error);
+    now->count = before == NULL ? 1 : before->count + 1;
+    now->first_us = before == NULL ? failure->wall_us : before->first_us;
+    now->dying = failure->fatal || now->count > self->retries_max;
+    now->waits = !now->dying;
+    const int64_t delay_ms =
+        failure->delay_ms < 0 ? backoff_ms(now->count, failure->random) : failure->delay_ms;
+    now->due_ms = failure->now_ms + (delay_ms < GROUP_DELAY_MAX_MS ? delay_ms : GROUP_DELAY_MAX_MS);
+    group_window_fail(&self->window, offset, now);
+    entry_let_go(self, entry);
+    entry_wake(self, offset);
     self->stats.failed++;
     self->dirty = true;
-}
-
-enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
-                    int64_t delay_ms, uint64_t random, const struct group_failure *failure,
-                    bool *dying)
-{
-    *dying = false;
-    struct group_entry *entry = entry_answered(self, member, offset, attempt);
-    if (entry == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    *dying = entry->failures >= self->retries_max;
-    entry_fail(self, entry, failure, *dying);
-    if (!*dying) {
-        if (delay_ms < 0) {
-            delay_ms = backoff_ms(entry->failures, random);
-        }
-        entry->waits = true;
-        entry->due_ms =
-            failure->now_ms + (delay_ms < GROUP_DELAY_MAX_MS ? delay_ms : GROUP_DELAY_MAX_MS);
-    }
-    entry_wake(self, offset);
-    return ERR_OK;
-}
-
-enum err group_reject(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
-                      const struct group_failure *failure)
-{
-    struct group_entry *entry = entry_answered(self, member, offset, attempt);
-    if (entry == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    entry_fail(self, entry, failure, true);
-    entry_wake(self, offset);
     return ERR_OK;
 }
 
@@ -437,6 +400,7 @@ bool group_buried(struct group *self, uint64_t offset)
     }
     group_window_reach(&self->window, offset);
     entry_finish(self, offset);
+    group_window_advance(&self->window);
     self->stats.buried++;
     return true;
 }
@@ -444,9 +408,12 @@ bool group_buried(struct group *self, uint64_t offset)
 void group_skip_to(struct group *self, uint64_t floor)
 {
     struct group_window *window = &self->window;
-    while (window->floor < floor && window->floor < window->end) {
-        entry_finish(self, window->floor);
+    for (uint64_t offset = window->floor; offset < floor && offset < window->end; offset++) {
+        if (!group_is_done(self, offset)) {
+            entry_finish(self, offset);
+        }
     }
+    group_window_advance(window);
     if (window->floor < floor) {
         window->floor = window->cursor = window->end = floor;
         self->dirty = true;
@@ -458,10 +425,8 @@ void group_skip_to(struct group *self, uint64_t floor)
 bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out)
 {
     const struct group_window *window = &self->window;
-    uint64_t offset = from < window->floor ? window->floor : from;
-    while (offset < window->end && group_window_at(window, offset)->error == NULL) {
-        offset++;
-    }
+    const uint64_t offset =
+        group_window_next(window, window->failed, from < window->floor ? window->floor : from);
     if (offset >= window->end) {
         return false;
     }
@@ -469,12 +434,12 @@ bool group_failing_next(const struct group *self, uint64_t from, struct group_en
     *out = (struct group_entry_info){
         .offset = offset,
         .attempts = entry->attempts,
-        .failures = entry->failures,
-        .error = entry->error,
-        .waiting = entry->waits,
-        .dying = entry->dying,
-        .due_ms = entry->due_ms,
-        .first_failed_us = entry->first_failed_us,
+        .failures = entry->failure->count,
+        .error = entry->failure->error,
+        .waiting = entry->failure->waits,
+        .dying = entry->failure->dying,
+        .due_ms = entry->failure->due_ms,
+        .first_failed_us = entry->failure->first_us,
     };
     return true;
 }
@@ -491,8 +456,11 @@ bool group_dying_next(const struct group *self, uint64_t from, struct group_entr
 bool group_is_done(const struct group *self, uint64_t offset)
 {
     const struct group_window *window = &self->window;
-    return offset < window->floor ||
-           (offset < window->end && group_window_at(window, offset)->state == GROUP_DONE);
+    if (offset < window->floor || offset >= window->end) {
+        return offset < window->floor;
+    }
+    const uint8_t state = group_window_at(window, offset)->state;
+    return state == GROUP_DONE || state == GROUP_ENDED;
 }
 
 void group_stats_get(const struct group *self, struct group_stats *out)
@@ -501,9 +469,6 @@ void group_stats_get(const struct group *self, struct group_stats *out)
     *out = self->stats;
     out->floor = window->floor;
     out->cursor = window->cursor;
-    if (window->floor < window->cursor) {
-        out->floor_time_us = group_window_at(window, window->floor)->time_us;
-    }
     out->ready = window->counts[GROUP_READY];
     out->held = window->counts[GROUP_HELD];
     out->waiting = window->counts[GROUP_WAITING];

@@ -12,7 +12,7 @@
 //            |              ^   member left        |  nack
 //            | key busy     +----------------------+----------> WAITING --due--> READY
 //            v              |                      |
-//         PARKED -----------+ key free             +-- reject, or retries used up
+//         PARKED -----------+ key free             +-- fatal, or retries used up
 //                                                             v
 //                                   DYING --dead letter is in the log--> done
 //
@@ -65,7 +65,7 @@ bool group_has_order(const struct group *self);
 
 // group_key_hash is the key_hash of group_offer: 0 for an empty key, never 0 else.
 // Two keys that share a hash only wait for each other without need.
-uint64_t group_key_hash(struct bytes key);
+uint32_t group_key_hash(struct bytes key);
 
 // --- members. member is the caller's number for a session, never 0, never reused.
 
@@ -93,8 +93,8 @@ bool group_wants_more(const struct group *self);
 // group_offer gives the record at group_cursor and moves the cursor; the window must
 // have room. matches: the group subscribes to its topic; if not it is done at
 // once. key_hash 0: no key, it waits for none. An offset that group_load knows to
-// be done stays done. time_us: when it was stored.
-void group_offer(struct group *self, bool matches, uint64_t key_hash, uint64_t time_us);
+// be done stays done.
+void group_offer(struct group *self, bool matches, uint32_t key_hash);
 
 // --- delivering
 
@@ -113,7 +113,8 @@ bool group_deliver(struct group *self, int64_t now_ms, struct group_delivery *ou
 // attempt not counted.
 void group_undeliver(struct group *self, const struct group_delivery *delivery);
 
-// group_next_due_ms: when the earliest WAITING entry is due, INT64_MAX: none.
+// group_next_due_ms: no WAITING entry is due before, INT64_MAX: there is none. It is
+// exact but after an entry that waited was buried or skipped.
 int64_t group_next_due_ms(const struct group *self);
 
 // --- answers. One is stale when the member does not hold this attempt of this offset:
@@ -130,19 +131,17 @@ struct group_failure {
     int64_t now_ms;
     int64_t wall_us;    // kept of the first failure of an event, for its dead letter
     struct bytes error; // copied; cut to GROUP_ERROR_MAX, control bytes become spaces
+    bool fatal;         // no retry: dead-letter it now
+    int64_t delay_ms;   // until the retry; negative: the group's own, of which see below
+    uint64_t random;    // any number
 };
 
-// group_nack: a failure. delay_ms negative: GROUP_BACKOFF_MIN_MS doubled for each
-// failure so far, at most GROUP_BACKOFF_MAX_MS, and of that between half and all
-// as random (any number) says. *dying true: retries are used up, the caller must
-// write the dead letter and call group_buried; until then the key stays blocked.
+// group_nack: a failure. The group's own delay is GROUP_BACKOFF_MIN_MS doubled for each
+// failure so far, at most GROUP_BACKOFF_MAX_MS, and of that between half and all. When
+// retries are used up, or it is fatal, the entry is DYING: group_dying_next gives it, the
+// caller writes the dead letter and calls group_buried; until then the key stays blocked.
 enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
-                    int64_t delay_ms, uint64_t random, const struct group_failure *failure,
-                    bool *dying);
-
-// group_reject: dead-letter it now; as group_nack with *dying true.
-enum err group_reject(struct group *self, uint64_t member, uint64_t offset, uint32_t attempt,
-                      const struct group_failure *failure);
+                    const struct group_failure *failure);
 
 // What a dead letter's headers say of an entry.
 struct group_entry_info {
@@ -180,7 +179,6 @@ void group_skip_to(struct group *self, uint64_t floor);
 struct group_stats {
     uint64_t floor;
     uint64_t cursor;
-    uint64_t floor_time_us; // when the oldest entry not done was stored; 0: none in the window
     uint32_t ready, held, waiting, parked, dying, members;
     // Since group_new or group_load. delivered counts redelivered ones too.
     uint64_t delivered, redelivered, acked, stale, failed, buried;

@@ -14,10 +14,10 @@ enum {
 
 static uint64_t kind_of(const struct group_entry *entry)
 {
-    if (entry->state == GROUP_DONE) {
+    if (entry->state == GROUP_DONE || entry->state == GROUP_ENDED) {
         return SAVED_DONE;
     }
-    if (entry->error != NULL) {
+    if (entry->failure != NULL) {
         return SAVED_FAILED;
     }
     return entry->attempts == 0 ? SAVED_NOTHING : (uint64_t)SAVED_FAILED + entry->attempts;
@@ -25,13 +25,14 @@ static uint64_t kind_of(const struct group_entry *entry)
 
 static void put_failure(struct buf *out, const struct group_entry *entry, int64_t now_ms)
 {
-    const bool waits = entry->waits && entry->due_ms > now_ms;
+    const struct group_failing *failure = entry->failure;
+    const bool waits = failure->waits && failure->due_ms > now_ms;
     buf_put_number(out, entry->attempts);
-    buf_put_number(out, entry->failures);
-    buf_put_number(out, waits ? (uint64_t)(entry->due_ms - now_ms) : 0);
-    buf_put_u64(out, (uint64_t)entry->first_failed_us);
-    buf_put_u8(out, entry->dying);
-    buf_put_string(out, bytes_of_text(entry->error));
+    buf_put_number(out, failure->count);
+    buf_put_number(out, waits ? (uint64_t)(failure->due_ms - now_ms) : 0);
+    buf_put_u64(out, (uint64_t)failure->first_us);
+    buf_put_u8(out, failure->dying);
+    buf_put_string(out, bytes_of_text(failure->error));
 }
 
 void group_save(const struct group *self, struct buf *out, int64_t now_ms)
@@ -55,17 +56,19 @@ void group_save(const struct group *self, struct buf *out, int64_t now_ms)
     }
 }
 
-static void take_failure(struct reader *in, struct group_window *window, struct group_entry *entry,
-                         int64_t now_ms)
+static struct group_failing *take_failure(struct reader *in, int64_t now_ms)
 {
-    entry->attempts = (uint32_t)reader_number(in, INT32_MAX);
-    entry->failures = (uint32_t)reader_number(in, INT32_MAX);
+    const uint32_t count = (uint32_t)reader_number(in, INT32_MAX);
     const int64_t delay_ms = (int64_t)reader_number(in, GROUP_DELAY_MAX_MS);
-    entry->first_failed_us = (int64_t)reader_u64(in);
+    const int64_t first_us = (int64_t)reader_u64(in);
     const bool dying = reader_u8(in) != 0;
-    entry->due_ms = now_ms + delay_ms;
-    entry->waits = !dying && delay_ms > 0;
-    group_window_fail(window, entry, group_error_copy(reader_string(in)), dying);
+    struct group_failing *failure = group_failing_new(reader_string(in));
+    failure->due_ms = now_ms + delay_ms;
+    failure->first_us = first_us;
+    failure->count = count;
+    failure->waits = !dying && delay_ms > 0;
+    failure->dying = dying;
+    return failure;
 }
 
 struct group *group_load(struct reader *in, uint64_t log_end, int64_t now_ms)
@@ -85,12 +88,14 @@ struct group *group_load(struct reader *in, uint64_t log_end, int64_t now_ms)
     uint64_t left = reader_number(in, ahead_max < GROUP_AHEAD_MAX ? ahead_max : GROUP_AHEAD_MAX);
     // The entries grow with what is read: a wrong count asks for no memory.
     for (; left > 0 && !in->failed; left--) {
-        struct group_entry *entry = group_window_reach(window, window->end);
+        const uint64_t offset = window->end;
+        struct group_entry *entry = group_window_reach(window, offset);
         const uint64_t kind = reader_number(in, (uint64_t)SAVED_FAILED + INT32_MAX);
         if (kind == SAVED_DONE) {
-            group_window_move(window, entry, GROUP_DONE);
+            group_window_move(window, offset, GROUP_DONE);
         } else if (kind == SAVED_FAILED) {
-            take_failure(in, window, entry, now_ms);
+            entry->attempts = (uint32_t)reader_number(in, INT32_MAX);
+            group_window_fail(window, offset, take_failure(in, now_ms));
         } else {
             entry->attempts = kind == SAVED_NOTHING ? 0 : (uint32_t)(kind - SAVED_FAILED);
         }

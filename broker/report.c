@@ -113,17 +113,13 @@ static struct log_view see_log(const struct broker *self)
 static uint64_t oldest_ms(struct broker *self, const struct consumer *consumer,
                           const struct group_stats *stats)
 {
-    uint64_t time_us = stats->floor_time_us;
     struct event_log_entry entry;
-    if (consumer->backlog == 0) {
+    if (consumer->backlog == 0 ||
+        event_log_cursor_read(self->elsewhere, stats->floor, &entry) != ERR_OK) {
         return 0;
     }
-    // Nothing was offered yet, for want of members: what comes next is the oldest.
-    if (time_us == 0 && event_log_cursor_read(self->elsewhere, stats->cursor, &entry) == ERR_OK) {
-        time_us = entry.time_us;
-    }
     const uint64_t now_us = (uint64_t)broker_wall_us(self);
-    return time_us != 0 && now_us > time_us ? (now_us - time_us) / 1000 : 0;
+    return now_us > entry.time_us ? (now_us - entry.time_us) / 1000 : 0;
 }
 
 static struct group_view see_group(struct broker *self, const struct consumer *consumer)

@@ -96,16 +96,16 @@ static void fill(struct fixture *self)
     struct group *payment = group_new("payment", 100);
     group_set_retries(payment, 3);
     group_join(payment, 1, 10);
-    for (uint64_t i = 0; i < 5; i++) {
-        group_offer(payment, true, i, 1);
+    for (uint32_t i = 0; i < 5; i++) {
+        group_offer(payment, true, i);
     }
     struct group_delivery delivery = {0};
     while (group_deliver(payment, 0, &delivery)) {
     }
-    const struct group_failure failure = {.wall_us = 77, .error = bytes_of_text("no\nroute")};
-    bool dying = false;
+    const struct group_failure failure = {
+        .wall_us = 77, .error = bytes_of_text("no\nroute"), .delay_ms = 250};
     cr_assert_eq(group_ack(payment, 1, 102, 1, 1), 1);
-    cr_assert_eq(group_nack(payment, 1, 103, 1, 250, 0, &failure, &dying), ERR_OK);
+    cr_assert_eq(group_nack(payment, 1, 103, 1, &failure), ERR_OK);
 
     *self = (struct fixture){
         .totals = {{.topic = order_created, .count = 60}, {.topic = dotted, .count = 45}},

@@ -18,6 +18,8 @@ enum {
 // What a save keeps of an event, and what is forgotten with a broker.
 struct model_event {
     bool done;
+    bool keyless; // it was offered while the group had no order
+    bool parked;  // count has found it so
     bool dying;
     bool waits;
     int64_t due_ms;
@@ -38,6 +40,7 @@ struct snapshot {
     int64_t now_ms;
     struct model_event *events; // owned
     uint64_t backlog;
+    bool ordered;
 };
 
 struct story {
@@ -57,6 +60,7 @@ struct story {
     // The model of the group.
     int64_t now_ms;
     uint32_t retries_max;
+    bool ordered;
     uint64_t cursor;
     uint64_t backlog;
     struct model_event *events; // owned
@@ -129,7 +133,7 @@ static struct model_counts count(const struct story *self)
     };
     bool busy[KEYS_MAX + 1] = {false};
     for (uint64_t offset = 0; offset < self->cursor; offset++) {
-        const struct model_event *event = &self->events[offset];
+        struct model_event *event = &self->events[offset];
         if (event->done) {
             continue;
         }
@@ -137,8 +141,9 @@ static struct model_counts count(const struct story *self)
         if (event->failures > 0 && counts.failing_first == UINT64_MAX) {
             counts.failing_first = offset;
         }
-        const uint64_t key = self->keys[offset];
-        if (key != 0 && busy[key]) {
+        const uint64_t key = event->keyless ? 0 : self->keys[offset];
+        event->parked = key != 0 && busy[key];
+        if (event->parked) {
             counts.parked++;
             continue;
         }
@@ -169,8 +174,8 @@ static void check(struct story *self)
     struct group_stats stats = {0};
     group_stats_get(self->group, &stats);
     must(stats.cursor == self->cursor);
+    must(group_has_order(self->group) == self->ordered);
     must(stats.floor == counts.floor);
-    must(stats.floor_time_us == (counts.floor == self->cursor ? 0 : counts.floor + 1));
     must(stats.ready == counts.ready);
     must(stats.held == counts.held);
     must(stats.waiting == counts.waiting);
@@ -182,7 +187,8 @@ static void check(struct story *self)
     must(stats.buried == self->buried);
     must(stats.delivered == self->deliveries);
     must(stats.redelivered == self->redeliveries);
-    must((uint64_t)group_next_due_ms(self->group) == counts.due_first);
+    must((uint64_t)group_next_due_ms(self->group) <= counts.due_first);
+    must((group_next_due_ms(self->group) == INT64_MAX) == (counts.waiting == 0));
     must(group_wants_more(self->group) ==
          (credit_free(self) > counts.ready && self->cursor - counts.floor < GROUP_WINDOW_MAX));
 
@@ -241,8 +247,9 @@ static void step_offer(struct story *self)
     // Neighbouring numbers spread too well to meet in a bucket: hash them first.
     const uint8_t key = (uint8_t)self->keys[offset];
     const struct bytes key_bytes = {.data = &key, .size = key != 0};
-    group_offer(self->group, self->matches[offset], group_key_hash(key_bytes), offset + 1);
+    group_offer(self->group, self->matches[offset], group_key_hash(key_bytes));
     self->cursor++;
+    self->events[offset].keyless = !self->ordered;
     if (!self->matches[offset]) {
         self->events[offset].done = true;
     }
@@ -255,7 +262,8 @@ static void check_delivery(struct story *self, const struct group_delivery *deli
     must(self->matches[delivery->offset]);
     for (uint64_t before = 0; before < delivery->offset; before++) {
         must(self->keys[before] != self->keys[delivery->offset] || self->keys[before] == 0 ||
-             self->events[before].done);
+             self->events[before].done || self->events[before].keyless ||
+             self->events[delivery->offset].keyless);
     }
     for (int i = 0; i < MEMBERS; i++) {
         if (self->members[i].member == delivery->member) {
@@ -270,7 +278,7 @@ static void step_deliver(struct story *self)
 {
     for (uint64_t offset = 0; offset < self->cursor; offset++) {
         struct model_event *event = &self->events[offset];
-        event->waits = event->waits && event->due_ms > self->now_ms;
+        event->waits = event->waits && (event->parked || event->due_ms > self->now_ms);
     }
     const struct model_counts counts = count(self);
     const bool expected = counts.ready > 0 && credit_free(self) > 0;
@@ -318,8 +326,6 @@ static void step_answer(struct story *self)
     const uint32_t attempt = chance(self, 95) ? event->attempts : (uint32_t)draw(self, 4);
     const bool valid = event->holder != 0 && member == event->holder && attempt == event->attempts;
     const enum err expected = valid ? ERR_OK : ERR_NOT_FOUND;
-    const struct group_failure failure = {
-        .now_ms = self->now_ms, .wall_us = 1, .error = bytes_of_text("no\\\n")};
     self->stale += !valid;
 
     const uint64_t kind = draw(self, 100);
@@ -332,15 +338,14 @@ static void step_answer(struct story *self)
         return;
     }
     const int64_t delay_ms = (int64_t)draw(self, 400) - 100;
-    bool dying = kind >= 95;
-    if (dying) {
-        must(group_reject(self->group, member, offset, attempt, &failure) == expected);
-    } else {
-        must(group_nack(
-                 self->group, member, offset, attempt, delay_ms, self->random, &failure, &dying) ==
-             expected);
-        must(dying == (valid && event->failures == self->retries_max));
-    }
+    const struct group_failure failure = {.now_ms = self->now_ms,
+                                          .wall_us = 1,
+                                          .error = bytes_of_text("no\\\n"),
+                                          .fatal = kind >= 95,
+                                          .delay_ms = delay_ms,
+                                          .random = self->random};
+    const bool dying = failure.fatal || event->failures == self->retries_max;
+    must(group_nack(self->group, member, offset, attempt, &failure) == expected);
     if (!valid) {
         return;
     }
@@ -351,9 +356,48 @@ static void step_answer(struct story *self)
     event->waits = !dying;
     struct group_entry_info info = {0};
     must(group_failing_next(self->group, offset, &info) && info.offset == offset);
-    must(info.waiting == event->waits);
+    must(info.waiting == event->waits && info.dying == dying);
     event->due_ms = info.due_ms;
     must(delay_ms < 0 || dying || event->due_ms == self->now_ms + delay_ms);
+}
+
+static void step_ack_run(struct story *self)
+{
+    const uint64_t offset = draw_offset(self);
+    const struct model_event *first = &self->events[offset];
+    const uint64_t member = first->holder == 0 ? 1 + draw(self, MEMBERS) : first->holder;
+    const uint32_t attempt = first->attempts;
+    const uint32_t count = chance(self, 5) ? UINT32_MAX : 1 + (uint32_t)draw(self, 30);
+    uint32_t expected = 0;
+    // The cursor moves in the end only: what is woken meanwhile is held by nobody.
+    for (uint64_t at = offset; at < self->log_size && at - offset < count; at++) {
+        struct model_event *event = &self->events[at];
+        if (event->holder == member && event->attempts == attempt) {
+            expected++;
+            settle(self, at);
+        }
+    }
+    self->acked += expected;
+    self->stale += count - expected;
+    must(group_ack(self->group, member, offset, count, attempt) == expected);
+    cursor_follow(self);
+}
+
+// The log no longer has its beginning, needed or not.
+static void step_skip(struct story *self)
+{
+    const struct model_counts counts = count(self);
+    uint64_t floor = counts.floor + draw(self, chance(self, 10) ? 100 : 8);
+    floor = floor > self->log_size ? self->log_size : floor;
+    for (uint64_t offset = 0; offset < floor; offset++) {
+        struct model_event *event = &self->events[offset];
+        self->backlog -= self->matches[offset] && !event->done;
+        *event = (struct model_event){.done = true, .attempts = event->attempts};
+        self->delivered[offset] = self->settled[offset] = true;
+    }
+    group_skip_to(self->group, floor);
+    self->cursor = self->cursor < floor ? floor : self->cursor;
+    cursor_follow(self);
 }
 
 // As the server does it: the dead letter goes into the log, then the entry is buried.
@@ -417,6 +461,7 @@ static void step_save(struct story *self)
     snapshot->failing = group_failing_next(self->group, 0, &info);
     snapshot->now_ms = self->now_ms;
     snapshot->backlog = self->backlog;
+    snapshot->ordered = self->ordered;
     memcpy(snapshot->events, self->events, self->log_size * sizeof *self->events);
 }
 
@@ -441,12 +486,14 @@ static void step_crash(struct story *self)
     memcpy(self->events, snapshot->events, self->log_size * sizeof *self->events);
     memset(self->members, 0, sizeof self->members);
     self->backlog = snapshot->backlog;
+    self->ordered = snapshot->ordered;
     self->acked = self->stale = self->failed = self->buried = 0;
     self->deliveries = self->redeliveries = 0;
     self->cursor = 0;
     for (uint64_t offset = 0; offset < self->log_size; offset++) {
         struct model_event *event = &self->events[offset];
         event->holder = 0;
+        event->keyless = false;
         event->due_ms = event->due_ms - snapshot->now_ms + self->now_ms;
         event->waits = event->waits && event->due_ms > self->now_ms;
     }
@@ -474,10 +521,17 @@ static void step(struct story *self)
         step_offer(self);
     } else if (kind < 620) {
         step_deliver(self);
-    } else if (kind < 860) {
+    } else if (kind < 820) {
         step_answer(self);
-    } else if (kind < 900) {
+    } else if (kind < 860) {
+        step_ack_run(self);
+    } else if (kind < 895) {
         step_bury(self);
+    } else if (kind < 896) {
+        step_skip(self);
+    } else if (kind < 900) {
+        self->ordered = chance(self, 70);
+        group_set_order(self->group, self->ordered);
     } else if (kind < 950) {
         step_join_or_leave(self);
     } else if (kind < 965) {
@@ -546,6 +600,7 @@ static void story_begin(struct story *self, uint64_t seed)
         self->backlog += self->matches[offset];
     }
     self->retries_max = (uint32_t)draw(self, 4);
+    self->ordered = true;
     self->group = group_new("random", 0);
     group_set_retries(self->group, self->retries_max);
 }
