@@ -94,8 +94,8 @@ static int os_list(void *context, const char *path, struct buf *names)
     if (folder == NULL) {
         return -1;
     }
-    errno = 0; // readdir gives NULL at the end as well
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+    const struct dirent *entry = NULL;
+    while (errno = 0, (entry = readdir(folder)) != NULL) { // NULL at the end as well
         buf_put(names, entry->d_name, strlen(entry->d_name) + 1);
     }
     const int error = errno;

@@ -115,10 +115,10 @@ enum err event_log_append(struct event_log *self, struct bytes record, uint64_t 
 
 enum err event_log_peek(const struct event_log *self, uint64_t offset, struct record *out)
 {
-    assert(offset >= event_log_next(self) && offset - event_log_next(self) < self->pending);
-    const uint8_t *at = self->positions.data + (offset - event_log_next(self)) * sizeof(uint32_t);
-    const uint32_t position = load_u32(at);
-    struct bytes rest = {.data = self->batch.data + position, .size = self->batch.size - position};
+    const uint64_t number = offset - event_log_next(self);
+    assert(number < self->pending);
+    const size_t at = load_u32(self->positions.data + number * sizeof(uint32_t));
+    struct bytes rest = {.data = self->batch.data + at, .size = self->batch.size - at};
     return record_take(&rest, out);
 }
 

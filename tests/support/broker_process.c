@@ -206,13 +206,12 @@ struct broker_process *broker_process_new(const char *const *env)
     free_ports(ports, 2);
     self->url = mem_format("tcp://127.0.0.1:%d", ports[0]);
     self->http_port = ports[1];
-    size_t count = 0;
+    size_t count = add_settings(self, 0, env); // of two with one name the first counts
     self->env[count++] = mem_format("DATA_DIR=%s", self->directory);
     self->env[count++] = mem_format("BROKER_BIND=%s", self->url);
     self->env[count++] = mem_format("HTTP_PORT=%d", self->http_port);
     // 64 MiB for each test's log would be a lot of zeros to write.
-    self->env[count++] = mem_strdup("SEGMENT_BYTES=4194304");
-    add_settings(self, count, env);
+    self->env[count] = mem_strdup("SEGMENT_BYTES=4194304");
     broker_process_start(self);
     return self;
 }

@@ -15,7 +15,8 @@ enum {
 
 // broker_process_new makes a folder under /tmp, finds two free ports, starts the
 // broker of $FAULTLINE_BIN and waits until it is ready; it aborts the test when that
-// fails. env, ended by NULL, holds settings beyond those, "HEARTBEAT_MS=100".
+// fails. env, ended by NULL, holds settings beyond those or in their place,
+// "HEARTBEAT_MS=100".
 struct broker_process *broker_process_new(const char *const *env);
 
 // broker_process_destroy kills it and removes its folder. *self_p becomes NULL.
