@@ -279,8 +279,6 @@ bool group_deliver(struct group *self, int64_t now_ms, struct group_delivery *ou
     self->credit_free--;
     entry->slot = (uint8_t)slot;
     entry->attempts++;
-    self->stats.delivered++;
-    self->stats.redelivered += entry->attempts > 1;
     self->dirty = true;
     *out = (struct group_delivery){
         .offset = offset, .member = member->member, .attempt = entry->attempts};
@@ -309,8 +307,6 @@ void group_undeliver(struct group *self, const struct group_delivery *delivery)
     if (entry == NULL) {
         return; // the member has left meanwhile
     }
-    self->stats.delivered--;
-    self->stats.redelivered -= entry->attempts > 1;
     entry->attempts--;
     entry_let_go(self, entry);
     entry_wake(self, delivery->offset);
@@ -333,8 +329,6 @@ uint32_t group_ack(struct group *self, uint64_t member, uint64_t offset, uint32_
         }
     }
     group_window_advance(window);
-    self->stats.acked += taken;
-    self->stats.stale += count - taken;
     return taken;
 }
 
@@ -373,7 +367,6 @@ enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32
 {
     const struct group_entry *entry = entry_held(self, member, offset, attempt);
     if (entry == NULL) {
-        self->stats.stale++;
         return ERR_NOT_FOUND;
     }
     const struct group_failing *before = entry->failure;
@@ -388,7 +381,6 @@ enum err group_nack(struct group *self, uint64_t member, uint64_t offset, uint32
     group_window_fail(&self->window, offset, now);
     entry_let_go(self, entry);
     entry_wake(self, offset);
-    self->stats.failed++;
     self->dirty = true;
     return ERR_OK;
 }
@@ -401,7 +393,6 @@ bool group_buried(struct group *self, uint64_t offset)
     group_window_reach(&self->window, offset);
     entry_finish(self, offset);
     group_window_advance(&self->window);
-    self->stats.buried++;
     return true;
 }
 
@@ -466,15 +457,16 @@ bool group_is_done(const struct group *self, uint64_t offset)
 void group_stats_get(const struct group *self, struct group_stats *out)
 {
     const struct group_window *window = &self->window;
-    *out = self->stats;
-    out->floor = window->floor;
-    out->cursor = window->cursor;
-    out->ready = window->counts[GROUP_READY];
-    out->held = window->counts[GROUP_HELD];
-    out->waiting = window->counts[GROUP_WAITING];
-    out->parked = window->counts[GROUP_PARKED];
-    out->dying = window->counts[GROUP_DYING];
-    out->members = self->members_count;
+    *out = (struct group_stats){
+        .floor = window->floor,
+        .cursor = window->cursor,
+        .ready = window->counts[GROUP_READY],
+        .held = window->counts[GROUP_HELD],
+        .waiting = window->counts[GROUP_WAITING],
+        .parked = window->counts[GROUP_PARKED],
+        .dying = window->counts[GROUP_DYING],
+        .members = self->members_count,
+    };
 }
 
 bool group_is_dirty(const struct group *self)

@@ -118,7 +118,7 @@ void group_undeliver(struct group *self, const struct group_delivery *delivery);
 int64_t group_next_due_ms(const struct group *self);
 
 // --- answers. One is stale when the member does not hold this attempt of this offset:
-// it is counted and otherwise ignored. ERR_NOT_FOUND says so.
+// nothing happens. ERR_NOT_FOUND says so.
 
 // group_ack takes count offsets from this one on, all of one attempt, and returns how
 // many were not stale: so many more matching events are done, the backlog shrinks by
@@ -180,8 +180,6 @@ struct group_stats {
     uint64_t floor;
     uint64_t cursor;
     uint32_t ready, held, waiting, parked, dying, members;
-    // Since group_new or group_load. delivered counts redelivered ones too.
-    uint64_t delivered, redelivered, acked, stale, failed, buried;
 };
 
 void group_stats_get(const struct group *self, struct group_stats *out);

@@ -85,9 +85,8 @@ struct group {
     int64_t due_ms;                                       // no entry that is WAITING is due before
     struct group_member_stats members[GROUP_MEMBERS_MAX]; // HELD entries name them by slot
     uint32_t members_count;
-    uint32_t turn;            // the slot after the one served last
-    uint64_t credit_free;     // what all members together may take more
-    struct group_stats stats; // of these only what is counted, not what there is now
+    uint32_t turn;        // the slot after the one served last
+    uint64_t credit_free; // what all members together may take more
 };
 
 // group_failing_new copies an error as it is kept; all else is zero. Free with free().

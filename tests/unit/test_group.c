@@ -382,7 +382,7 @@ Test(group, the_floor_passes_only_what_is_done_without_a_gap)
     group_destroy(&group);
 }
 
-Test(group, stale_answers_are_counted_and_ignored)
+Test(group, stale_answers_change_nothing)
 {
     struct group *group = new_group();
     group_join(group, ANNA, 10);
@@ -398,16 +398,13 @@ Test(group, stale_answers_are_counted_and_ignored)
     cr_expect_eq(group_ack(group, ANNA, UINT64_MAX, 1, 1), 0, "far beyond");
     cr_expect_eq(group_nack(group, BERT, 0, 1, &failure), ERR_NOT_FOUND);
     cr_expect_eq(group_nack(group, ANNA, 0, 2, &failure), ERR_NOT_FOUND);
+    cr_expect_eq(stats_of(group).held, 1);
     ack(group, held);
     cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0, "twice");
-
-    cr_expect_eq(stats_of(group).stale, 9);
-    cr_expect_eq(stats_of(group).acked, 1);
-    cr_expect_eq(stats_of(group).failed, 0);
     group_destroy(&group);
 }
 
-Test(group, a_run_of_acks_takes_what_is_held_and_counts_the_rest_as_stale)
+Test(group, a_run_of_acks_takes_what_is_held_and_tells_how_much)
 {
     struct group *group = new_group();
     group_join(group, ANNA, 5);
@@ -422,12 +419,9 @@ Test(group, a_run_of_acks_takes_what_is_held_and_counts_the_rest_as_stale)
 
     cr_expect_eq(group_ack(group, BERT, 0, 7, 1), 0, "another member");
     cr_expect_eq(group_ack(group, ANNA, 0, 7, 2), 0, "another attempt");
-    cr_expect_eq(stats_of(group).stale, 14);
     cr_expect_eq(group_ack(group, ANNA, 0, UINT32_MAX, 1), 3, "all but the failed one");
-    cr_expect_eq(stats_of(group).stale, 14 + (uint64_t)UINT32_MAX - 3);
     cr_expect_eq(group_ack(group, ANNA, UINT64_MAX, UINT32_MAX, 1), 0);
 
-    cr_expect_eq(stats_of(group).acked, 3);
     cr_expect_eq(stats_of(group).floor, 1);
     cr_expect_eq(deliver_at(group, 1000).offset, 1);
     cr_expect_eq(deliver(group).offset, 4, "its key is free");
@@ -497,7 +491,6 @@ Test(group, an_event_out_of_retries_is_dying_and_blocks_its_key_until_it_is_buri
     cr_expect(group_buried(group, 0));
     cr_expect_not(group_buried(group, 0), "it was done before");
     cr_expect_eq(deliver(group).offset, 1);
-    cr_expect_eq(stats_of(group).buried, 1);
     cr_expect_eq(stats_of(group).floor, 1);
     group_destroy(&group);
 }
@@ -627,7 +620,6 @@ Test(group, what_a_leaving_member_held_goes_to_others_in_log_order_and_is_no_fai
         cr_expect_eq(delivery.attempt, offset < 3 ? 2 : 1);
     }
     cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0);
-    cr_expect_eq(stats_of(group).redelivered, 3);
     cr_expect_eq(stats_of(group).members, 1);
     group_destroy(&group);
 }
@@ -677,7 +669,6 @@ Test(group, a_delivery_that_could_not_be_sent_does_not_count)
 
     group_undeliver(group, &delivery);
 
-    cr_expect_eq(stats_of(group).delivered, 0);
     cr_expect_eq(group_ack(group, ANNA, 0, 1, 1), 0);
     const struct group_delivery again = deliver(group);
     cr_expect_eq(again.offset, 0);
@@ -739,6 +730,24 @@ Test(group, a_new_group_takes_less_than_8_kib)
     group_destroy(&group);
 }
 
+Test(group, a_group_far_behind_takes_no_more_memory_than_what_is_out)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 500);
+    for (uint32_t i = 0; i < 1000000; i += 500) {
+        for (uint32_t key = 1; key <= 500; key++) {
+            offer(group, key);
+        }
+        for (int j = 0; j < 500; j++) {
+            deliver(group);
+        }
+        cr_assert_eq(group_ack(group, ANNA, i, 500, 1), 500);
+    }
+    cr_expect_eq(stats_of(group).floor, 1000000);
+    cr_expect_leq(group->window.capacity, 512);
+    group_destroy(&group);
+}
+
 Test(group, a_dead_letter_too_far_ahead_to_be_remembered_is_not_buried)
 {
     struct group *group = group_new("payment", 10);
@@ -746,7 +755,6 @@ Test(group, a_dead_letter_too_far_ahead_to_be_remembered_is_not_buried)
     cr_expect_not(group_buried(group, UINT64_MAX));
     cr_expect(group_buried(group, 9 + GROUP_AHEAD_MAX));
     cr_expect(group_is_done(group, 9 + GROUP_AHEAD_MAX));
-    cr_expect_eq(stats_of(group).buried, 1);
     group_destroy(&group);
 }
 

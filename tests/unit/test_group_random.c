@@ -67,7 +67,6 @@ struct story {
     struct model_member members[MEMBERS];
     uint64_t members_next;
     struct snapshot snapshot;
-    uint64_t acked, stale, failed, buried, deliveries, redeliveries;
 };
 
 #define must(condition)                                                                            \
@@ -181,12 +180,6 @@ static void check(struct story *self)
     must(stats.waiting == counts.waiting);
     must(stats.parked == counts.parked);
     must(stats.dying == counts.dying);
-    must(stats.acked == self->acked);
-    must(stats.stale == self->stale);
-    must(stats.failed == self->failed);
-    must(stats.buried == self->buried);
-    must(stats.delivered == self->deliveries);
-    must(stats.redelivered == self->redeliveries);
     must((uint64_t)group_next_due_ms(self->group) <= counts.due_first);
     must((group_next_due_ms(self->group) == INT64_MAX) == (counts.waiting == 0));
     must(group_wants_more(self->group) ==
@@ -297,8 +290,6 @@ static void step_deliver(struct story *self)
     }
     event->attempts++;
     event->holder = delivery.member;
-    self->deliveries++;
-    self->redeliveries += event->attempts > 1;
     self->delivered[delivery.offset] = true;
 }
 
@@ -326,13 +317,11 @@ static void step_answer(struct story *self)
     const uint32_t attempt = chance(self, 95) ? event->attempts : (uint32_t)draw(self, 4);
     const bool valid = event->holder != 0 && member == event->holder && attempt == event->attempts;
     const enum err expected = valid ? ERR_OK : ERR_NOT_FOUND;
-    self->stale += !valid;
 
     const uint64_t kind = draw(self, 100);
     if (kind < 70) {
         must(group_ack(self->group, member, offset, 1, attempt) == valid);
         if (valid) {
-            self->acked++;
             settle(self, offset);
         }
         return;
@@ -349,7 +338,6 @@ static void step_answer(struct story *self)
     if (!valid) {
         return;
     }
-    self->failed++;
     event->failures++;
     event->holder = 0;
     event->dying = dying;
@@ -377,8 +365,6 @@ static void step_ack_run(struct story *self)
             settle(self, at);
         }
     }
-    self->acked += expected;
-    self->stale += count - expected;
     must(group_ack(self->group, member, offset, count, attempt) == expected);
     cursor_follow(self);
 }
@@ -411,7 +397,6 @@ static void step_bury(struct story *self)
     self->lettered[info.offset] = true;
     if (chance(self, 80)) { // else the broker may die in between
         must(group_buried(self->group, info.offset));
-        self->buried++;
         settle(self, info.offset);
     }
 }
@@ -487,8 +472,6 @@ static void step_crash(struct story *self)
     memset(self->members, 0, sizeof self->members);
     self->backlog = snapshot->backlog;
     self->ordered = snapshot->ordered;
-    self->acked = self->stale = self->failed = self->buried = 0;
-    self->deliveries = self->redeliveries = 0;
     self->cursor = 0;
     for (uint64_t offset = 0; offset < self->log_size; offset++) {
         struct model_event *event = &self->events[offset];
@@ -505,7 +488,6 @@ static void step_crash(struct story *self)
         if (self->lettered[offset]) {
             must(group_buried(self->group, offset) == !self->events[offset].done);
             if (!self->events[offset].done) {
-                self->buried++;
                 settle(self, offset);
             }
         }
@@ -567,7 +549,6 @@ static void finish(struct story *self)
             const struct model_event *event = &self->events[offset];
             if (event->holder != 0) {
                 must(group_ack(self->group, event->holder, offset, 1, event->attempts) == 1);
-                self->acked++;
                 settle(self, offset);
             }
         }
