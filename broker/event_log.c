@@ -45,11 +45,6 @@ void event_log_destroy(struct event_log **self_p)
     *self_p = NULL;
 }
 
-struct segment *event_log_segment(const struct event_log *self, uint64_t number)
-{
-    return &self->segments[number - self->dropped];
-}
-
 struct segment *event_log_segment_add(struct event_log *self, uint64_t base)
 {
     self->segments_count++;
@@ -80,18 +75,6 @@ void event_log_note(struct event_log *self, const struct batch *batch)
     segment->time_us = batch->time_us;
     segment->tail += batch->size;
     segment->next += batch->count;
-}
-
-struct log_place event_log_find(const struct event_log *self, uint64_t offset)
-{
-    assert(offset >= event_log_first(self) && offset < event_log_next(self));
-    size_t low = 0;
-    size_t high = self->index_count;
-    while (high - low > 1) {
-        const size_t middle = low + (high - low) / 2;
-        *(self->index[middle].offset <= offset ? &low : &high) = middle;
-    }
-    return self->index[low];
 }
 
 enum err event_log_append(struct event_log *self, struct bytes record, uint64_t *offset)

@@ -65,7 +65,7 @@ const char *event_log_cursor_problem(const struct event_log_cursor *self)
 // Opens the file of a segment, if it is not the one that is open.
 static bool segment_enter(struct event_log_cursor *self, uint64_t number)
 {
-    const struct segment *segment = event_log_segment(self->log, number);
+    const struct segment *segment = &self->log->segments[number - self->log->dropped];
     self->reader.end = segment->tail; // it may have moved
     if (self->reader.file.fd >= 0 && self->segment == number) {
         return true;
@@ -91,10 +91,22 @@ static enum err fail(struct event_log_cursor *self, enum err err, uint64_t posit
     return err;
 }
 
+// The noted batch at or before offset.
+static struct log_place place_of(const struct event_log *log, uint64_t offset)
+{
+    size_t low = 0;
+    size_t high = log->index_count;
+    while (high - low > 1) {
+        const size_t middle = low + (high - low) / 2;
+        *(log->index[middle].offset <= offset ? &low : &high) = middle;
+    }
+    return log->index[low];
+}
+
 // Makes the batch that holds offset the current one.
 static enum err batch_enter(struct event_log_cursor *self, uint64_t offset)
 {
-    struct log_place at = event_log_find(self->log, offset);
+    struct log_place at = place_of(self->log, offset);
     const uint64_t behind = self->batch.base + self->batch.count;
     if (self->batch.count > 0 && at.segment == self->segment && at.offset < behind &&
         behind <= offset) { // nearer than the index says

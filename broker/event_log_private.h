@@ -11,7 +11,7 @@ struct log_place {
     uint64_t offset;   // of its first record
     uint64_t position; // in its segment's file
     uint64_t time_us;  // the latest of all batches up to the next place
-    uint64_t segment;  // its number
+    uint64_t segment;  // its number, which stays when older ones are dropped
 };
 
 struct event_log {
@@ -31,10 +31,6 @@ struct event_log {
     struct event_log_cursor *cursors; // borrowed; all of them
 };
 
-// event_log_segment gives the segment with this number. Numbers stay when older
-// segments are dropped.
-struct segment *event_log_segment(const struct event_log *self, uint64_t number);
-
 // event_log_segment_add describes one more segment; the caller makes or opens its
 // file. Borrowed until the next one is added.
 struct segment *event_log_segment_add(struct event_log *self, uint64_t base);
@@ -42,9 +38,6 @@ struct segment *event_log_segment_add(struct event_log *self, uint64_t base);
 // event_log_note takes a batch that is in the last segment at its tail: moves tail and
 // next past it, and notes it in the index.
 void event_log_note(struct event_log *self, const struct batch *batch);
-
-// event_log_find gives the noted batch at or before offset, which must be in the log.
-struct log_place event_log_find(const struct event_log *self, uint64_t offset);
 
 // event_log_cursors_leave closes the file of the segment with this number wherever a
 // cursor has it open: as long as one does, the disk does not get its space back.
