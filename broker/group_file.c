@@ -183,6 +183,16 @@ static bool file_read(struct disk_file *file, struct buf *bytes)
     return done;
 }
 
+// Without this a power cut may bring the old file back after a group was confirmed to
+// its first member.
+static bool folder_sync(const struct disk *disk, const char *directory)
+{
+    struct disk_file folder = {.disk = disk, .path = mem_strdup(directory), .fd = -1};
+    const bool done = disk_file_open(&folder, O_RDONLY | O_DIRECTORY) && disk_file_sync(&folder);
+    disk_file_release(&folder);
+    return done;
+}
+
 enum err group_file_load(const struct disk *disk, const char *directory, int64_t now_ms,
                          struct group_file_state *state, char problem[GROUP_FILE_PROBLEM_SIZE])
 {
@@ -202,6 +212,11 @@ enum err group_file_load(const struct disk *disk, const char *directory, int64_t
                      file.path,
                      fault);
             err = ERR_CORRUPT;
+        } else if (!folder_sync(disk, directory)) {
+            // The process before may have died just before it did that.
+            (void)disk_file_problem(&file, "sync the folder of", problem, GROUP_FILE_PROBLEM_SIZE);
+            group_file_state_release(state);
+            err = ERR_IO;
         }
     } else if (errno != ENOENT) {
         (void)disk_file_problem(&file, "read", problem, GROUP_FILE_PROBLEM_SIZE);
@@ -210,16 +225,6 @@ enum err group_file_load(const struct disk *disk, const char *directory, int64_t
     buf_release(&bytes);
     disk_file_release(&file);
     return err;
-}
-
-// Without this a power cut may bring the old file back after a group was confirmed to
-// its first member.
-static bool folder_sync(const struct disk *disk, const char *directory)
-{
-    struct disk_file folder = {.disk = disk, .path = mem_strdup(directory), .fd = -1};
-    const bool done = disk_file_open(&folder, O_RDONLY | O_DIRECTORY) && disk_file_sync(&folder);
-    disk_file_release(&folder);
-    return done;
 }
 
 enum err group_file_save(const struct disk *disk, const char *directory, int64_t now_ms,

@@ -480,6 +480,26 @@ Test(group_file, a_failed_sync_leaves_dirty_groups_and_no_other_file)
     drop(&fixture);
 }
 
+// A process that died between the rename and the sync of the folder leaves a file that a
+// power cut may still take back; who reads it goes on from it, and tells others so.
+Test(group_file, what_was_loaded_is_durable_or_not_given)
+{
+    struct fixture fixture;
+    struct group_file_state state;
+    fill(&fixture);
+    cr_assert_eq(save(&fixture.state), ERR_OK);
+
+    disk.sync_error = EIO;
+    cr_expect_eq(load(&state), ERR_IO);
+    cr_expect_not_null(strstr(problem, "sync the folder of"));
+    cr_expect_eq(state.groups_count, 0);
+
+    disk.sync_error = 0;
+    cr_expect_eq(load(&state), ERR_OK);
+    group_file_state_release(&state);
+    drop(&fixture);
+}
+
 Test(group_file, a_folder_that_is_not_there_is_an_error_with_its_name)
 {
     const struct group_file_state state = {0};
