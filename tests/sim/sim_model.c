@@ -1,0 +1,224 @@
+#include "tests/sim/sim_model.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_state.h"
+#include "common/mem.h"
+#include "tests/sim/sim_model_state.h"
+
+static const char *const topic_names[SIM_TOPICS_MAX] = {
+    "order-created", "order-cancelled", "payment-authorized", "stock.low"};
+static const char *const key_names[SIM_KEYS_MAX] = {"", "o-1", "o-2", "o-3", "o-4", "o-5"};
+
+const char *sim_topic_name(uint32_t topic)
+{
+    return topic_names[topic];
+}
+
+const char *sim_key_name(uint32_t key)
+{
+    return key_names[key];
+}
+
+struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk)
+{
+    struct sim_model *self = mem_calloc(1, sizeof *self);
+    self->sim = sim;
+    self->disk = disk;
+    return self;
+}
+
+void sim_model_destroy(struct sim_model **self_p)
+{
+    struct sim_model *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < self->events_count; i++) {
+        free(self->events[i].body);
+    }
+    for (size_t i = 0; i < self->groups_count; i++) {
+        free(self->groups[i].entries);
+    }
+    free(self->events);
+    free(self->stored);
+    free(self->peers);
+    free(self);
+    *self_p = NULL;
+}
+
+size_t sim_model_add_group(struct sim_model *self, const struct sim_group_options *options)
+{
+    assert(self->groups_count < SIM_GROUPS_MAX && self->stored_count == 0);
+    self->groups[self->groups_count] = (struct sim_group){.options = *options};
+    return self->groups_count++;
+}
+
+uint32_t sim_model_add_event(struct sim_model *self, uint32_t topic, uint32_t key, size_t body_size)
+{
+    if (self->events_count == self->events_capacity) {
+        self->events_capacity = 2 * self->events_capacity + 64;
+        self->events = mem_realloc(self->events, self->events_capacity * sizeof *self->events);
+    }
+    struct sim_event *event = &self->events[self->events_count];
+    *event = (struct sim_event){
+        .topic = topic, .key = key, .body = mem_alloc(body_size), .body_size = body_size};
+    snprintf(event->id, sizeof event->id, "e-%u", self->events_count);
+    for (size_t i = 0; i < body_size; i++) {
+        event->body[i] = (uint8_t)sim_random(self->sim);
+    }
+    return self->events_count++;
+}
+
+const struct sim_event *sim_model_event(const struct sim_model *self, uint32_t event)
+{
+    return &self->events[event];
+}
+
+// --- the disk
+
+void sim_model_synced(struct sim_model *self, const char *path)
+{
+    if (strcmp(path, "/data") == 0) {
+        self->saved_version = self->replaced_version;
+    } else {
+        sim_log_synced(self, path);
+    }
+}
+
+void sim_model_replaced(struct sim_model *self, const char *path)
+{
+    if (strcmp(path, "/data/groups") == 0) {
+        self->replaced_version = self->version;
+    }
+}
+
+// --- the broker
+
+static void compare(struct sim_model *self, const char *what, uint64_t broker, uint64_t truth)
+{
+    if (broker != truth) {
+        sim_fail(
+            self->sim, "the broker counts %" PRIu64 " %s, in truth %" PRIu64, broker, what, truth);
+    }
+}
+
+void sim_model_check(struct sim_model *self, struct broker *broker)
+{
+    const struct broker_counters *counters = &broker->counters;
+    compare(self, "published", counters->published, self->published);
+    compare(self, "delivered", counters->delivered, self->delivered);
+    compare(self, "redelivered", counters->redelivered, self->redelivered);
+    compare(self, "acked", counters->acked, self->acked);
+    compare(self, "stale acks", counters->stale_acks, self->stale_acks);
+    compare(self, "failed", counters->failed, self->failed);
+    compare(self, "dead letters", counters->dead_lettered, self->dead_lettered);
+    compare(self, "records", event_log_next(broker->log), self->stored_count);
+    for (size_t i = 0; i < self->groups_count; i++) {
+        if (self->groups[i].exists) {
+            sim_group_check(self, &self->groups[i], broker);
+        }
+    }
+}
+
+void sim_model_crashed(struct sim_model *self, bool has_lost_power)
+{
+    self->has_lost_power = has_lost_power;
+    if (has_lost_power) {
+        self->replaced_version = self->saved_version; // at least that
+    }
+    for (uint32_t i = 0; i < self->peers_count; i++) {
+        self->peers[i] = (struct sim_peer){.group = SIM_NONE, .asked_group = SIM_NONE};
+    }
+    for (size_t i = 0; i < self->groups_count; i++) {
+        sim_group_crashed(&self->groups[i], self->stored_count);
+    }
+}
+
+void sim_model_started(struct sim_model *self, struct broker *broker)
+{
+    sim_log_read_again(self);
+    sim_log_check(self, broker);
+    for (size_t i = 0; i < self->groups_count; i++) {
+        sim_group_started(self, &self->groups[i], broker);
+    }
+    if (self->has_lost_power) {
+        // What is there now survives the next one as well. After a kill it may be in the
+        // page cache only.
+        self->saved_version = self->replaced_version = self->version;
+    }
+    self->published = self->delivered = self->redelivered = self->acked = 0;
+    self->stale_acks = self->failed = self->dead_lettered = 0;
+    sim_model_check(self, broker);
+}
+
+// --- clients
+
+void sim_model_answered(struct sim_model *self, uint32_t event, const struct bus_input *input)
+{
+    if (input->offset >= self->stored_count || self->stored[input->offset].event != event) {
+        sim_fail(self->sim,
+                 "%s was answered with offset %" PRIu64 ", which does not hold it",
+                 self->events[event].id,
+                 input->offset);
+    }
+    self->events[event].is_answered = true;
+}
+
+void sim_model_delivered(struct sim_model *self, const struct bus_delivery *delivery)
+{
+    const int64_t event =
+        delivery->offset < self->stored_count ? self->stored[delivery->offset].event : SIM_NONE;
+    const struct sim_event *wanted = event == SIM_NONE ? NULL : &self->events[event];
+    if (wanted == NULL || !bytes_equal_text(delivery->topic, topic_names[wanted->topic]) ||
+        !bytes_equal_text(delivery->key, key_names[wanted->key]) ||
+        !bytes_equal_text(delivery->id, wanted->id) || delivery->body.size != wanted->body_size ||
+        memcmp(delivery->body.data, wanted->body, wanted->body_size) != 0) {
+        sim_fail(self->sim, "offset %" PRIu64 " reaches a consumer changed", delivery->offset);
+    }
+}
+
+// --- the end
+
+uint64_t sim_model_left(const struct sim_model *self)
+{
+    uint64_t left = 0;
+    for (size_t i = 0; i < self->groups_count; i++) {
+        left += self->groups[i].exists ? self->groups[i].left : 1;
+    }
+    return left;
+}
+
+void sim_model_explain(struct sim_model *self)
+{
+    for (size_t i = 0; i < self->groups_count; i++) {
+        struct sim_group *group = &self->groups[i];
+        for (uint64_t offset = group->start; offset < self->stored_count; offset++) {
+            const struct sim_entry *entry = sim_group_entry(group, offset);
+            if (entry->matches && !entry->is_done) {
+                sim_trace(self->sim,
+                          "left: %s, offset %" PRIu64 ", key %s, held by %u, %u attempts, "
+                          "%u failures%s",
+                          group->options.name,
+                          offset,
+                          key_names[self->stored[offset].key],
+                          entry->holder,
+                          entry->attempts,
+                          entry->failures,
+                          entry->is_dying ? ", to die" : "");
+            }
+        }
+    }
+}
+
+void sim_model_finish(struct sim_model *self)
+{
+    if (sim_model_left(self) > 0) {
+        sim_model_explain(self);
+        sim_fail(self->sim, "%" PRIu64 " events are never done", sim_model_left(self));
+    }
+}

@@ -1,0 +1,269 @@
+// What is stored: the durable bytes of the segments, read by the page that describes them
+// (docs/storage-format.md) and not by the code that wrote them.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_state.h"
+#include "broker/dead_letter.h"
+#include "common/mem.h"
+#include "tests/sim/sim_model_state.h"
+
+enum {
+    HEADER_SIZE = 24,
+    AT_MARK = 12,
+    AT_BASE = 16,
+    BATCH_SIZE = 32,
+    BATCH_AT_CRC = 4,
+    BATCH_AT_SIZE = 8,
+    BATCH_AT_COUNT = 12,
+    BATCH_AT_BASE = 16,
+};
+
+static int64_t find_event(const struct sim_model *self, const struct record *record)
+{
+    char id[SIM_ID_SIZE];
+    unsigned number = 0;
+    snprintf(id, sizeof id, "%.*s", (int)record->id.size, (const char *)record->id.data);
+    if (sscanf(id, "e-%u", &number) != 1 || number >= self->events_count) {
+        return SIM_NONE;
+    }
+    return number;
+}
+
+// Whether the record is the event, but for topic and headers.
+static bool is_event(const struct sim_event *event, const struct record *record)
+{
+    return bytes_equal_text(record->id, event->id) &&
+           bytes_equal_text(record->key, sim_key_name(event->key)) &&
+           record->body.size == event->body_size &&
+           (event->body_size == 0 || memcmp(record->body.data, event->body, event->body_size) == 0);
+}
+
+// Fails unless it is the dead letter of an event of a group.
+static void take_letter(struct sim_model *self, const struct record *record, struct sim_stored *out)
+{
+    struct dead_letter letter;
+    if (dead_letter_parse(record->headers, &letter) != ERR_OK ||
+        letter.offset >= self->stored_count) {
+        sim_fail(self->sim, "a dead letter names no event");
+    }
+    out->letter_of = letter.offset;
+    for (size_t i = 0; i < self->groups_count; i++) {
+        out->group = strcmp(self->groups[i].options.name, letter.group) == 0 ? (int)i : out->group;
+    }
+    const int64_t event = self->stored[letter.offset].event;
+    if (out->group == SIM_NONE || event == SIM_NONE || !is_event(&self->events[event], record)) {
+        sim_fail(
+            self->sim, "the dead letter of offset %" PRIu64 " is not its event", letter.offset);
+    }
+    out->key = self->events[event].key;
+}
+
+static struct sim_stored describe(struct sim_model *self, const struct record *record)
+{
+    struct sim_stored stored = {.crc = record_crc32c(0, record->whole.data, record->whole.size),
+                                .event = SIM_NONE,
+                                .group = SIM_NONE};
+    if (record->headers.size > 0) {
+        take_letter(self, record, &stored);
+        return stored;
+    }
+    stored.event = find_event(self, record);
+    const struct sim_event *event = &self->events[stored.event < 0 ? 0 : stored.event];
+    if (stored.event == SIM_NONE || !is_event(event, record) ||
+        !bytes_equal_text(record->topic, sim_topic_name(event->topic))) {
+        sim_fail(self->sim,
+                 "offset %" PRIu64 " holds what nobody published: id %.*s",
+                 self->stored_count,
+                 (int)record->id.size,
+                 (const char *)record->id.data);
+    }
+    stored.key = event->key;
+    return stored;
+}
+
+static void grow(struct sim_model *self)
+{
+    if (self->stored_count == self->stored_capacity) {
+        self->stored_capacity = 2 * self->stored_capacity + 256;
+        self->stored =
+            mem_realloc(self->stored, (size_t)self->stored_capacity * sizeof *self->stored);
+        for (size_t i = 0; i < self->groups_count; i++) {
+            sim_group_grow(self, &self->groups[i], self->stored_capacity);
+        }
+    }
+}
+
+// One more record is durable.
+static void store(struct sim_model *self, const struct record *record)
+{
+    const struct sim_stored stored = describe(self, record);
+    const uint64_t offset = self->stored_count;
+    grow(self);
+    self->stored[self->stored_count++] = stored;
+    if (stored.event != SIM_NONE) {
+        self->published++;
+        for (size_t i = 0; i < self->groups_count; i++) {
+            sim_group_stored(self, &self->groups[i], offset);
+        }
+    } else {
+        self->dead_lettered++;
+        sim_count(self->sim, SIM_DEAD_LETTERS);
+        sim_group_bury(self, &self->groups[stored.group], stored.letter_of);
+    }
+}
+
+// Takes the records of a batch, new or, at a start, known.
+static void take_batch(struct sim_model *self, struct bytes records, uint64_t base, uint32_t count)
+{
+    struct record record;
+    self->read_count += count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (record_take(&records, &record) != ERR_OK) {
+            sim_fail(self->sim, "a batch that is whole holds a record that is not");
+        }
+        const uint64_t offset = base + i;
+        if (offset < self->stored_count) {
+            sim_log_expect(self, offset, record.whole, "stored");
+        } else if (offset == self->stored_count) {
+            store(self, &record);
+        } else {
+            sim_fail(self->sim, "offset %" PRIu64 " is stored, but not the one before", offset);
+        }
+    }
+    if (records.size != 0) {
+        sim_fail(self->sim, "a batch has bytes behind its records");
+    }
+}
+
+static bool batch_is_whole(const uint8_t *data, size_t left, uint32_t mark)
+{
+    if (left < BATCH_SIZE || load_u32(data) != mark) {
+        return false;
+    }
+    const uint32_t size = load_u32(data + BATCH_AT_SIZE);
+    if (size <= BATCH_SIZE || size > left) {
+        return false;
+    }
+    const uint32_t crc = record_crc32c(0, data, BATCH_AT_CRC);
+    return load_u32(data + BATCH_AT_CRC) ==
+           record_crc32c(crc, data + BATCH_AT_SIZE, size - BATCH_AT_SIZE);
+}
+
+static void read_segment(struct sim_model *self, const char *path, struct sim_segment *segment)
+{
+    struct bytes durable;
+    if (!sim_disk_durable(self->disk, path, &durable) || durable.size < HEADER_SIZE) {
+        return;
+    }
+    const uint32_t mark = load_u32(durable.data + AT_MARK);
+    segment->at = segment->at == 0 ? HEADER_SIZE : segment->at;
+    while (segment->at < durable.size &&
+           batch_is_whole(durable.data + segment->at, durable.size - segment->at, mark)) {
+        const uint8_t *data = durable.data + segment->at;
+        const uint32_t size = load_u32(data + BATCH_AT_SIZE);
+        take_batch(self,
+                   (struct bytes){.data = data + BATCH_SIZE, .size = size - BATCH_SIZE},
+                   load_u64(data + BATCH_AT_BASE),
+                   load_u32(data + BATCH_AT_COUNT));
+        segment->at += size;
+    }
+}
+
+// The segment of that base, in ascending order.
+static struct sim_segment *segment_of(struct sim_model *self, uint64_t base)
+{
+    size_t at = self->segments_count;
+    while (at > 0 && self->segments[at - 1].base >= base) {
+        at--;
+    }
+    if (at == self->segments_count || self->segments[at].base != base) {
+        if (self->segments_count == SIM_SEGMENTS_MAX) {
+            sim_fail(self->sim, "the model has no room for another segment");
+        }
+        memmove(&self->segments[at + 1],
+                &self->segments[at],
+                (self->segments_count - at) * sizeof *self->segments);
+        self->segments[at] = (struct sim_segment){.base = base};
+        self->segments_count++;
+        if (base > 0) {
+            sim_count(self->sim, SIM_ROLLED_SEGMENTS);
+        }
+    }
+    return &self->segments[at];
+}
+
+// The segment that path names; NULL: it is no segment.
+static struct sim_segment *segment_at(struct sim_model *self, const char *path)
+{
+    static const char prefix[] = "/data/log/0";
+    const size_t size = sizeof prefix - 2;
+    return strncmp(path, prefix, size + 1) == 0 ? segment_of(self, strtoull(path + size, NULL, 10))
+                                                : NULL;
+}
+
+void sim_log_synced(struct sim_model *self, const char *path)
+{
+    struct sim_segment *segment = segment_at(self, path);
+    if (segment != NULL) {
+        read_segment(self, path, segment);
+    } else if (strcmp(path, "/data/log") == 0) {
+        for (size_t i = 0; (path = sim_disk_name(self->disk, i)) != NULL; i++) {
+            (void)segment_at(self, path);
+        }
+        for (size_t i = 0; i < self->segments_count; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "/data/log/%020" PRIu64 ".log", self->segments[i].base);
+            read_segment(self, name, &self->segments[i]);
+        }
+    }
+}
+
+void sim_log_read_again(struct sim_model *self)
+{
+    self->read_count = 0;
+    for (size_t i = 0; i < self->segments_count; i++) {
+        self->segments[i].at = 0;
+    }
+    sim_log_synced(self, "/data/log");
+    if (self->read_count != self->stored_count) {
+        sim_fail(self->sim,
+                 "%" PRIu64 " records were durable, %" PRIu64 " are left",
+                 self->stored_count,
+                 self->read_count);
+    }
+}
+
+void sim_log_expect(struct sim_model *self, uint64_t offset, struct bytes whole, const char *what)
+{
+    if (offset >= self->stored_count) {
+        sim_fail(self->sim, "offset %" PRIu64 " is %s before it is durable", offset, what);
+    }
+    if (record_crc32c(0, whole.data, whole.size) != self->stored[offset].crc) {
+        sim_fail(self->sim, "offset %" PRIu64 " is %s with other bytes", offset, what);
+    }
+}
+
+void sim_log_check(struct sim_model *self, struct broker *broker)
+{
+    if (event_log_next(broker->log) != self->stored_count) {
+        sim_fail(self->sim,
+                 "the broker takes the log to end at %" PRIu64 ", on disk it ends at %" PRIu64,
+                 event_log_next(broker->log),
+                 self->stored_count);
+    }
+    struct event_log_cursor *cursor = event_log_cursor_new(broker->log);
+    struct event_log_entry entry;
+    for (uint64_t offset = event_log_first(broker->log); offset < self->stored_count; offset++) {
+        const enum err err = event_log_cursor_read(cursor, offset, &entry);
+        if (err == ERR_OK) {
+            sim_log_expect(self, offset, entry.record.whole, "read back");
+        } else if (err != ERR_IO) { // the disk may say no
+            sim_fail(
+                self->sim, "offset %" PRIu64 " cannot be read back: %s", offset, err_name(err));
+        }
+    }
+    event_log_cursor_destroy(&cursor);
+}

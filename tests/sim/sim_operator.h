@@ -1,0 +1,20 @@
+// sim_operator - a client made by hand, without bus_session: it speaks the protocol as
+// docs/protocol.md tells it, reads the log (READ), and asks what a person may ask for.
+#ifndef FAULTLINE_SIM_OPERATOR_H
+#define FAULTLINE_SIM_OPERATOR_H
+
+#include "tests/sim/sim_model.h"
+#include "tests/sim/sim_net.h"
+
+struct sim_operator; // opaque
+
+struct sim_operator *sim_operator_new(struct sim *sim, struct sim_net *net, size_t dealer);
+void sim_operator_destroy(struct sim_operator **self_p);
+
+void sim_operator_step(struct sim_operator *self);
+int64_t sim_operator_next_us(const struct sim_operator *self);
+
+// sim_operator_end: it asks for nothing any more.
+void sim_operator_end(struct sim_operator *self);
+
+#endif
