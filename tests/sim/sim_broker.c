@@ -227,7 +227,7 @@ static void start(struct sim_broker *self)
     const enum err err = broker_open(&self->broker, &options, &problem);
     if (err == ERR_OK) {
         observe(self, sim_model_started);
-    } else if (err == ERR_IO || self->is_dead) {
+    } else if (err == ERR_IO || err == ERR_FULL || self->is_dead) {
         sim_trace(self->sim, "broker: cannot start: %s", problem);
         sim_count(self->sim, SIM_FAILED_STARTS);
         free(problem);
