@@ -21,7 +21,7 @@ foreach(kind unit integration)
         # A leak does not fail a Criterion test by itself: read what it prints.
         set_tests_properties(${kind}.${name} PROPERTIES
             LABELS ${kind}
-            ENVIRONMENT "FAULTLINE_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+            ENVIRONMENT "FAULTLINE_BIN=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};FAULTLINE_SOURCE=${CMAKE_SOURCE_DIR}"
             FAIL_REGULAR_EXPRESSION "LeakSanitizer|AddressSanitizer|ThreadSanitizer|runtime error:")
     endforeach()
 endforeach()
