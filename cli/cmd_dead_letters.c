@@ -1,20 +1,26 @@
-// dead-letters - the events that a group could not deal with.
+// dead-letters - the events that a group could not deal with: which, why, and back to it.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/api.h"
 #include "cli/commands.h"
+#include "cli/redrive.h"
 #include "cli/table.h"
 #include "common/json.h"
 #include "common/mem.h"
 
 enum {
-    CALL_TIMEOUT_MS = 2000
+    CALL_TIMEOUT_MS = 2000,
+    OFFSETS_MAX = 1000, // that redrive takes
 };
 
 static const struct option_def dead_letters_options[] = {
-    {.name = "group", .kind = OPTION_TEXT, .value = "GROUP", .help = "list: only those of a group"},
+    {.name = "group",
+     .kind = OPTION_TEXT,
+     .value = "GROUP",
+     .help = "list, redrive: those of a group"},
+    {.name = "all", .kind = OPTION_FLAG, .help = "redrive: those of every group"},
     {.name = "limit",
      .kind = OPTION_INT,
      .value = "N",
@@ -71,7 +77,10 @@ static void print_list(const cJSON *answer)
         puts("there are no dead letters");
     } else {
         table_print(table, 0, stdout);
-        printf("\nMore about one: %s dead-letters show OFFSET\n", cli_name());
+        printf("\nMore about one: %s dead-letters show OFFSET. Back to its group: %s dead-letters "
+               "redrive OFFSET\n",
+               cli_name(),
+               cli_name());
     }
     const cJSON *next = cJSON_GetObjectItemCaseSensitive(answer, "next");
     if (cJSON_IsNumber(next)) {
@@ -96,9 +105,10 @@ static void print_one(const cJSON *letter)
         {"first failed", "first_failed_at"},
         {"dead since", "dead_at"},
     };
-    printf("dead letter at offset %lld (the event itself is at %lld)\n\n",
+    printf("dead letter at offset %lld (given up: %lld; the event itself is at %lld)\n\n",
            number_of(letter, "offset"),
-           number_of(letter, "original_offset"));
+           number_of(letter, "original_offset"),
+           number_of(letter, "first_offset"));
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         printf("  %-13s %s\n", texts[i].title, text_or(letter, texts[i].name, "-"));
     }
@@ -188,6 +198,7 @@ static enum cli_exit dead_letters_run(const struct options *options)
     } verbs[] = {
         {"list", list_run},
         {"show", show_run},
+        {"redrive", redrive_run},
     };
     const char *verb = options_argument(options, 0);
     for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
@@ -195,16 +206,20 @@ static enum cli_exit dead_letters_run(const struct options *options)
             return verbs[i].run(options);
         }
     }
-    cli_problem("dead-letters knows list and show, not '%s'", verb);
+    cli_problem("dead-letters knows list, show and redrive, not '%s'", verb);
     return CLI_UNKNOWN;
 }
 
 const struct command cmd_dead_letters = {
     .name = "dead-letters",
     .topic = COMMAND_LOOK,
-    .arguments = "[list | show OFFSET]",
-    .summary = "list the events that a group could not deal with, or show one",
+    .arguments = "[list | show OFFSET | redrive OFFSET...]",
+    .summary = "list the events that a group could not deal with, show one, give them back",
+    .details =
+        "redrive gives an event back to the group that gave it up, and to no other: the same\n"
+        "event, behind what its subject has waiting there, its attempts counted anew. Find\n"
+        "the cause first: show tells the last error.\n",
     .options = dead_letters_options,
-    .arguments_max = 2,
+    .arguments_max = 1 + OFFSETS_MAX,
     .run = dead_letters_run,
 };

@@ -1,10 +1,11 @@
 // groups - the consumer groups: how far behind each is, who is its member, and what
-// fails.
+// fails; and the end of one that nobody needs.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/api.h"
+#include "cli/bus_guest.h"
 #include "cli/commands.h"
 #include "cli/table.h"
 #include "common/clock.h"
@@ -146,7 +147,7 @@ static void print_failing(const cJSON *groups)
     table_destroy(&table);
 }
 
-static enum cli_exit groups_run(const struct options *options)
+static enum cli_exit list_run(const struct options *options)
 {
     struct api *api = api_open(cli_dir(options));
     const struct api_request request = {
@@ -172,10 +173,50 @@ static enum cli_exit groups_run(const struct options *options)
     return result;
 }
 
+static enum cli_exit delete_run(const struct options *options, const char *group)
+{
+    const struct wire_control question = {.type = WIRE_DELETE, .group = bytes_of_text(group)};
+    struct wire_control answer;
+    struct api *api = api_open(cli_dir(options));
+    struct bus_guest *guest = bus_guest_visit(api_bus_url(api));
+    enum cli_exit result = guest == NULL ? CLI_UNKNOWN : bus_guest_ask(guest, question, &answer);
+    if (result == CLI_YES && options_flag(options, "json")) {
+        cJSON *json = cJSON_CreateObject();
+        cJSON_AddStringToObject(json, "deleted", group);
+        cli_print_json(&json);
+    } else if (result == CLI_YES) {
+        printf("%s is no group any more\n", group);
+    }
+    bus_guest_destroy(&guest);
+    api_destroy(&api);
+    return result;
+}
+
+static enum cli_exit groups_run(const struct options *options)
+{
+    const char *verb = options_argument(options, 0);
+    const char *group = options_argument(options, 1);
+    if (group == NULL && (verb == NULL || strcmp(verb, "list") == 0)) {
+        return list_run(options);
+    }
+    if (group != NULL && strcmp(verb, "delete") == 0) {
+        return delete_run(options, group);
+    }
+    cli_problem("groups knows list and delete GROUP. To begin again elsewhere: %s replay GROUP "
+                "--from WHERE",
+                cli_name());
+    return CLI_UNKNOWN;
+}
+
 const struct command cmd_groups = {
     .name = "groups",
     .topic = COMMAND_LOOK,
-    .arguments = "",
-    .summary = "show the consumer groups: lag, members, what waits and what fails",
+    .arguments = "[list | delete GROUP]",
+    .summary = "show the consumer groups: lag, members, what waits and what fails; delete one",
+    .details =
+        "A group that is deleted must have no members; its dead letters are listed no more.\n"
+        "A service that starts again makes its group anew and reads the log from its start.\n"
+        "To let a group begin again elsewhere, see replay.\n",
+    .arguments_max = 2,
     .run = groups_run,
 };

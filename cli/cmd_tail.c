@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "cli/api.h"
-#include "cli/bus_reader.h"
+#include "cli/bus_guest.h"
 #include "cli/commands.h"
 #include "cli/term.h"
 #include "common/clock.h"
@@ -81,7 +81,7 @@ static void print_for_people(const struct wire_delivered *event, bool colours)
     cJSON_Delete(envelope);
 }
 
-static enum cli_exit find_start(const struct options *options, struct bus_reader *reader,
+static enum cli_exit find_start(const struct options *options, struct bus_guest *reader,
                                 uint64_t *offset)
 {
     const char *from = options_text(options, "from");
@@ -90,7 +90,7 @@ static enum cli_exit find_start(const struct options *options, struct bus_reader
         return CLI_YES;
     }
     if (strcmp(from, "end") == 0) {
-        return bus_reader_end(reader, offset) == ERR_OK ? CLI_YES : CLI_UNKNOWN;
+        return bus_guest_end(reader, offset) == ERR_OK ? CLI_YES : CLI_UNKNOWN;
     }
     char *end = NULL;
     *offset = strtoull(from, &end, 10);
@@ -102,13 +102,13 @@ static enum cli_exit find_start(const struct options *options, struct bus_reader
 }
 
 // Prints until the reader has a reason to stop; *offset is where to go on.
-static enum err print_events(const struct options *options, struct bus_reader *reader,
+static enum err print_events(const struct options *options, struct bus_guest *reader,
                              uint64_t *offset)
 {
     const bool colours = term_has_colours(stdout);
     while (true) {
         struct wire_delivered event;
-        const enum err err = bus_reader_next(reader, offset, &event);
+        const enum err err = bus_guest_next(reader, offset, &event);
         if (err == ERR_OK) {
             if (!is_asked_for(options, event.record.topic)) {
                 continue;
@@ -132,16 +132,9 @@ static enum cli_exit tail_run(const struct options *options)
 {
     signal(SIGPIPE, SIG_DFL);
     struct api *api = api_open(cli_dir(options));
-    struct bus_reader *reader = NULL;
+    struct bus_guest *reader = bus_guest_visit(api_bus_url(api));
     uint64_t offset = 0;
-    enum cli_exit result = CLI_UNKNOWN;
-    if (bus_reader_open(&reader, api_bus_url(api), HELLO_TIMEOUT_MS) != ERR_OK) {
-        cli_problem("the broker does not answer at %s. Is the stack up? %s ps",
-                    api_bus_url(api),
-                    cli_name());
-        goto out;
-    }
-    result = find_start(options, reader, &offset);
+    enum cli_exit result = reader == NULL ? CLI_UNKNOWN : find_start(options, reader, &offset);
     while (result == CLI_YES) {
         const enum err err = print_events(options, reader, &offset);
         if (err == ERR_NOT_FOUND) {
@@ -154,13 +147,11 @@ static enum cli_exit tail_run(const struct options *options)
             break;
         }
         cli_problem("the broker went away; waiting for it");
-        bus_reader_destroy(&reader);
-        while (bus_reader_open(&reader, api_bus_url(api), HELLO_TIMEOUT_MS) != ERR_OK) {
+        bus_guest_destroy(&reader);
+        while (bus_guest_open(&reader, api_bus_url(api), HELLO_TIMEOUT_MS) != ERR_OK) {
         }
     }
-
-out:
-    bus_reader_destroy(&reader);
+    bus_guest_destroy(&reader);
     api_destroy(&api);
     return result;
 }

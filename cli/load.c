@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/bus_reader.h"
+#include "cli/bus_guest.h"
 #include "cli/end_table.h"
 #include "common/clock.h"
 #include "common/http_client.h"
@@ -132,16 +132,16 @@ static void note_end(struct load *self, const struct wire_delivered *event)
 static void *reader_main(void *arg)
 {
     struct load *self = arg;
-    struct bus_reader *reader = NULL;
+    struct bus_guest *reader = NULL;
     uint64_t offset = self->from;
     while (!atomic_load(&self->stop_reading)) {
         if (reader == NULL) {
-            const enum err err = bus_reader_open(&reader, self->options->bus_url, HELLO_TIMEOUT_MS);
+            const enum err err = bus_guest_open(&reader, self->options->bus_url, HELLO_TIMEOUT_MS);
             atomic_store(&self->ends_unknown, err != ERR_OK);
             continue;
         }
         struct wire_delivered event;
-        switch (bus_reader_next(reader, &offset, &event)) {
+        switch (bus_guest_next(reader, &offset, &event)) {
         case ERR_OK:
             note_end(self, &event);
             break;
@@ -149,21 +149,21 @@ static void *reader_main(void *arg)
             sleep_until_us(clock_mono_us() + READ_PAUSE_MS * 1000);
             break;
         default:
-            bus_reader_destroy(&reader);
+            bus_guest_destroy(&reader);
             break;
         }
     }
-    bus_reader_destroy(&reader);
+    bus_guest_destroy(&reader);
     return NULL;
 }
 
 static bool find_start(struct load *self)
 {
-    struct bus_reader *reader = NULL;
+    struct bus_guest *reader = NULL;
     const bool found =
-        bus_reader_open(&reader, self->options->bus_url, HELLO_TIMEOUT_MS) == ERR_OK &&
-        bus_reader_end(reader, &self->from) == ERR_OK;
-    bus_reader_destroy(&reader);
+        bus_guest_open(&reader, self->options->bus_url, HELLO_TIMEOUT_MS) == ERR_OK &&
+        bus_guest_end(reader, &self->from) == ERR_OK;
+    bus_guest_destroy(&reader);
     return found;
 }
 

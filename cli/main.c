@@ -14,6 +14,7 @@ static const struct command *const commands[] = {
     &cmd_order,
     &cmd_transfer,
     &cmd_load,
+    &cmd_replay,
     &cmd_trace,
     &cmd_tail,
     &cmd_logs,

@@ -32,6 +32,7 @@ static const struct {
     {LOG_EVENT_HANDLED, STORY_HANDLED},
     {LOG_EVENT_FAILED, STORY_FAILED},
     {LOG_EVENT_DEAD_LETTERED, STORY_DEAD_LETTERED},
+    {LOG_EVENT_REDRIVEN, STORY_REDRIVEN},
     {LOG_STATUS_CHANGED, STORY_STATUS},
 };
 
@@ -216,6 +217,7 @@ static int parent_of(const struct story *self, const struct story_node *node)
     case STORY_HANDLED:
     case STORY_FAILED:
     case STORY_DEAD_LETTERED:
+    case STORY_REDRIVEN:
         return find(self, STORY_EVENT, "event_id", text_of(node->line, "event_id"), NULL);
     case STORY_MISSING:
         break;

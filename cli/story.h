@@ -24,6 +24,7 @@ enum story_kind {
     STORY_HANDLED,       // a service has dealt with an event
     STORY_FAILED,        // a service has failed with an event; it comes again
     STORY_DEAD_LETTERED, // an event was given up for a group
+    STORY_REDRIVEN,      // it was given back to the group
     STORY_STATUS,        // the order or transfer moved on
     STORY_MISSING,       // a group has not dealt with an event yet, and why
 };

@@ -29,19 +29,25 @@ static bool is_of_group(const char *service, const char *group)
            (service[size] == '-' && isdigit((unsigned char)service[size + 1]));
 }
 
-static bool has_settled(const struct story *self, const char *event_id, const char *group)
+// done: the group's floor has passed the event. That says nothing of a copy of it that was
+// given back.
+static bool has_settled(const struct story *self, const char *event_id, const char *group,
+                        bool done)
 {
     for (size_t i = 0; i < story_count(self); i++) {
         const struct story_node *node = story_node_at(self, i);
         if (strcmp(story_text(node, "event_id"), event_id) != 0) {
             continue;
         }
-        if ((node->kind == STORY_HANDLED && is_of_group(node->service, group)) ||
-            (node->kind == STORY_DEAD_LETTERED && strcmp(story_text(node, "group"), group) == 0)) {
+        if (node->kind == STORY_HANDLED && is_of_group(node->service, group)) {
             return true;
         }
+        if ((node->kind == STORY_DEAD_LETTERED || node->kind == STORY_REDRIVEN) &&
+            strcmp(story_text(node, "group"), group) == 0) {
+            done = node->kind == STORY_DEAD_LETTERED; // the last one counts
+        }
     }
-    return false;
+    return done;
 }
 
 static bool subscribes(const cJSON *group, const char *topic)
@@ -170,8 +176,8 @@ static void explain_event(struct story *self, size_t event, const cJSON *groups)
     {
         const char *name = text_of(group, "name");
         const bool done = offset >= 0 && offset < number_of(group, "floor", 0);
-        if (!done && subscribes(group, story_text(node, "topic")) &&
-            !has_settled(self, story_text(node, "event_id"), name)) {
+        if (subscribes(group, story_text(node, "topic")) &&
+            !has_settled(self, story_text(node, "event_id"), name, done)) {
             char reason[STORY_REASON_SIZE];
             explain_group(self, reason, group, story_text(node, "event_id"));
             story_add_missing(self, event, name, reason);

@@ -80,6 +80,9 @@ static void say(struct buf *out, const struct story_node *node)
             out, "dead letter for %s: %s", story_text(node, "group"), story_text(node, "error"));
         say_attempts(out, node);
         break;
+    case STORY_REDRIVEN:
+        buf_printf(out, "given back to %s", story_text(node, "group"));
+        break;
     case STORY_STATUS:
         buf_put_text(out, story_text(node, "status"));
         break;
@@ -105,6 +108,7 @@ static enum colour colour_of(const struct story_node *node)
                    ? COLOUR_NONE
                    : COLOUR_RED;
     case STORY_HANDLED:
+    case STORY_REDRIVEN:
     case STORY_STATUS:
         break;
     }
@@ -228,6 +232,7 @@ static const char *const kind_names[] = {
     [STORY_HANDLED] = "handled",
     [STORY_FAILED] = "failed",
     [STORY_DEAD_LETTERED] = "dead-lettered",
+    [STORY_REDRIVEN] = "redriven",
     [STORY_STATUS] = "status",
     [STORY_MISSING] = "missing",
 };

@@ -187,6 +187,49 @@ Test(story, an_event_that_never_reached_the_broker_waits_in_its_outbox)
     story_destroy(&story);
 }
 
+// Draws the story up to the failure, and that payment gave the event up, and got it back.
+static char *drawn_of_dead(bool is_redriven)
+{
+    static const size_t begun[] = {0, 1, 2, 3, 4};
+    static const char *const own[] = {
+        "{\"ts\":\"2026-11-23T20:00:01.000000Z\",\"service\":\"broker\",\"msg\":\"event "
+        "dead-lettered\",\"correlation_id\":\"" ID "\",\"event_id\":\"e1\",\"topic\":"
+        "\"order-created\",\"offset\":7,\"attempt\":1,\"group\":\"payment\",\"error\":\"no\"}",
+        "{\"ts\":\"2026-11-23T20:00:02.000000Z\",\"service\":\"broker\",\"msg\":\"event "
+        "redriven\",\"correlation_id\":\"" ID "\",\"event_id\":\"e1\",\"topic\":"
+        "\"order-created\",\"offset\":9,\"group\":\"payment\"}",
+    };
+    struct story *story = story_new(ID);
+    for (size_t i = 0; i < ARRAY_LEN(begun); i++) {
+        cr_expect(story_add_line(story, bytes_of_text(lines[begun[i]])));
+    }
+    cr_expect(story_add_line(story, bytes_of_text(own[0])));
+    if (is_redriven) {
+        cr_expect(story_add_line(story, bytes_of_text(own[1])));
+    }
+    story_link(story);
+    cJSON *status = cJSON_Parse("{\"groups\":[{\"name\":\"payment\",\"topics\":[\"order-created\"],"
+                                "\"floor\":9,\"lag_events\":1,\"members\":[]}]}");
+    story_explain(story, status, NULL);
+    char *text = drawn(story);
+    cJSON_Delete(status);
+    story_destroy(&story);
+    return text;
+}
+
+Test(story, a_dead_letter_is_waited_for_only_once_it_was_given_back)
+{
+    char *text = drawn_of_dead(false);
+    cr_expect_not_null(strstr(text, "dead letter for payment: no"), "%s", text);
+    cr_expect_null(strstr(text, "waiting"), "%s", text);
+    free(text);
+
+    text = drawn_of_dead(true);
+    cr_expect_not_null(strstr(text, "given back to payment"), "%s", text);
+    cr_expect_not_null(strstr(text, "waiting for payment"), "%s", text);
+    free(text);
+}
+
 Test(story, what_a_dead_handler_forgot_to_log_is_not_missing_when_the_floor_has_passed)
 {
     static const size_t begun[] = {0, 1, 2, 3};
