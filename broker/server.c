@@ -99,6 +99,7 @@ void server_prepare_process(void)
     const sigset_t set = stop_signals();
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file at its limit is a full disk
     // czmq would take these signals for itself and stop every loop.
     zsys_handler_set(NULL);
     // As many sessions as there may be want more files than the usual 1024, and

@@ -5,6 +5,11 @@ file(GLOB support_sources CONFIGURE_DEPENDS support/*.c)
 add_library(test-support STATIC ${support_sources})
 target_link_libraries(test-support PUBLIC common)
 
+# Preloaded into a real broker: its disk then fails on command.
+add_library(failing_sync MODULE integration/failing_sync.c)
+set_target_properties(failing_sync PROPERTIES PREFIX ""
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY})
+
 foreach(kind unit integration)
     file(GLOB test_sources CONFIGURE_DEPENDS ${kind}/test_*.c)
     foreach(source ${test_sources})
@@ -15,7 +20,7 @@ foreach(kind unit integration)
             service-order service-payment service-inventory service-notification
             service-fraud service-ledger service-transfer)
         if(kind STREQUAL "integration")
-            add_dependencies(${name} faultline-broker) # it starts one
+            add_dependencies(${name} faultline-broker failing_sync) # it starts one
         endif()
         add_test(NAME ${kind}.${name} COMMAND ${name} --timeout 120)
         # A leak does not fail a Criterion test by itself: read what it prints.

@@ -298,17 +298,26 @@ void broker_process_kill(struct broker_process *self)
     }
 }
 
-int broker_process_stop(struct broker_process *self, int timeout_ms)
+int broker_process_wait(struct broker_process *self, int timeout_ms, char **output)
 {
     const int64_t deadline_ms = clock_mono_ms() + timeout_ms;
     int status = 0;
-    kill(self->pid, SIGTERM);
     while (!has_ended(self, &status)) {
         if (clock_mono_ms() > deadline_ms) {
             broker_process_kill(self);
-            return -1;
+            status = -1;
+            break;
         }
         nap();
     }
+    if (output != NULL) {
+        *output = read_output(self);
+    }
     return status;
+}
+
+int broker_process_stop(struct broker_process *self, int timeout_ms)
+{
+    kill(self->pid, SIGTERM);
+    return broker_process_wait(self, timeout_ms, NULL);
 }

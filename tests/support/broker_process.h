@@ -32,6 +32,11 @@ int broker_process_pid(const struct broker_process *self); // 0: not running
 void broker_process_kill(struct broker_process *self);
 int broker_process_stop(struct broker_process *self, int timeout_ms);
 
+// broker_process_wait waits until it ends by itself and returns its exit status, 128 and
+// the signal's number, or -1 when it took over timeout_ms (then it is killed). output,
+// unless NULL, is what it wrote (the caller frees it).
+int broker_process_wait(struct broker_process *self, int timeout_ms, char **output);
+
 // broker_process_start starts it again, same folder, same ports, and waits until it
 // is ready. broker_process_try starts it and returns 0 when it is ready, else its
 // exit status; output is what it wrote (the caller frees it).
