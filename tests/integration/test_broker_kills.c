@@ -223,14 +223,15 @@ static void tell(const struct testimony_figures *figures)
 {
     fprintf(stderr,
             "%zu kills of the broker, %zu of them while it recovered; %zu of clients\n"
-            "%lu records in the log, %lu of them copies; %lu deliveries, %lu of them again\n"
+            "%lu records in the log, %lu publishes of the same again; %lu deliveries, %lu of them "
+            "again\n"
             "%lu acks over %d ms before an end, none of them forgotten; %lu later ones "
             "forgotten, %lu of those over %d ms before, the oldest %ld ms\n",
             broker_kills_count,
             recovery_kills_count,
             witness_kills_count,
             (unsigned long)figures->records,
-            (unsigned long)figures->copies,
+            (unsigned long)figures->duplicates,
             (unsigned long)figures->deliveries,
             (unsigned long)figures->redeliveries,
             (unsigned long)figures->lasting_acks,
@@ -267,7 +268,6 @@ Test(broker_kills, what_was_acked_is_there_in_order_for_every_group_whoever_was_
         .kills_us = broker_kills_us,
         .kills_count = broker_kills_count,
         .lag_ms = LAG_MS,
-        .allows_copies = true,
     };
     struct testimony_figures figures;
     testimony_hear(&story, &figures);

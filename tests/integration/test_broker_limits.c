@@ -74,6 +74,7 @@ static void expect_error(struct raw_client *from, const char *code, uint32_t ind
 struct sizes {
     uint16_t topic, key, id, headers;
     uint32_t body;
+    uint64_t number; // begins the id, unless that is too short or this is 0
 };
 
 // A record of these sizes with the right checksum, whether they are allowed or not.
@@ -90,6 +91,9 @@ static void put_record(struct buf *batch, const struct sizes *sizes)
     store_u16(record + 10, sizes->key);
     store_u16(record + 12, sizes->id);
     store_u16(record + 14, sizes->headers);
+    if (sizes->number != 0 && sizes->id >= sizeof sizes->number) {
+        store_u64(record + RECORD_HEADER_SIZE + sizes->topic + sizes->key, sizes->number);
+    }
     store_u32(record + 4, record_crc32c(0, record + 8, size - 8));
 }
 
@@ -108,13 +112,13 @@ static void publish_two(const struct sizes *first, const struct sizes *second)
 Test(broker_limits, each_part_of_a_record_may_be_as_long_as_its_limit_and_no_longer)
 {
     static const struct sizes most = {
-        RECORD_TOPIC_MAX, RECORD_KEY_MAX, RECORD_ID_MAX, RECORD_HEADERS_MAX, 240 * 1024};
+        RECORD_TOPIC_MAX, RECORD_KEY_MAX, RECORD_ID_MAX, RECORD_HEADERS_MAX, 240 * 1024, 0};
     static const struct sizes over[] = {
-        {RECORD_TOPIC_MAX + 1, 1, 1, 0, 0},
-        {1, RECORD_KEY_MAX + 1, 1, 0, 0},
-        {1, 1, RECORD_ID_MAX + 1, 0, 0},
-        {1, 1, 1, RECORD_HEADERS_MAX + 1, 0},
-        {1, 1, 1, 0, RECORD_SIZE_MAX},
+        {.topic = RECORD_TOPIC_MAX + 1, .id = 1},
+        {.topic = 1, .id = 1, .key = RECORD_KEY_MAX + 1},
+        {.topic = 1, .id = RECORD_ID_MAX + 1},
+        {.topic = 1, .id = 1, .headers = RECORD_HEADERS_MAX + 1},
+        {.topic = 1, .id = 1, .body = RECORD_SIZE_MAX},
     };
     start_with((const char *const[]){"EVENT_BYTES_MAX=245760", NULL});
     raw_client_hello(client, "order-1", 1);
@@ -126,8 +130,9 @@ Test(broker_limits, each_part_of_a_record_may_be_as_long_as_its_limit_and_no_lon
         publish_two(&most, &over[i]);
         expect_error(client, WIRE_CODE_MALFORMED, 1);
     }
-    publish_two(&(struct sizes){1, 0, 1, 0, 240 * 1024},
-                &(struct sizes){1, 0, 1, 0, 240 * 1024 + 1});
+    const struct sizes large = {.topic = 1, .id = 1, .body = 240 * 1024};
+    const struct sizes too_large = {.topic = 1, .id = 1, .body = 240 * 1024 + 1};
+    publish_two(&large, &too_large);
     expect_error(client, WIRE_CODE_TOO_LARGE, 1);
 }
 
@@ -332,7 +337,7 @@ static enum wire_type publish_large(uint64_t request)
     struct wire_control control;
     struct bytes answer;
     struct buf batch = {0};
-    put_record(&batch, &(struct sizes){1, 0, 1, 0, 60000});
+    put_record(&batch, &(struct sizes){.topic = 1, .id = 8, .body = 60000, .number = request});
     raw_client_send(
         client,
         &(struct wire_control){

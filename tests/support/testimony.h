@@ -2,7 +2,7 @@
 // talked to, when all has come to rest:
 //
 //   - what was answered is in the log, where the answer said, as it was published;
-//   - what one producer published is in the log in its order;
+//   - what one producer published is in the log in its order, and once;
 //   - each group was given every record of its topics, and nothing else;
 //   - of each key in the order of the log, also after every restart of the broker;
 //   - what was acked came again only when the broker or the session ended within
@@ -22,11 +22,11 @@ struct testimony_case {
     const int64_t *kills_us; // of the broker, ascending
     size_t kills_count;
     int64_t lag_ms;
-    bool allows_copies; // of events that had no answer, in the log
 };
 
 struct testimony_figures {
-    uint64_t records, copies;           // in the log
+    uint64_t records;                   // in the log
+    uint64_t duplicates;                // answers that say that the event was there before
     uint64_t deliveries, redeliveries;  // of all groups
     uint64_t lasting_acks;              // said longer than lag_ms before any end
     uint64_t forgotten, forgotten_late; // acked, came again; and its ack was over 100 ms old
