@@ -98,14 +98,18 @@ void broker_send(struct broker *self, struct session *session, const struct wire
     send_batch(self, session, control, (struct bytes){0});
 }
 
-void broker_answer_large(struct broker *self, const struct message *message,
+bool broker_listens(struct broker *self, const struct message *message)
+{
+    const bool listens = message->session->unread_bytes < BROKER_UNREAD_BYTES_MAX;
+    if (!listens) {
+        broker_refuse(self, message, WIRE_CODE_LIMIT, "take what was answered, and answer PING");
+    }
+    return listens;
+}
+
+void broker_answer_large(struct broker *self, struct session *session,
                          const struct wire_control *control, struct bytes batch)
 {
-    struct session *session = message->session;
-    if (session->unread_bytes >= BROKER_UNREAD_BYTES_MAX) {
-        broker_refuse(self, message, WIRE_CODE_LIMIT, "take what was answered, and answer PING");
-        return;
-    }
     send_batch(self, session, control, batch);
     session->unread_bytes += batch.size;
     if (session->unread_bytes >= BROKER_UNREAD_BYTES_MAX / 2) {

@@ -249,7 +249,9 @@ void broker_on_status(struct broker *self, const struct message *message)
 {
     const struct wire_control answer = {.type = WIRE_REPORT, .request = message->control->request};
     struct buf json = {0};
-    report_json(self, &json);
-    broker_answer_large(self, message, &answer, buf_view(&json));
+    if (broker_listens(self, message)) {
+        report_json(self, &json);
+        broker_answer_large(self, message->session, &answer, buf_view(&json));
+    }
     buf_release(&json);
 }

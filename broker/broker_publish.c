@@ -293,6 +293,9 @@ void broker_on_read(struct broker *self, const struct message *message)
         free(detail);
         return;
     }
+    if (!broker_listens(self, message)) {
+        return;
+    }
     struct wire_control answer = {
         .type = WIRE_RECORDS,
         .request = control->request,
@@ -301,6 +304,6 @@ void broker_on_read(struct broker *self, const struct message *message)
     };
     answer.count = read_entries(self, &answer.offset, control->credit);
     const struct bytes batch = answer.count == 0 ? nothing : buf_view(&self->entries);
-    broker_answer_large(self, message, &answer, batch);
+    broker_answer_large(self, message->session, &answer, batch);
     self->tidy_due_ms = broker_now_ms(self) + BROKER_TIDY_MS;
 }

@@ -136,9 +136,10 @@ enum err broker_transmit(struct broker *self, struct bytes peer, const struct wi
 // turn: a client that misses an answer must find that out, and say HELLO again.
 void broker_send(struct broker *self, struct session *session, const struct wire_control *control);
 
-// broker_answer_large answers with a batch that may be large, or refuses that: a client that
-// asks and does not listen would fill our memory.
-void broker_answer_large(struct broker *self, const struct message *message,
+// broker_answer_large sends a batch that may be large. A client that asks and does not listen
+// would fill our memory: ask broker_listens first; false: it has refused the message.
+bool broker_listens(struct broker *self, const struct message *message);
+void broker_answer_large(struct broker *self, struct session *session,
                          const struct wire_control *control, struct bytes batch);
 
 // broker_refuse answers a message with ERROR, counts and logs it; broker_refuse_record
