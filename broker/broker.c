@@ -251,6 +251,7 @@ bool broker_turn(struct broker *self, bool all_read)
     broker_heartbeats(self, all_read);
     broker_deliver(self);
     save_when_due(self);
+    broker_retain(self);
     if (self->tidy_due_ms != 0 && broker_now_ms(self) >= self->tidy_due_ms) {
         self->tidy_due_ms = 0;
         tidy(self);
@@ -273,6 +274,7 @@ int64_t broker_deadline_ms(struct broker *self)
     sooner(&deadline_ms, self->unblock_ms);
     sooner(&deadline_ms, self->save_due_ms);
     sooner(&deadline_ms, self->tidy_due_ms);
+    sooner(&deadline_ms, self->retain_due_ms);
     sooner(&deadline_ms, self->bury_after_ms);
     for (size_t i = 0; i < self->consumers_count; i++) {
         const struct consumer *consumer = self->consumers[i];

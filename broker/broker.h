@@ -50,6 +50,9 @@ struct broker_options {
     // Listed dead letters of a group; 0: BROKER_DEAD_LETTERS_MAX. An event given up beyond
     // that waits, and its key with it, until a redrive makes room.
     uint32_t dead_letters_max;
+    uint64_t retention_bytes;      // the log sheds its oldest segments above this; 0: never
+    int64_t retention_hours;       // and segments that are older; 0: never
+    bool retention_ignores_groups; // also what a group has not handled, or a dead letter
     struct broker_world world;
 };
 

@@ -177,12 +177,13 @@ enum err broker_save(struct broker *self)
 
 // --- loading
 
-static void adopt_totals(struct broker *self, const struct group_file_state *state)
+// is_true: the counts are; the names always are.
+static void adopt_totals(struct broker *self, const struct group_file_state *state, bool is_true)
 {
     for (size_t i = 0; i < state->totals_count; i++) {
         const int topic =
             topic_add(&self->topics, bytes_of_text(state->totals[i].topic), TOPIC_SLOTS);
-        if (topic != TOPIC_NONE) {
+        if (topic != TOPIC_NONE && is_true) {
             self->topics.topics[topic].records += state->totals[i].count;
         }
     }
@@ -227,20 +228,21 @@ static void replay_one(struct broker *self, const struct event_log_entry *entry,
     if (topic_is_own(entry->record.topic)) {
         replay_own(self, entry, topic);
     }
-    self->topics.topics[topic].records++;
     for (size_t i = 0; i < self->consumers_count; i++) {
         self->consumers[i]->backlog += consumer_wants(self->consumers[i], topic);
     }
 }
 
-// Reads what lies behind the file, from from on, and what the window of duplicates wants.
-static enum err replay(struct broker *self, uint64_t from, char **problem)
+// Reads the log for the totals from counted on, for the groups from known on, and as far
+// back as the window of duplicates goes.
+static enum err replay(struct broker *self, uint64_t counted, uint64_t known, char **problem)
 {
     const uint64_t next = event_log_next(self->log);
     const uint64_t first = event_log_first(self->log);
     const uint64_t window = next - first < DUPLICATES_WINDOW ? first : next - DUPLICATES_WINDOW;
     struct event_log_entry entry;
-    for (uint64_t offset = from < window ? from : window; offset < next; offset++) {
+    uint64_t offset = counted < known ? counted : known;
+    for (offset = offset < window ? offset : window; offset < next; offset++) {
         const enum err err = event_log_cursor_read(self->tail, offset, &entry);
         const int topic =
             err == ERR_OK ? topic_add(&self->topics, entry.record.topic, TOPIC_SLOTS) : TOPIC_NONE;
@@ -252,7 +254,8 @@ static enum err replay(struct broker *self, uint64_t from, char **problem)
                                   self->options.directory);
             return err == ERR_OK ? ERR_CORRUPT : err;
         }
-        if (offset >= from) {
+        self->topics.topics[topic].records += offset >= counted;
+        if (offset >= known) {
             replay_one(self, &entry, topic);
         }
         if (offset >= window && !topic_is_own(entry.record.topic)) {
@@ -291,6 +294,26 @@ static enum err open_log(struct broker *self, char **problem)
     return ERR_OK;
 }
 
+// Takes over what the file says, and what the log says beyond it.
+static enum err adopt(struct broker *self, struct group_file_state *state, char **problem)
+{
+    // A log without this file is read from its beginning, and so it is for the totals when
+    // a segment was dropped and the file does not know, or was to be dropped and was not.
+    const uint64_t first = event_log_first(self->log);
+    const uint64_t known = state->log_end > first ? state->log_end : first;
+    const bool is_counted = state->log_first == first;
+    adopt_totals(self, state, is_counted);
+    for (size_t i = 0; i < state->groups_count; i++) {
+        adopt_group(self, &state->groups[i]);
+    }
+    const enum err err = replay(self, is_counted ? known : first, known, problem);
+    for (size_t i = 0; i < self->consumers_count && err == ERR_OK && !is_counted; i++) {
+        broker_skip_to(self, self->consumers[i], first);
+        broker_count_backlog(self, self->consumers[i]);
+    }
+    return err;
+}
+
 enum err broker_load(struct broker *self, char **problem)
 {
     struct group_file_state state = {0};
@@ -313,13 +336,7 @@ enum err broker_load(struct broker *self, char **problem)
         err = ERR_CORRUPT;
     }
     if (err == ERR_OK) {
-        adopt_totals(self, &state);
-        for (size_t i = 0; i < state.groups_count; i++) {
-            adopt_group(self, &state.groups[i]);
-        }
-        // A log without this file is read from its beginning.
-        const uint64_t first = event_log_first(self->log);
-        err = replay(self, state.log_end > first ? state.log_end : first, problem);
+        err = adopt(self, &state, problem);
     }
     group_file_state_release(&state);
     return err;

@@ -6,6 +6,7 @@
 //   broker_deliver.c   ACK, NACK, REJECT, and what groups are given
 //   broker_bury.c      dead letters
 //   broker_admin.c     REDRIVE, RESET, DELETE, STATUS
+//   broker_retention.c what of the log goes, and when
 //   broker_groups.c    the groups, their file, and what a start reads back
 //   report.c           what there is to see of it, as JSON and as metrics
 //   status.c           the same, and dead letters, by HTTP
@@ -29,6 +30,7 @@ enum {
     BROKER_BATCH_ITEMS_MAX = 1024, // runs of publishes, and dead letters, of one sync
     BROKER_REDRIVES_MAX = 1024,    // dead letters that one REDRIVE looks at
     BROKER_BLOCKED_MS = 10,        // how long a member with a full queue is left alone
+    BROKER_RETAIN_MS = 1000,       // how often retention looks
     BROKER_RETRY_MS = 1000,        // after a disk that was full, or a record that cannot be read
     BROKER_TIDY_MS = 1000,         // buffers not used for this long are given back
     BROKER_OFFERS_MAX = 4096,      // records a group looks at in one turn
@@ -105,15 +107,18 @@ struct broker {
     } parcels[GROUP_MEMBERS_MAX];
     size_t parcels_count;
 
-    int64_t awake_by_ms;   // broker_turn expects to be called by then; 0: any time
-    int64_t delivered_ms;  // when groups were last asked for deliveries
-    int64_t save_due_ms;   // 0: the groups' file is up to date
-    int64_t bury_after_ms; // 0: now; the disk was full
-    int64_t tidy_due_ms;   // 0: nothing to give back
-    int64_t unblock_ms;    // 0: no member with a full queue is left alone
-    int64_t complain_ms;   // what goes wrong often is logged again from then on
-    bool more;             // there is more to do at once
-    int64_t started_us;    // wall clock
+    int64_t awake_by_ms;    // broker_turn expects to be called by then; 0: any time
+    int64_t delivered_ms;   // when groups were last asked for deliveries
+    int64_t save_due_ms;    // 0: the groups' file is up to date
+    int64_t bury_after_ms;  // 0: now; the disk was full
+    int64_t tidy_due_ms;    // 0: nothing to give back
+    int64_t retain_due_ms;  // 0: now
+    int64_t unblock_ms;     // 0: no member with a full queue is left alone
+    int64_t complain_ms;    // what goes wrong often is logged again from then on
+    uint64_t refused_bytes; // of the last batch, if it found no room
+    bool is_retention_held; // the oldest segment should go, but somebody needs it
+    bool more;              // there is more to do at once
+    int64_t started_us;     // wall clock
     struct broker_counters counters;
 };
 
@@ -195,6 +200,21 @@ void broker_on_redrive(struct broker *self, const struct message *message);
 void broker_on_reset(struct broker *self, const struct message *message);
 void broker_on_delete(struct broker *self, const struct message *message);
 void broker_on_status(struct broker *self, const struct message *message);
+
+// --- broker_retention.c
+// broker_retain drops the oldest segment when that is due and it is time to look.
+void broker_retain(struct broker *self);
+// What keeps retention from dropping a segment that is due.
+struct retention_hold {
+    const char *group; // borrowed
+    uint64_t offset;   // its floor, or of its oldest dead letter
+    bool is_dead_letter;
+};
+// broker_retention_hold: false: nothing does.
+bool broker_retention_hold(const struct broker *self, struct retention_hold *out);
+// broker_skip_to ends what a group has below first, which the log loses or has lost; the
+// backlog is the caller's.
+void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first);
 
 // --- broker_groups.c
 enum err broker_load(struct broker *self, char **problem);

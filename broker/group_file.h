@@ -56,8 +56,8 @@ struct group_file_state {
 // group_file_load reads directory/groups, and syncs the folder: what it gives survives
 // a power cut, whatever the process before had still to do. A missing file is an empty state
 // and ERR_OK. ERR_CORRUPT: it is damaged, or of another version of the format; ERR_IO: it
-// cannot be read, or the folder not be synced. Then *state is empty and problem is a sentence: which file, what is
-// wrong with it, what to do.
+// cannot be read, or the folder not be synced. Then *state is empty and problem is a sentence:
+// which file, what is wrong with it, what to do.
 enum err group_file_load(const struct disk *disk, const char *directory, int64_t now_ms,
                          struct group_file_state *state, char problem[GROUP_FILE_PROBLEM_SIZE]);
 

@@ -39,15 +39,27 @@ static const struct setting settings[] = {
      .fallback = "67108864",
      .kind = SETTING_INT,
      .min = 1024 * 1024,
-     .max = INT64_C(1) << 40,
+     .max = INT64_C(1) << 30,
      .unit = "bytes",
-     .help = "size of a file of the log, allocated at once"},
+     .help = "size of a file of the log; retention drops whole files"},
     {.name = "DISK_BYTES_MAX",
      .fallback = "0",
      .kind = SETTING_INT,
      .max = INT64_C(1) << 50,
      .unit = "bytes",
      .help = "what the log may take; publishers then get disk-full; 0: the whole disk"},
+    {.name = "RETENTION_BYTES",
+     .fallback = "0",
+     .kind = SETTING_INT,
+     .max = INT64_C(1) << 50,
+     .unit = "bytes",
+     .help = "a larger log drops its oldest files, once no group needs them; 0: it keeps all"},
+    {.name = "RETENTION_HOURS",
+     .fallback = "0",
+     .kind = SETTING_INT,
+     .max = 24 * 366 * 100,
+     .unit = "h",
+     .help = "files whose events are all older are dropped, once no group needs them; 0: never"},
     {.name = "DEAD_LETTERS_MAX",
      .fallback = "100000",
      .kind = SETTING_INT,
@@ -79,6 +91,9 @@ static const struct setting *const tables[] = {settings};
 static int help(void)
 {
     printf("faultline-broker: the durable log, and the groups that share its events\n\n"
+           "  --retention-ignores-groups\n"
+           "             drops what is due also when a group has not handled it, or when it is a\n"
+           "             dead letter: the group goes on with the first event that is kept\n"
            "  --ready    asks the broker that runs with these settings whether it is ready\n"
            "  --version  prints the version\n\n"
            "Settings come from the environment:\n\n");
@@ -91,7 +106,34 @@ static int help(void)
     return EXIT_SUCCESS;
 }
 
-static int run(const struct config *config)
+// What no single setting can tell. The newest file is never dropped, so retention needs
+// room for two to keep publishers going. NULL: all is well.
+static char *limits_problem(const struct config *config)
+{
+    const int64_t disk = config_int(config, "DISK_BYTES_MAX");
+    const int64_t segment = config_int(config, "SEGMENT_BYTES");
+    const int64_t retention = config_int(config, "RETENTION_BYTES");
+    const bool retains = retention != 0 || config_int(config, "RETENTION_HOURS") != 0;
+    const int64_t segments = retains ? 2 * segment : segment;
+    if (disk != 0 && disk < segments) {
+        return mem_format("DISK_BYTES_MAX is %lld, but %s takes %lld: raise it, or lower "
+                          "SEGMENT_BYTES",
+                          (long long)disk,
+                          retains ? "a log with retention, two files of SEGMENT_BYTES,"
+                                  : "one file of the log, SEGMENT_BYTES,",
+                          (long long)segments);
+    }
+    if (disk != 0 && disk < retention) {
+        return mem_format(
+            "DISK_BYTES_MAX is %lld, but RETENTION_BYTES keeps %lld: the disk would be "
+            "full before anything is dropped; raise the one, or lower the other",
+            (long long)disk,
+            (long long)retention);
+    }
+    return NULL;
+}
+
+static int run(const struct config *config, bool ignores_groups)
 {
     const struct server_options options = {
         .bind = config_text(config, "BROKER_BIND"),
@@ -101,6 +143,9 @@ static int run(const struct config *config)
         .event_bytes_max = (uint32_t)config_int(config, "EVENT_BYTES_MAX"),
         .segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),
         .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX"),
+        .retention_bytes = (uint64_t)config_int(config, "RETENTION_BYTES"),
+        .retention_hours = config_int(config, "RETENTION_HOURS"),
+        .retention_ignores_groups = ignores_groups,
         .dead_letters_max = (uint32_t)config_int(config, "DEAD_LETTERS_MAX"),
         .heartbeat_ms = (uint32_t)config_int(config, "HEARTBEAT_MS"),
     };
@@ -129,16 +174,18 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     const bool asks = argc == 2 && strcmp(argv[1], "--ready") == 0;
-    if (argc > 1 && !asks) {
+    const bool ignores_groups = argc == 2 && strcmp(argv[1], "--retention-ignores-groups") == 0;
+    if (argc > 1 && !asks && !ignores_groups) {
         fprintf(stderr,
-                "faultline-broker takes no arguments but --ready, --help and --version; "
-                "settings come from the environment\n");
+                "faultline-broker takes one of --retention-ignores-groups, --ready, --help and "
+                "--version, or nothing; settings come from the environment\n");
         return EXIT_SETTINGS;
     }
     struct config *config = NULL;
     char *problem = NULL;
     int code = EXIT_SETTINGS;
-    if (config_load(&config, tables, ARRAY_LEN(tables), &problem) != ERR_OK) {
+    if (config_load(&config, tables, ARRAY_LEN(tables), &problem) != ERR_OK ||
+        (problem = limits_problem(config)) != NULL) {
         fprintf(stderr, "faultline-broker: %s\n", problem);
     } else if (asks) {
         code = ready_ask((uint16_t)config_int(config, "HTTP_PORT"));
@@ -147,7 +194,7 @@ int main(int argc, char **argv)
                         config_text(config, "LOG_LEVEL")) == ERR_OK) {
         umask(S_IRWXG | S_IRWXO); // the log holds everybody's data
         server_prepare_process();
-        code = run(config);
+        code = run(config, ignores_groups);
     }
     config_destroy(&config);
     free(problem);

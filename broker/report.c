@@ -243,6 +243,21 @@ static void put_group(struct broker *self, const struct consumer *consumer, stru
     put_failing(self, consumer, out);
 }
 
+// What keeps retention from dropping what is due.
+static void put_hold(const struct broker *self, struct buf *out)
+{
+    struct retention_hold hold;
+    if (!broker_retention_hold(self, &hold)) {
+        buf_put_text(out, ",\"held_back_by\":null");
+        return;
+    }
+    buf_printf(out,
+               ",\"held_back_by\":{\"group\":\"%s\",\"offset\":%llu,\"dead_letter\":%s}",
+               hold.group,
+               NUMBER(hold.offset),
+               hold.is_dead_letter ? "true" : "false");
+}
+
 void report_json(struct broker *self, struct buf *out)
 {
     const struct log_view log = see_log(self);
@@ -250,6 +265,7 @@ void report_json(struct broker *self, struct buf *out)
     put_time(out, self->started_us);
     buf_put_text(out, ",\"log\":{");
     put_numbers(out, log_numbers, ARRAY_LEN(log_numbers), &log);
+    put_hold(self, out);
     buf_put_text(out, "},");
     put_numbers(out, &session_number, 1, &log);
     buf_put_text(out, ",\"groups\":[");

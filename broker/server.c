@@ -124,6 +124,9 @@ static enum err open_broker(struct server *self, const struct server_options *op
         .heartbeat_ms = options->heartbeat_ms,
         .dead_letters_max = options->dead_letters_max,
         .event_bytes_max = options->event_bytes_max,
+        .retention_bytes = options->retention_bytes,
+        .retention_hours = options->retention_hours,
+        .retention_ignores_groups = options->retention_ignores_groups,
         .world = {self, world_send, world_mono_us, world_wall_us, world_random},
     };
     const enum err err = broker_open(&self->broker, &broker, problem);

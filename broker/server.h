@@ -8,6 +8,7 @@
 #ifndef FAULTLINE_SERVER_H
 #define FAULTLINE_SERVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -28,6 +29,9 @@ struct server_options {
     uint16_t http_port;         // 0: any free one
     const char *data_directory; // made when missing
     uint32_t event_bytes_max;
+    uint64_t retention_bytes; // this and the next two as in struct broker_options
+    int64_t retention_hours;
+    bool retention_ignores_groups;
     uint64_t segment_bytes;
     uint64_t disk_bytes_max;   // 0: no limit
     uint32_t dead_letters_max; // 0: BROKER_DEAD_LETTERS_MAX

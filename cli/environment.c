@@ -15,6 +15,8 @@ static const char *const setting_prefixes[] = {
     "SEGMENT_BYTES=",
     "HEARTBEAT_MS=",
     "DISK_BYTES_MAX=",
+    "RETENTION_BYTES=",
+    "RETENTION_HOURS=",
     "DEAD_LETTERS_MAX=",
 };
 

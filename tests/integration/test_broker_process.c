@@ -109,6 +109,25 @@ Test(broker_process, its_clients_outlive_a_pause_of_the_broker)
     raw_client_destroy(&consumer);
 }
 
+Test(broker_process, settings_that_cannot_work_together_stop_the_start_with_a_sentence)
+{
+    static const struct {
+        const char *settings[3];
+        const char *names;
+    } cases[] = {
+        {{"DISK_BYTES_MAX=1048576"}, "SEGMENT_BYTES"},
+        {{"DISK_BYTES_MAX=67108864", "RETENTION_HOURS=1"}, "two files"},
+        {{"DISK_BYTES_MAX=200000000", "RETENTION_BYTES=200000001"}, "RETENTION_BYTES keeps"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *output = NULL;
+        cr_expect_eq(broker_process_run(cases[i].settings, &output), 2);
+        cr_expect_not_null(strstr(output, "DISK_BYTES_MAX is"), "%s", output);
+        cr_expect_not_null(strstr(output, cases[i].names), "%s", output);
+        free(output);
+    }
+}
+
 // Another id for each call.
 static const char *next_id(void)
 {

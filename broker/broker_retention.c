@@ -1,0 +1,187 @@
+// Retention: the oldest segment of the log goes when the log is too large or the segment
+// too old, and nobody needs it any more.
+//
+//     due? ---> needed by a group or a listed dead letter? ---> it stays, and /status says why
+//                  | no, or retention ignores groups
+//                  v
+//     read it: what leaves with it ---> groups skip it ---> file of the groups ---> drop
+//
+// The file is saved before: floors in it then lie behind what goes. When there is no room
+// to save it, the drop makes some. A crash in between leaves a file that counts records
+// which are gone, or does not count some that are there: the start sees by its log_first
+// that it must count anew.
+#include <string.h>
+
+#include "broker/broker_state.h"
+#include "common/log.h"
+
+static const int64_t hour_us = INT64_C(3600) * 1000 * 1000;
+
+static uint64_t floor_of(const struct consumer *consumer)
+{
+    struct group_stats stats;
+    group_stats_get(consumer->group, &stats);
+    return stats.floor;
+}
+
+// The lowest offset that somebody needs. A group that has done all that matches needs
+// nothing, wherever its floor is: it may have no member to show it the rest.
+static struct retention_hold lowest_needed(const struct broker *self)
+{
+    struct retention_hold lowest = {.offset = UINT64_MAX};
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        const struct consumer *consumer = self->consumers[i];
+        const char *group = group_name(consumer->group);
+        if (consumer->backlog > 0 && floor_of(consumer) < lowest.offset) {
+            lowest = (struct retention_hold){.group = group, .offset = floor_of(consumer)};
+        }
+        if (consumer->dead_letters_count > 0 && consumer->dead_letters[0] < lowest.offset) {
+            lowest = (struct retention_hold){
+                .group = group, .offset = consumer->dead_letters[0], .is_dead_letter = true};
+        }
+    }
+    return lowest;
+}
+
+bool broker_retention_hold(const struct broker *self, struct retention_hold *out)
+{
+    *out = lowest_needed(self);
+    return self->is_retention_held;
+}
+
+static bool is_due(const struct broker *self, const struct event_log_extent *oldest)
+{
+    const struct broker_options *options = &self->options;
+    const uint64_t bytes = event_log_bytes(self->log) + self->refused_bytes;
+    const int64_t age_us = broker_wall_us(self) - (int64_t)oldest->time_us;
+    return (options->retention_bytes != 0 && bytes > options->retention_bytes) ||
+           (options->retention_hours != 0 && age_us > options->retention_hours * hour_us);
+}
+
+// What leaves with a segment.
+struct leaving {
+    uint64_t records[TOPIC_SLOTS];    // of each topic
+    uint64_t lost[BROKER_GROUPS_MAX]; // of each group: events it wanted and has not done
+};
+
+// false: it cannot be read, and stays. That was logged.
+static bool leaving_count(struct broker *self, const struct event_log_extent *segment,
+                          struct leaving *out)
+{
+    size_t behind[BROKER_GROUPS_MAX]; // groups whose floor is in it, or before; mostly none
+    size_t behind_count = 0;
+    *out = (struct leaving){0};
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        behind[behind_count] = i;
+        behind_count += floor_of(self->consumers[i]) < segment->next;
+    }
+    for (uint64_t offset = segment->first; offset < segment->next; offset++) {
+        struct event_log_entry entry;
+        if (broker_read(self, self->elsewhere, offset, &entry) != ERR_OK) {
+            return false;
+        }
+        const int topic = topic_find(&self->topics, entry.record.topic);
+        out->records[topic]++;
+        for (size_t i = 0; i < behind_count; i++) {
+            const struct consumer *consumer = self->consumers[behind[i]];
+            out->lost[behind[i]] +=
+                consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
+        }
+    }
+    return true;
+}
+
+void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first)
+{
+    size_t gone = 0;
+    while (gone < consumer->dead_letters_count && consumer->dead_letters[gone] < first) {
+        gone++;
+    }
+    if (gone > 0) {
+        consumer->dead_letters_count -= gone;
+        memmove(consumer->dead_letters,
+                consumer->dead_letters + gone,
+                consumer->dead_letters_count * sizeof *consumer->dead_letters);
+    }
+    if (floor_of(consumer) >= first) {
+        return;
+    }
+    group_skip_to(consumer->group, first);
+    size_t slot = 0; // what a member held of it frees its credit, and its share of memory
+    for (struct session *s; (s = session_next(self->sessions, &slot)) != NULL;) {
+        if (s->consumer == consumer) {
+            s->held = 0;
+            s->held_bytes = 0;
+            broker_apply_credit(s);
+        }
+    }
+}
+
+// Ends for the groups what they have in a segment that goes.
+static void groups_leave(struct broker *self, const struct event_log_extent *segment,
+                         const uint64_t *lost)
+{
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        struct consumer *consumer = self->consumers[i];
+        broker_skip_to(self, consumer, segment->next);
+        consumer->backlog -= lost[i] < consumer->backlog ? lost[i] : consumer->backlog;
+        if (lost[i] > 0) {
+            log_warn("retention took events that a group had not handled",
+                     LOG_STR("group", group_name(consumer->group)),
+                     LOG_INT("events", lost[i]),
+                     LOG_INT("offset", segment->next),
+                     LOG_END);
+        }
+    }
+}
+
+static void drop(struct broker *self, const struct event_log_extent *segment)
+{
+    struct leaving leaving;
+    if (!leaving_count(self, segment, &leaving)) {
+        return;
+    }
+    groups_leave(self, segment, leaving.lost);
+    enum err err = broker_save(self);
+    if (err != ERR_OK && err != ERR_FULL) {
+        return;
+    }
+    err = event_log_drop(self->log, segment->next);
+    if (err != ERR_OK) {
+        log_error("segment cannot be removed",
+                  LOG_INT("offset", segment->first),
+                  LOG_STR("error", err_name(err)),
+                  LOG_END);
+        return;
+    }
+    for (int topic = 0; topic < self->topics.count; topic++) {
+        self->topics.topics[topic].records -= leaving.records[topic];
+    }
+    self->save_due_ms = broker_now_ms(self) + BROKER_SAVE_MS;
+    self->retain_due_ms = 0; // the next one may be due as well
+    self->more = true;
+    log_info("segment dropped",
+             LOG_INT("offset", segment->first),
+             LOG_INT("records", segment->next - segment->first),
+             LOG_INT("bytes", segment->bytes),
+             LOG_END);
+}
+
+void broker_retain(struct broker *self)
+{
+    const struct broker_options *options = &self->options;
+    const int64_t now_ms = broker_now_ms(self);
+    if ((options->retention_bytes == 0 && options->retention_hours == 0) ||
+        now_ms < self->retain_due_ms) {
+        return;
+    }
+    struct event_log_extent oldest;
+    event_log_oldest(self->log, &oldest);
+    const bool due = event_log_segments(self->log) > 1 && is_due(self, &oldest);
+    self->retain_due_ms = now_ms + BROKER_RETAIN_MS;
+    self->is_retention_held =
+        due && !options->retention_ignores_groups && lowest_needed(self).offset < oldest.next;
+    if (due && !self->is_retention_held) {
+        drop(self, &oldest);
+    }
+}
