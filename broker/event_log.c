@@ -102,7 +102,7 @@ enum err event_log_peek(const struct event_log *self, uint64_t offset, struct re
     assert(number < self->pending);
     const size_t at = load_u32(self->positions.data + number * sizeof(uint32_t));
     struct bytes rest = {.data = self->batch.data + at, .size = self->batch.size - at};
-    return record_take(&rest, out);
+    return record_split(&rest, out) ? ERR_OK : ERR_CORRUPT;
 }
 
 static enum err batch_write(struct event_log *self, uint64_t time_us)

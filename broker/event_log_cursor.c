@@ -150,7 +150,7 @@ enum err event_log_cursor_read(struct event_log_cursor *self, uint64_t offset,
         const uint32_t size = reader_u32(&self->rest);
         (void)reader_bytes(&self->rest, size - sizeof size);
     }
-    if (self->rest.failed || record_take(&self->rest.rest, &out->record) != ERR_OK) {
+    if (self->rest.failed || !record_split(&self->rest.rest, &out->record)) {
         return fail(self, ERR_CORRUPT, self->position);
     }
     out->offset = offset;

@@ -125,19 +125,34 @@ void batch_seal(uint8_t *data, uint32_t mark, const struct batch *batch)
     store_u32(data + BATCH_AT_CRC, checksum(data, batch->size));
 }
 
+// Reads from at on into the buffer, which keeps what it has of that. false: errno tells.
+static bool read_on(struct batch_reader *self, uint64_t at, size_t size)
+{
+    const uint64_t behind = self->at + self->size;
+    const size_t kept = at >= self->at && at < behind ? (size_t)(behind - at) : 0;
+    if (kept > 0) {
+        memmove(self->data, self->data + self->size - kept, kept);
+    }
+    self->at = at;
+    self->size = kept;
+    size = size < READ_SIZE ? READ_SIZE : size;
+    if (size > self->capacity) {
+        self->data = mem_realloc(self->data, size);
+        self->capacity = size;
+    }
+    const uint64_t left = at < self->end ? self->end - at : 0;
+    size = left < size ? (size_t)left : size;
+    const ssize_t got = disk_file_read(&self->file, self->data + kept, size - kept, at + kept);
+    self->size += got < 0 ? 0 : (size_t)got;
+    return got >= 0;
+}
+
 bool batch_reader_bytes(struct batch_reader *self, uint64_t at, size_t size, struct bytes *out)
 {
     const uint64_t left = at < self->end ? self->end - at : 0;
     size = left < size ? (size_t)left : size;
-    if (self->data == NULL || at < self->at || at + size > self->at + self->size) {
-        // After a batch that needed more room, back to the usual.
-        const size_t room = size < READ_SIZE ? READ_SIZE : size;
-        self->data = mem_realloc(self->data, room);
-        const ssize_t got =
-            disk_file_read(&self->file, self->data, left < room ? (size_t)left : room, at);
-        self->at = at;
-        self->size = got < 0 ? 0 : (size_t)got;
-        if (got < 0) {
+    if (at < self->at || at + size > self->at + self->size) {
+        if (!read_on(self, at, size)) {
             return false;
         }
         size = self->size < size ? self->size : size; // the file got shorter meanwhile

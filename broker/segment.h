@@ -90,8 +90,9 @@ struct batch_reader {
     struct disk_file file; // borrowed; open
     uint32_t mark;         // of its segment
     uint64_t end;          // what is read lies before this byte of the file
-    uint8_t *data;         // owned, freed by who has the reader; what the file holds
-    size_t size;           // so many bytes of it
+    uint8_t *data;         // owned, freed by who has the reader
+    size_t capacity;       // of data; as the largest batch needed
+    size_t size;           // so many bytes of the file are in it
     uint64_t at;           // from here on
 };
 

@@ -105,6 +105,7 @@ static void session_clear(struct bus_session *self)
 {
     queue_clear(&self->out);
     queue_clear(&self->unanswered);
+    self->run.count = 0;
     buf_clear(&self->acks);
     buf_clear(&self->records);
     buf_clear(&self->tags);
@@ -206,12 +207,25 @@ static void say_acks(struct bus_session *self)
     }
 }
 
+// The run of acks that has gathered is an entry now.
+static void run_end(struct bus_session *self)
+{
+    if (self->run.count > 0) {
+        wire_ack_append(&self->acks, self->run);
+        self->run.count = 0;
+    }
+    if (self->acks.size == (size_t)WIRE_BATCH_MAX * WIRE_ACK_SIZE) {
+        say_acks(self);
+    }
+}
+
 void bus_session_flush(struct bus_session *self)
 {
     if (self->state != SESSION_UP) {
         return;
     }
     say_publish(self, &self->records, &self->tags);
+    run_end(self);
     say_acks(self);
     if (self->credit != self->credit_said && self->subscribe.size > 0) {
         say(self, &(struct wire_control){.type = WIRE_CREDIT, .credit = self->credit});
@@ -321,39 +335,18 @@ enum err bus_session_publish(struct bus_session *self, uint64_t tag, const struc
     return ERR_OK;
 }
 
-// Makes the last entry one longer, when offset is the next of its run.
-static bool ack_joins(struct buf *acks, uint64_t offset, uint32_t attempt)
-{
-    if (acks->size == 0) {
-        return false;
-    }
-    struct bytes last = {.data = acks->data + acks->size - WIRE_ACK_SIZE, .size = WIRE_ACK_SIZE};
-    struct wire_ack ack;
-    const enum err err = wire_ack_take(&last, &ack);
-    assert(err == ERR_OK);
-    if (ack.offset + ack.count != offset || ack.attempt != attempt ||
-        ack.count == WIRE_CREDIT_MAX) {
-        return false;
-    }
-    ack.count++;
-    acks->size -= WIRE_ACK_SIZE;
-    wire_ack_append(acks, ack);
-    return true;
-}
-
 void bus_session_ack(struct bus_session *self, uint64_t offset, uint32_t attempt)
 {
     if (self->state != SESSION_UP) {
         return;
     }
-    if (ack_joins(&self->acks, offset, attempt)) {
-        return;
+    struct wire_ack *run = &self->run;
+    if (run->count == 0 || run->count == WIRE_CREDIT_MAX || run->attempt != attempt ||
+        run->offset + run->count != offset) {
+        run_end(self);
+        *run = (struct wire_ack){.offset = offset, .attempt = attempt};
     }
-    const struct wire_ack ack = {.offset = offset, .count = 1, .attempt = attempt};
-    wire_ack_append(&self->acks, ack);
-    if (self->acks.size == (size_t)WIRE_BATCH_MAX * WIRE_ACK_SIZE) {
-        say_acks(self);
-    }
+    run->count++;
 }
 
 void bus_session_refuse(struct bus_session *self, enum wire_type type, uint64_t offset,
@@ -566,8 +559,15 @@ static void take_answer(struct bus_session *self, struct bus_message *request, e
     self->in_flight--;
     if (++request->answered == tags_count(&request->tags)) {
         self->in_flight_bytes -= request->batch.size;
-        message_free(
-            queue_take(&self->unanswered, queue_find(&self->unanswered, request->request)));
+        (void)queue_take(&self->unanswered, queue_find(&self->unanswered, request->request));
+        if (self->records.capacity == 0) { // its memory will do for the next batch
+            self->records = request->batch;
+            self->tags = request->tags;
+            buf_clear(&self->records);
+            buf_clear(&self->tags);
+            request->batch = request->tags = (struct buf){0};
+        }
+        message_free(request);
     }
 }
 

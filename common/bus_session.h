@@ -78,6 +78,7 @@ struct bus_session {
 
     uint32_t credit, credit_said;
     struct buf acks, records, tags; // owned; what gathers until the flush
+    struct wire_ack run;            // the acks since the last entry of acks; count 0: none
     struct bus_queue out;           // to be sent
     struct bus_queue unanswered;    // publishes that were sent
     uint64_t requests;              // numbers given out so far

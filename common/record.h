@@ -50,6 +50,11 @@ enum err record_append(struct buf *out, const struct record *record);
 // Whether headers are JSON is not looked at.
 enum err record_take(struct bytes *rest, struct record *out);
 
+// record_split does the same with bytes that are known to be good, since a CRC over more
+// of them was checked: it looks at the sizes alone. false: they do not fit, nothing is
+// moved.
+bool record_split(struct bytes *rest, struct record *out);
+
 // record_topic_is_valid: kebab-case words joined by dots, [a-z0-9.-], not empty
 // and within RECORD_TOPIC_MAX.
 bool record_topic_is_valid(struct bytes topic);
