@@ -50,8 +50,8 @@ static const struct witness_role roles[WITNESSES] = {
     {.name = "ledger-1", .group = "ledger", .topics = 3},
     {.name = "ledger-2", .group = "ledger", .topics = 3},
     {.name = "fraud-1", .group = "fraud", .topics = 4},
-    {.name = "latecomer-1", .group = "latecomer", .topics = 7},
-    {.name = "latecomer-2", .group = "latecomer", .topics = 7},
+    {.name = "latecomer-1", .group = "latecomer", .topics = 7, .is_late = true},
+    {.name = "latecomer-2", .group = "latecomer", .topics = 7, .is_late = true},
 };
 
 // --- the story
@@ -115,15 +115,10 @@ static void cast_witnesses(uint64_t seed)
     }
 }
 
-static bool is_late(size_t witness)
-{
-    return roles[witness].group != NULL && strcmp(roles[witness].group, "latecomer") == 0;
-}
-
 static void start_witnesses(bool late)
 {
     for (size_t i = 0; i < WITNESSES; i++) {
-        if (is_late(i) == late) {
+        if (roles[i].is_late == late) {
             witness_start(witnesses[i]);
         }
     }
@@ -204,7 +199,17 @@ static bool nothing_lags(void)
         }                                                                                          \
     } while (0)
 
-static void come_to_rest(void)
+static uint64_t first_offset(void)
+{
+    char *status = broker_process_get(broker, "/status", NULL);
+    const char *at = status == NULL ? NULL : strstr(status, "\"first_offset\":");
+    cr_assert_not_null(at);
+    const uint64_t first = strtoull(strchr(at, ':') + 1, NULL, 10);
+    free(status);
+    return first;
+}
+
+static void come_to_rest(bool drops)
 {
     broker_process_start(broker);
     // Who dies in the last life of the broker leaves what it held to others or to itself.
@@ -215,6 +220,7 @@ static void come_to_rest(void)
     atomic_store(&signals->finish, true);
     WAIT_UNTIL(all_left(true));
     WAIT_UNTIL(nothing_lags());
+    WAIT_UNTIL(!drops || first_offset() > 0);
     atomic_store(&signals->leave, true);
     WAIT_UNTIL(all_left(false));
 }
@@ -223,7 +229,7 @@ static void tell(const struct testimony_figures *figures)
 {
     fprintf(stderr,
             "%zu kills of the broker, %zu of them while it recovered; %zu of clients\n"
-            "%lu records in the log, %lu publishes of the same again; %lu deliveries, %lu of them "
+            "%lu records, %lu publishes of the same again; %lu deliveries, %lu of them "
             "again\n"
             "%lu acks over %d ms before an end, none of them forgotten; %lu later ones "
             "forgotten, %lu of those over %d ms before, the oldest %ld ms\n",
@@ -242,14 +248,14 @@ static void tell(const struct testimony_figures *figures)
             (long)figures->oldest_forgotten_us / 1000);
 }
 
-Test(broker_kills, what_was_acked_is_there_in_order_for_every_group_whoever_was_killed)
+// drops: the broker has settings by which the beginning of the log goes.
+static void tell_story(const char *const *env, bool drops, uint64_t kills)
 {
     const uint64_t seed = from_environment("FAULTLINE_SEED", (uint64_t)clock_wall_us());
-    const uint64_t kills = from_environment("FAULTLINE_KILLS", KILLS);
-    fprintf(stderr, "FAULTLINE_SEED=%lu FAULTLINE_KILLS=%lu\n", seed, kills);
+    fprintf(stderr, "FAULTLINE_SEED=%lu, %lu kills\n", (unsigned long)seed, (unsigned long)kills);
     dice_state = seed | 1;
     broker_kills_us = mem_calloc(kills + 1, sizeof *broker_kills_us);
-    broker = broker_process_new((const char *const[]){"SEGMENT_BYTES=1048576", NULL});
+    broker = broker_process_new(env);
     cast_witnesses(seed);
     start_witnesses(false);
     kill_broker();
@@ -259,8 +265,7 @@ Test(broker_kills, what_was_acked_is_there_in_order_for_every_group_whoever_was_
         }
         live_and_die(broker_kills_count >= (kills + 1) / 2);
     }
-    come_to_rest();
-
+    come_to_rest(drops);
     const struct testimony_case story = {
         .url = broker_process_url(broker),
         .witnesses = witnesses,
@@ -268,10 +273,26 @@ Test(broker_kills, what_was_acked_is_there_in_order_for_every_group_whoever_was_
         .kills_us = broker_kills_us,
         .kills_count = broker_kills_count,
         .lag_ms = LAG_MS,
+        .first_offset = first_offset(),
     };
     struct testimony_figures figures;
     testimony_hear(&story, &figures);
     tell(&figures);
     cr_expect_eq(broker_process_stop(broker, 5000), 0);
     free(broker_kills_us);
+}
+
+Test(broker_kills, what_was_acked_is_there_in_order_for_every_group_whoever_was_killed)
+{
+    tell_story((const char *const[]){"SEGMENT_BYTES=1048576", NULL},
+               false,
+               from_environment("FAULTLINE_KILLS", KILLS));
+}
+
+// Segments are dropped all the time, but only when every group has had what is in them.
+Test(broker_kills, retention_takes_nothing_from_a_group_whoever_was_killed)
+{
+    tell_story((const char *const[]){"SEGMENT_BYTES=1048576", "RETENTION_BYTES=2097152", NULL},
+               true,
+               from_environment("FAULTLINE_KILLS", KILLS) / 4);
 }

@@ -3,7 +3,8 @@
 //
 //   - what was answered is in the log, where the answer said, as it was published;
 //   - what one producer published is in the log in its order, and once;
-//   - each group was given every record of its topics, and nothing else;
+//   - each group was given every record of its topics, and nothing else; a late one, from
+//     wherever the log began when it came;
 //   - of each key in the order of the log, also after every restart of the broker;
 //   - what was acked came again only when the broker or the session ended within
 //     lag_ms of the ack.
@@ -22,6 +23,7 @@ struct testimony_case {
     const int64_t *kills_us; // of the broker, ascending
     size_t kills_count;
     int64_t lag_ms;
+    uint64_t first_offset; // of the log now; what lay below it was dropped
 };
 
 struct testimony_figures {

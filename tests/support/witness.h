@@ -82,6 +82,7 @@ struct witness_role {
     const char *name;  // borrowed; the member's
     const char *group; // borrowed; NULL: a producer
     unsigned topics;   // of the group, a bit each
+    bool is_late;      // the group comes when the log may have lost its beginning
     uint32_t producer; // its number
     uint32_t per_second;
 };
