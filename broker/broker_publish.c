@@ -78,12 +78,15 @@ static bool publish_is_good(struct broker *self, const struct message *message)
     assert(count <= WIRE_BATCH_MAX);
     struct bytes rest = message->batch;
     for (uint32_t i = 0; i < count; i++) {
-        const enum err err = record_take(&rest, &self->checked[i]);
-        const char *code = record_fault(self, err, &self->checked[i], &detail);
+        struct checked *checked = &self->checked[i];
+        const enum err err = record_take(&rest, &checked->record);
+        const char *code = record_fault(self, err, &checked->record, &detail);
         if (code != NULL) {
             broker_refuse_record(self, message, i, code, detail);
             return false;
         }
+        checked->hash = duplicates_hash(&self->duplicates, checked->record.id);
+        duplicates_warm(&self->duplicates, checked->hash);
     }
     if (rest.size != 0) {
         detail = "the batch has bytes behind its last record";
@@ -92,7 +95,9 @@ static bool publish_is_good(struct broker *self, const struct message *message)
     }
     // Last, since it leaves a trace: the table of topics grows.
     for (uint32_t i = 0; i < count; i++) {
-        if (topic_add(&self->topics, self->checked[i].topic, TOPICS_MAX) == TOPIC_NONE) {
+        struct checked *checked = &self->checked[i];
+        checked->topic = topic_add(&self->topics, checked->record.topic, TOPICS_MAX);
+        if (checked->topic == TOPIC_NONE) {
             detail = "the broker has as many topics as it may have";
             broker_refuse_record(self, message, i, WIRE_CODE_LIMIT, detail);
             return false;
@@ -113,10 +118,12 @@ uint64_t broker_append(struct broker *self, struct bytes record, int topic)
 
 // Whether an event of this id is stored or waits for the sync; *offset then is where.
 // What cannot be read counts as another one: stored twice is better than not at all.
-static bool is_duplicate(struct broker *self, struct bytes id, uint64_t hash, uint64_t *offset)
+static bool is_duplicate(struct broker *self, const struct checked *checked, uint64_t *offset)
 {
+    const struct bytes id = checked->record.id;
     *offset = UINT64_MAX;
-    for (int i = 0; i < SUSPECTS_MAX && duplicates_find(&self->duplicates, hash, offset); i++) {
+    for (int i = 0; i < SUSPECTS_MAX && duplicates_find(&self->duplicates, checked->hash, offset);
+         i++) {
         struct event_log_entry entry;
         const enum err err = *offset >= event_log_next(self->log)
                                  ? event_log_peek(self->log, *offset, &entry.record)
@@ -161,19 +168,15 @@ void broker_on_publish(struct broker *self, const struct message *message)
         self->publishes_count >= BROKER_BATCH_ITEMS_MAX) {
         (void)broker_sync(self);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        self->hashes[i] = duplicates_hash(&self->duplicates, self->checked[i].id);
-    }
-    duplicates_warm(&self->duplicates, self->hashes, count);
     const size_t runs = self->publishes_count;
     bool all_stored = true;
     for (uint32_t i = 0; i < count; i++) {
-        const struct record *record = &self->checked[i];
+        const struct checked *checked = &self->checked[i];
         uint64_t offset = 0;
-        const bool duplicate = is_duplicate(self, record->id, self->hashes[i], &offset);
+        const bool duplicate = is_duplicate(self, checked, &offset);
         if (!duplicate) {
-            offset = broker_append(self, record->whole, topic_find(&self->topics, record->topic));
-            duplicates_add(&self->duplicates, offset, self->hashes[i]);
+            offset = broker_append(self, checked->record.whole, checked->topic);
+            duplicates_add(&self->duplicates, offset, checked->hash);
         }
         wait(self, message, runs, offset, duplicate);
         all_stored = all_stored && offset < event_log_next(self->log);

@@ -92,12 +92,15 @@ struct broker {
     } burials[BROKER_BATCH_ITEMS_MAX];
     size_t publishes_count, burials_count, batch_bytes;
 
-    struct duplicates duplicates;    // ids of what was published last
-    struct record *checked;          // owned; the records of the PUBLISH at hand
-    uint64_t hashes[WIRE_BATCH_MAX]; // of their ids
-    struct buf frame;                // scratch: a control frame
-    struct buf entries;              // scratch: a batch frame or a record
-    struct buf restored;             // scratch: a redriven event as it goes out
+    struct duplicates duplicates; // ids of what was published last
+    struct checked {
+        struct record record; // borrowed from the message
+        uint64_t hash;        // of its id, for duplicates
+        int topic;
+    } * checked;         // owned; the records of the PUBLISH at hand
+    struct buf frame;    // scratch: a control frame
+    struct buf entries;  // scratch: a batch frame or a record
+    struct buf restored; // scratch: a redriven event as it goes out
 
     // Deliveries that gather for the members of the group at hand: a DELIVER each.
     struct parcel {

@@ -148,10 +148,10 @@ void duplicates_add(struct duplicates *self, uint64_t offset, uint64_t hash)
     put(self, hash);
 }
 
-void duplicates_warm(const struct duplicates *self, const uint64_t *hashes, size_t count)
+void duplicates_warm(const struct duplicates *self, uint64_t hash)
 {
-    for (size_t i = 0; i < count && self->capacity > 0; i++) {
-        __builtin_prefetch(head_of(self, hashes[i]), 1);
+    if (self->capacity > 0) {
+        __builtin_prefetch(head_of(self, hash), 1);
     }
 }
 

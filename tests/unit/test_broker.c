@@ -335,6 +335,76 @@ Test(broker, a_dead_letter_waits_for_room_and_its_key_with_it)
     cr_expect_eq(payment()->backlog, 1);
 }
 
+Test(broker, acks_on_a_full_disk_are_saved_as_soon_as_it_has_room_again)
+{
+    subscribe('c', 10);
+    publish(3);
+    world.disk.is_limited = true;
+    for (uint64_t offset = 0; offset < 3; offset++) { // reading and acking go on
+        expect_gets('c', offset, 1);
+        toy_ack(&world, 'c', offset, 1);
+    }
+    toy_pass(&world, BROKER_SAVE_MS);
+    toy_world_crash(&world); // could not be saved: they come again
+    cr_expect_eq(payment()->backlog, 3);
+
+    toy_hello(&world, 'c');
+    toy_subscribe(&world, 'c', "payment", 10, "order-created");
+    for (uint64_t offset = 0; offset < 3; offset++) {
+        expect_gets('c', offset, 1);
+        toy_ack(&world, 'c', offset, 1);
+    }
+    toy_pass(&world, BROKER_SAVE_MS);
+    cr_expect_leq(broker_deadline_ms(world.broker), BROKER_RETRY_MS);
+    world.disk.is_limited = false;
+    toy_pass(&world, BROKER_RETRY_MS);
+    toy_world_crash(&world);
+    cr_expect_eq(payment()->backlog, 0);
+}
+
+Test(broker, a_restart_on_a_full_disk_reads_delivers_and_refuses_until_there_is_room)
+{
+    subscribe('c', 10);
+    publish(3);
+    world.disk.is_limited = true;
+    world.disk.bytes_left = 100; // room for a torn batch
+    toy_publish(&world, 'p', "order-created", "", 5000);
+    world.disk.bytes_left = 0;
+    toy_world_crash(&world);
+    toy_hello(&world, 'p');
+    toy_hello(&world, 'c');
+    toy_subscribe(&world, 'c', "payment", 10, "order-created");
+    for (uint64_t offset = 0; offset < 3; offset++) {
+        expect_gets('c', offset, 1);
+    }
+    expect_nothing('c');
+    toy_forget(&world, 'p');
+    publish(1);
+    cr_expect(toy_hears_error(&world, 'p', WIRE_CODE_DISK_FULL));
+
+    world.disk.is_limited = false;
+    publish(1);
+    cr_expect(toy_hears(&world, 'p', WIRE_PUBLISHED));
+    expect_gets('c', 3, 1);
+}
+
+Test(broker, a_group_is_not_made_on_a_full_disk_and_is_when_it_has_room)
+{
+    world.disk.is_limited = true;
+    toy_subscribe(&world, 'c', "payment", 10, "order-created");
+    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_DISK_FULL));
+    cr_expect_null(payment());
+    toy_world_crash(&world);
+    cr_expect_null(payment());
+
+    world.disk.is_limited = false;
+    toy_hello(&world, 'c');
+    toy_forget(&world, 'c');
+    subscribe('c', 10);
+    toy_world_crash(&world);
+    cr_expect_not_null(payment());
+}
+
 // --- crashes
 
 Test(broker, a_dead_letter_that_the_groups_file_does_not_know_still_counts_after_a_crash)

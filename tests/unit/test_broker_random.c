@@ -1,6 +1,8 @@
 // Whatever happens in whatever order (crashes, full queues, full disks, members that
-// come, go and fail), every event that was published is done once for each group,
-// acked or dead, and no key ever overtakes itself. Each seed is one history.
+// come, go and fail, publishes that come again, a log that sheds its oldest segments),
+// every event that was published is done once for each group, acked or dead, none is
+// stored twice, none is dropped before, and no key ever overtakes itself. Each seed is
+// one history.
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@ enum {
     GROUPS = 2,
     MEMBERS = 3, // of each group
     HELD_MAX = 4096,
+    SEGMENT_BYTES = 4096,
 };
 
 struct held {
@@ -149,6 +152,46 @@ static void publish(struct model *self)
     toy_publish_later(&self->world, 'p', "order-created", key, 1 + chance(self, 300));
 }
 
+// What is in the log already must not be stored again.
+static void publish_again(struct model *self)
+{
+    struct event_log *log = self->world.log;
+    struct event_log_entry entry;
+    const uint64_t kept = event_log_next(log) - event_log_first(log);
+    if (kept == 0) {
+        return;
+    }
+    const uint64_t offset = event_log_first(log) + chance(self, kept);
+    const enum err err = event_log_cursor_read(self->world.broker->elsewhere, offset, &entry);
+    cr_assert_eq(err, ERR_OK);
+    if (self->key[offset] == -1) {
+        return;
+    }
+    char id[RECORD_ID_MAX + 1] = "";
+    memcpy(id, entry.record.id.data, entry.record.id.size);
+    const uint64_t pending = event_log_pending(log);
+    const uint64_t duplicates = self->world.broker->counters.duplicates;
+    toy_publish_ids(&self->world, 'p', id, WIRE_ACKS_ALL);
+    cr_assert_eq(event_log_pending(log), pending);
+    cr_assert_eq(self->world.broker->counters.duplicates, duplicates + 1);
+}
+
+// Retention looks now; what it drops is done for everybody.
+static void retain(struct model *self)
+{
+    self->world.broker->retain_due_ms = 0;
+    toy_turn(&self->world);
+    listen_all(self);
+    for (int g = 0; g < GROUPS; g++) {
+        for (uint64_t offset = 0; offset < event_log_first(self->world.log); offset++) {
+            cr_assert(self->key[offset] == -1 || self->done[g][offset],
+                      "%s never finished %d, which was dropped",
+                      group_names[g],
+                      (int)offset);
+        }
+    }
+}
+
 static void answer(struct model *self, int group, struct member *member)
 {
     if (member->held_count == 0) {
@@ -198,8 +241,12 @@ static void step(struct model *self)
     const uint64_t what = chance(self, 100);
     if (what < 25) {
         publish(self);
-    } else if (what < 30) {
+    } else if (what < 28) {
+        publish_again(self);
+    } else if (what < 29) {
         toy_turn(&self->world);
+    } else if (what < 30) {
+        retain(self);
     } else if (!member->connected) {
         connect_member(self, g, member);
     } else if (what < 80) {
@@ -278,17 +325,25 @@ ParameterizedTest(uint64_t *seed, broker_random,
     struct model *self = calloc(1, sizeof *self);
     self->random = *seed;
     toy_world_set_up(&self->world);
+    self->world.options.log.segment_bytes = SEGMENT_BYTES;
+    self->world.options.retention_bytes = 3 * SEGMENT_BYTES;
+    toy_world_crash(&self->world);
     toy_hello(&self->world, 'p');
     for (int g = 0; g < GROUPS; g++) {
         for (int m = 0; m < MEMBERS; m++) {
             self->members[g][m].peer = (char)('a' + g * MEMBERS + m);
         }
     }
+    for (int g = 0; g < GROUPS; g++) { // before there is something for retention to take
+        connect_member(self, g, &self->members[g][0]);
+    }
     for (int i = 0; i < STEPS; i++) {
         step(self);
     }
     finish(self);
     expect_all_done(self);
+    retain(self);
+    cr_assert_gt(event_log_first(self->world.log), 0);
     toy_world_tear_down(&self->world);
     free(self);
 }
