@@ -1,5 +1,5 @@
-// The groups and what the broker keeps of them beside the log: their file. It may lag
-// behind the log, which is the truth: a start reads the log on from where the file ends.
+// The groups, and how a start finds them: their file may lag behind the log, which is the
+// truth, so it reads the log on from where the file ends.
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +8,6 @@
 #include "broker/group_file.h"
 #include "common/log.h"
 #include "common/mem.h"
-
-static_assert((int)GROUP_FILE_GROUPS_MAX == (int)BROKER_GROUPS_MAX, "all groups fit the file");
-static_assert((int)GROUP_FILE_TOPICS_MAX >= (int)TOPIC_SLOTS, "all topics fit the file");
 
 struct consumer *broker_find_consumer(const struct broker *self, struct bytes name)
 {
@@ -56,11 +53,8 @@ void consumer_destroy(struct consumer **self_p)
     *self_p = NULL;
 }
 
-void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
+void consumer_list(struct consumer *self, uint64_t dead_letter)
 {
-    if (group_buried(self->group, offset)) {
-        self->backlog -= self->backlog > 0;
-    }
     const size_t count = self->dead_letters_count++;
     assert(count == 0 || self->dead_letters[count - 1] < dead_letter);
     if (count == self->dead_letters_capacity) {
@@ -69,6 +63,14 @@ void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
                                          self->dead_letters_capacity * sizeof *self->dead_letters);
     }
     self->dead_letters[count] = dead_letter;
+}
+
+void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
+{
+    if (group_buried(self->group, offset)) {
+        self->backlog -= self->backlog > 0;
+    }
+    consumer_list(self, dead_letter);
 }
 
 void consumer_unlist(struct consumer *self, const uint64_t *dead_letters, size_t count)
@@ -117,93 +119,7 @@ bool broker_dead_letter_from(const struct broker *self, const struct consumer *c
     return found;
 }
 
-// --- saving
-
-static void fill_group(struct broker *self, const struct consumer *consumer,
-                       struct group_file_group *out)
-{
-    *out = (struct group_file_group){
-        .group = consumer->group,
-        .backlog = consumer->backlog,
-        .topics = mem_calloc(WIRE_TOPICS_MAX, sizeof *out->topics),
-        .dead_letters = consumer->dead_letters,
-        .dead_letters_count = consumer->dead_letters_count,
-    };
-    for (int topic = 0; topic < self->topics.count; topic++) {
-        if (topic_set_has(&consumer->wanted, topic)) {
-            out->topics[out->topics_count++] = self->topics.topics[topic].name;
-        }
-    }
-}
-
-enum err broker_save(struct broker *self)
-{
-    enum err err = broker_sync(self);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct group_file_state state = {
-        .log_first = event_log_first(self->log),
-        .log_end = event_log_next(self->log),
-        .totals = mem_calloc(TOPIC_SLOTS, sizeof *state.totals),
-        .groups = mem_calloc(self->consumers_count + 1, sizeof *state.groups),
-        .groups_count = self->consumers_count,
-    };
-    for (int i = 0; i < self->topics.count; i++) {
-        struct topic *topic = &self->topics.topics[i];
-        if (topic->records > 0) { // else somebody only asked for it
-            state.totals[state.totals_count++] =
-                (struct group_file_total){.topic = topic->name, .count = topic->records};
-        }
-    }
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        fill_group(self, self->consumers[i], &state.groups[i]);
-    }
-    char problem[GROUP_FILE_PROBLEM_SIZE];
-    err = group_file_save(
-        self->options.log.disk, self->options.directory, broker_now_ms(self), &state, problem);
-    if (err == ERR_OK) {
-        self->save_due_ms = 0;
-    } else {
-        log_error("groups cannot be saved", LOG_STR("error", problem), LOG_END);
-    }
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        free(state.groups[i].topics);
-    }
-    free(state.groups);
-    free(state.totals);
-    return err;
-}
-
 // --- loading
-
-// is_true: the counts are; the names always are.
-static void adopt_totals(struct broker *self, const struct group_file_state *state, bool is_true)
-{
-    for (size_t i = 0; i < state->totals_count; i++) {
-        const int topic =
-            topic_add(&self->topics, bytes_of_text(state->totals[i].topic), TOPIC_SLOTS);
-        if (topic != TOPIC_NONE && is_true) {
-            self->topics.topics[topic].records += state->totals[i].count;
-        }
-    }
-}
-
-static void adopt_group(struct broker *self, struct group_file_group *from)
-{
-    struct consumer *consumer = broker_add_consumer(self, from->group);
-    for (size_t i = 0; i < from->topics_count; i++) {
-        const int topic = topic_add(&self->topics, bytes_of_text(from->topics[i]), TOPIC_SLOTS);
-        if (topic != TOPIC_NONE) {
-            topic_set_add(&consumer->wanted, topic);
-        }
-    }
-    consumer->backlog = from->backlog;
-    consumer->dead_letters = from->dead_letters;
-    consumer->dead_letters_count = from->dead_letters_count;
-    consumer->dead_letters_capacity = from->dead_letters_count;
-    *from = (struct group_file_group){.topics = from->topics, .topics_count = from->topics_count};
-}
 
 // A dead letter, or a copy of one that was redriven: it was durable, so its event is done,
 // or it is no longer listed, whatever the file says.
@@ -294,17 +210,16 @@ static enum err open_log(struct broker *self, char **problem)
     return ERR_OK;
 }
 
-// Takes over what the file says, and what the log says beyond it.
-static enum err adopt(struct broker *self, struct group_file_state *state, char **problem)
+// Reads what the file does not know.
+static enum err catch_up(struct broker *self, char **problem)
 {
     // A log without this file is read from its beginning, and so it is for the totals when
     // a segment was dropped and the file does not know, or was to be dropped and was not.
     const uint64_t first = event_log_first(self->log);
-    const uint64_t known = state->log_end > first ? state->log_end : first;
-    const bool is_counted = state->log_first == first;
-    adopt_totals(self, state, is_counted);
-    for (size_t i = 0; i < state->groups_count; i++) {
-        adopt_group(self, &state->groups[i]);
+    const uint64_t known = self->kept_end > first ? self->kept_end : first;
+    const bool is_counted = self->kept_first == first;
+    for (int topic = 0; topic < self->topics.count && !is_counted; topic++) {
+        self->topics.topics[topic].records = 0;
     }
     const enum err err = replay(self, is_counted ? known : first, known, problem);
     for (size_t i = 0; i < self->consumers_count && err == ERR_OK && !is_counted; i++) {
@@ -316,30 +231,28 @@ static enum err adopt(struct broker *self, struct group_file_state *state, char 
 
 enum err broker_load(struct broker *self, char **problem)
 {
-    struct group_file_state state = {0};
     char text[GROUP_FILE_PROBLEM_SIZE];
     enum err err = group_file_load(
-        self->options.log.disk, self->options.directory, broker_now_ms(self), &state, text);
+        self->options.log.disk, self->options.directory, broker_take_kept, self, text);
     if (err != ERR_OK) {
         *problem = mem_strdup(text);
         return err;
     }
-    self->options.log.known_end = state.log_end;
+    self->options.log.known_end = self->kept_end;
     err = open_log(self, problem);
-    if (err == ERR_OK && state.log_end > event_log_next(self->log)) {
+    if (err != ERR_OK) {
+        return err;
+    }
+    if (self->kept_end > event_log_next(self->log)) {
         *problem = mem_format("%s/" GROUP_FILE_NAME " knows the log up to offset %llu, but the log "
                               "ends at %llu: files of the log are missing; restore them, or move "
                               "the file away to start all groups anew",
                               self->options.directory,
-                              (unsigned long long)state.log_end,
+                              (unsigned long long)self->kept_end,
                               (unsigned long long)event_log_next(self->log));
-        err = ERR_CORRUPT;
+        return ERR_CORRUPT;
     }
-    if (err == ERR_OK) {
-        err = adopt(self, &state, problem);
-    }
-    group_file_state_release(&state);
-    return err;
+    return catch_up(self, problem);
 }
 
 void broker_count_backlog(struct broker *self, struct consumer *consumer)

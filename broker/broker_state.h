@@ -7,7 +7,8 @@
 //   broker_bury.c      dead letters
 //   broker_admin.c     REDRIVE, RESET, DELETE, STATUS
 //   broker_retention.c what of the log goes, and when
-//   broker_groups.c    the groups, their file, and what a start reads back
+//   broker_groups.c    the groups, and what a start reads back
+//   broker_save.c      what the file of the groups says
 //   report.c           what there is to see of it, as JSON and as metrics
 //   status.c           the same, and dead letters, by HTTP
 #ifndef FAULTLINE_BROKER_STATE_H
@@ -65,6 +66,7 @@ struct broker {
     struct metrics *metrics;        // owned; what broker_counters cannot hold
     struct session_table *sessions; // owned
     struct topic_table topics;
+    uint64_t kept_first, kept_end; // of the log, when the file of the groups was true
     struct consumer *consumers[BROKER_GROUPS_MAX]; // owned
     size_t consumers_count;
     size_t served; // of consumers: whose turn it is
@@ -219,6 +221,13 @@ bool broker_retention_hold(const struct broker *self, struct retention_hold *out
 // backlog is the caller's.
 void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first);
 
+// --- broker_save.c
+// broker_put_kept appends what the file of the groups says; broker_take_kept takes it into
+// a broker that has nothing yet. Its reader fails when no broker writes that, and what it took then
+// is of no use.
+void broker_put_kept(const struct broker *self, struct buf *out);
+void broker_take_kept(void *broker, struct reader *in);
+
 // --- broker_groups.c
 enum err broker_load(struct broker *self, char **problem);
 struct consumer *broker_find_consumer(const struct broker *self, struct bytes name);
@@ -235,7 +244,8 @@ void broker_count_fresh(struct broker *self, struct consumer *consumer);
 // consumer NULL, of all; false: none.
 bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
                              uint64_t offset, uint64_t *out);
-// consumer_bury: the dead letter of an event is durable.
+// consumer_list puts a dead letter on the list, behind the others; consumer_bury: it is durable.
+void consumer_list(struct consumer *self, uint64_t dead_letter);
 void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter);
 // consumer_unlist takes dead letters, ascending, off the list: their copies are durable.
 void consumer_unlist(struct consumer *self, const uint64_t *dead_letters, size_t count);
