@@ -1,8 +1,5 @@
 #include "broker/report.h"
 
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "broker/broker_state.h"
@@ -10,103 +7,64 @@
 #include "common/json.h"
 #include "common/mem.h"
 
-#define NUMBER(value) ((unsigned long long)(value)) // for %llu
+// --- as JSON
 
-// A number that is to be seen: where it lies, and how it is called. Milliseconds of the
-// JSON are seconds in the metrics.
-struct number {
-    const char *name;   // in the JSON
-    const char *metric; // "faultline_broker_METRIC"; NULL: the metrics have it otherwise
-    const char *help;
-    size_t at; // of a uint64_t, in the struct that the table is about
-};
-
-#define AT(member) offsetof(struct broker_counters, member)
-static const struct number counters[] = {
-    {"published", "published_total", "Events stored and synced.", AT(published)},
-    {"duplicates", "duplicates_total", "Events published again, not stored.", AT(duplicates)},
-    {"delivered", "delivered_total", "Events sent to members, also again.", AT(delivered)},
-    {"redelivered", "redelivered_total", "Events sent to members again.", AT(redelivered)},
-    {"acked", "acked_total", "Events acked.", AT(acked)},
-    {"stale_acks", "stale_acks_total", "Answers to what the member does not hold.", AT(stale_acks)},
-    {"failed", "nacked_total", "Failures of events: nacks and rejects.", AT(failed)},
-    {"dead_lettered",
-     "dead_lettered_total",
-     "Events given up, now dead letters.",
-     AT(dead_lettered)},
-    {"redriven", "redriven_total", "Dead letters given back to their group.", AT(redriven)},
-    {"refused", NULL, NULL, AT(refused)}, // by code there
-    {"evicted", "evicted_total", "Sessions ended by a newer incarnation.", AT(evicted)},
-    {"syncs", "syncs_total", "Batches made durable.", AT(syncs)},
-    {"send_failures", "send_failures_total", "Messages no peer could be given.", AT(send_failures)},
-};
-#undef AT
-
-struct log_view {
-    uint64_t first_offset, next_offset, segments, bytes, sessions;
-};
-
-#define AT(member) offsetof(struct log_view, member)
-static const struct number log_numbers[] = {
-    {"first_offset", "log_first_offset", "Offset of the oldest event.", AT(first_offset)},
-    {"next_offset", "log_next_offset", "Offset of the next event.", AT(next_offset)},
-    {"segments", "log_segments", "Files of the log.", AT(segments)},
-    {"bytes", "log_bytes", "Bytes that the log's files take.", AT(bytes)},
-};
-static const struct number session_number = {
-    "sessions", "sessions", "Sessions of clients.", AT(sessions)};
-#undef AT
-
-struct group_view {
-    uint64_t retries, floor, lag_events, oldest_ms, ready, held, waiting, parked, dying;
-    uint64_t dead_letters, members;
-};
-
-#define AT(member) offsetof(struct group_view, member)
-static const struct number group_numbers[] = {
-    {"retries", NULL, NULL, AT(retries)},
-    {"floor", "group_floor", "Offset below which all is done.", AT(floor)},
-    {"lag_events", "group_lag_events", "Events not done.", AT(lag_events)},
-    {"oldest_ms", "group_lag_seconds", "Age of the oldest event not done.", AT(oldest_ms)},
-    {"ready", "group_ready", "Events that wait for credit.", AT(ready)},
-    {"held", "group_held", "Events at members.", AT(held)},
-    {"waiting", "group_waiting", "Failed events that wait for their retry.", AT(waiting)},
-    {"parked", "group_parked", "Events behind another one of their key.", AT(parked)},
-    {"dying", "group_dying", "Events given up, not yet dead letters.", AT(dying)},
-    {"dead_letters", "group_dead_letters", "Dead letters.", AT(dead_letters)},
-};
-static const struct number group_members = {NULL, "group_members", "Members.", AT(members)};
-#undef AT
-
-struct member_view {
-    const struct session *session;
-    uint64_t credit, held, last_seen_ms;
-};
-
-#define AT(member) offsetof(struct member_view, member)
-static const struct number member_numbers[] = {
-    {"credit", "member_credit", "Events the member may hold.", AT(credit)},
-    {"held", "member_held", "Events the member holds.", AT(held)},
-    {"last_seen_ms", "member_last_seen_seconds", "Since its last message.", AT(last_seen_ms)},
-};
-#undef AT
-
-static uint64_t value_of(const struct number *number, const void *view)
+static void add(cJSON *json, const char *name, uint64_t number)
 {
-    return *(const uint64_t *)(const void *)((const char *)view + number->at);
+    cJSON_AddNumberToObject(json, name, (double)number);
 }
 
-// --- what is to be seen
-
-static struct log_view see_log(const struct broker *self)
+// A time; 0: null.
+static void add_time(cJSON *json, const char *name, int64_t wall_us)
 {
-    return (struct log_view){
-        .first_offset = event_log_first(self->log),
-        .next_offset = event_log_next(self->log),
-        .segments = event_log_segments(self->log),
-        .bytes = event_log_bytes(self->log),
-        .sessions = session_count(self->sessions),
-    };
+    char text[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(text, wall_us);
+    cJSON_AddItemToObject(json, name, wall_us == 0 ? cJSON_CreateNull() : cJSON_CreateString(text));
+}
+
+static cJSON *add_object(cJSON *array)
+{
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddItemToArray(array, object);
+    return object;
+}
+
+static void add_members(struct broker *self, const struct consumer *consumer, cJSON *array)
+{
+    struct group_member_stats members[GROUP_MEMBERS_MAX];
+    const size_t count = group_members_get(consumer->group, members, GROUP_MEMBERS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const struct session *session = session_by_number(self->sessions, members[i].member);
+        cJSON *json = add_object(array);
+        cJSON_AddStringToObject(json, "name", session->member);
+        add(json, "credit", session->credit);
+        add(json, "held", members[i].held);
+        add(json, "last_seen_ms", (uint64_t)(broker_now_ms(self) - session->seen_ms));
+    }
+}
+
+static void add_failing(struct broker *self, const struct consumer *consumer, cJSON *array)
+{
+    struct event_log_entry entry;
+    struct group_entry_info info;
+    uint64_t from = 0;
+    for (int i = 0; i < REPORT_FAILING_MAX && group_failing_next(consumer->group, from, &info);
+         i++) {
+        const int64_t due_in_ms = info.waiting ? info.due_ms - broker_now_ms(self) : 0;
+        cJSON *json = add_object(array);
+        add(json, "offset", info.offset);
+        add(json, "attempts", info.attempts);
+        add(json, "failures", info.failures);
+        add(json, "due_in_ms", due_in_ms > 0 ? (uint64_t)due_in_ms : 0);
+        json_add_bytes(json, "error", bytes_of_text(info.error));
+        if (broker_read(self, self->elsewhere, info.offset, &entry) == ERR_OK) {
+            dead_letter_restore(&entry.record, &self->restored);
+            json_add_bytes(json, "key", entry.record.key);
+            json_add_bytes(json, "topic", entry.record.topic);
+            json_add_bytes(json, "event_id", entry.record.id);
+        }
+        from = info.offset + 1;
+    }
 }
 
 // How long the oldest event that is not done lies in the log.
@@ -122,246 +80,178 @@ static uint64_t oldest_ms(struct broker *self, const struct consumer *consumer,
     return now_us > entry.time_us ? (now_us - entry.time_us) / 1000 : 0;
 }
 
-static struct group_view see_group(struct broker *self, const struct consumer *consumer)
+static void add_group(struct broker *self, const struct consumer *consumer, cJSON *json)
 {
     struct group_stats stats;
     group_stats_get(consumer->group, &stats);
-    return (struct group_view){
-        .retries = group_retries(consumer->group),
-        .floor = stats.floor,
-        .lag_events = consumer->backlog,
-        .oldest_ms = oldest_ms(self, consumer, &stats),
-        .ready = stats.ready,
-        .held = stats.held,
-        .waiting = stats.waiting,
-        .parked = stats.parked,
-        .dying = stats.dying,
-        .dead_letters = consumer->dead_letters_count,
-        .members = stats.members,
-    };
-}
-
-static size_t see_members(const struct broker *self, const struct consumer *consumer,
-                          struct member_view out[GROUP_MEMBERS_MAX])
-{
-    struct group_member_stats members[GROUP_MEMBERS_MAX];
-    const size_t count = group_members_get(consumer->group, members, GROUP_MEMBERS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        const struct session *session = session_by_number(self->sessions, members[i].member);
-        out[i] = (struct member_view){
-            .session = session,
-            .credit = session->credit,
-            .held = members[i].held,
-            .last_seen_ms = (uint64_t)(broker_now_ms(self) - session->seen_ms),
-        };
-    }
-    return count;
-}
-
-// --- as JSON
-
-// "a":1,"b":2
-static void put_numbers(struct buf *out, const struct number *numbers, size_t count,
-                        const void *view)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *comma = i == 0 ? "" : ",";
-        buf_printf(
-            out, "%s\"%s\":%llu", comma, numbers[i].name, NUMBER(value_of(&numbers[i], view)));
-    }
-}
-
-// A time, or null when there is none.
-static void put_time(struct buf *out, int64_t wall_us)
-{
-    char text[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(text, wall_us);
-    buf_printf(out, wall_us == 0 ? "null" : "\"%s\"", text);
-}
-
-static void put_text(struct buf *out, const char *name, struct bytes text)
-{
-    buf_printf(out, ",\"%s\":", name);
-    json_append_bytes(out, text);
-}
-
-static void put_failing(struct broker *self, const struct consumer *consumer, struct buf *out)
-{
-    struct event_log_entry entry;
-    struct group_entry_info info;
-    uint64_t from = 0;
-    buf_put_text(out, "],\"failing\":[");
-    for (int i = 0; i < REPORT_FAILING_MAX && group_failing_next(consumer->group, from, &info);
-         i++) {
-        const int64_t due_in_ms = info.waiting ? info.due_ms - broker_now_ms(self) : 0;
-        buf_printf(out,
-                   "%s{\"offset\":%llu,\"attempts\":%u,\"failures\":%u,\"due_in_ms\":%lld",
-                   i == 0 ? "" : ",",
-                   NUMBER(info.offset),
-                   info.attempts,
-                   info.failures,
-                   due_in_ms > 0 ? (long long)due_in_ms : 0);
-        put_text(out, "error", bytes_of_text(info.error));
-        if (broker_read(self, self->elsewhere, info.offset, &entry) == ERR_OK) {
-            dead_letter_restore(&entry.record, &self->restored);
-            put_text(out, "key", entry.record.key);
-            put_text(out, "topic", entry.record.topic);
-            put_text(out, "event_id", entry.record.id);
-        }
-        buf_put_text(out, "}");
-        from = info.offset + 1;
-    }
-    buf_put_text(out, "]}");
-}
-
-static void put_group(struct broker *self, const struct consumer *consumer, struct buf *out)
-{
-    const struct group_view view = see_group(self, consumer);
-    buf_printf(out,
-               "{\"name\":\"%s\",\"order\":\"%s\",\"topics\":[",
-               group_name(consumer->group),
-               group_has_order(consumer->group) ? "key" : "none");
-    const char *comma = "";
+    cJSON_AddStringToObject(json, "name", group_name(consumer->group));
+    cJSON_AddStringToObject(json, "order", group_has_order(consumer->group) ? "key" : "none");
+    cJSON *topics = cJSON_AddArrayToObject(json, "topics");
     for (int topic = 0; topic < self->topics.count; topic++) {
         if (topic_set_has(&consumer->wanted, topic)) {
-            buf_printf(out, "%s\"%s\"", comma, self->topics.topics[topic].name);
-            comma = ",";
+            cJSON_AddItemToArray(topics, cJSON_CreateString(self->topics.topics[topic].name));
         }
     }
-    buf_put_text(out, "],");
-    put_numbers(out, group_numbers, ARRAY_LEN(group_numbers), &view);
-    buf_put_text(out, ",\"no_member_since\":");
-    put_time(out, consumer->no_member_since_us);
-    struct member_view members[GROUP_MEMBERS_MAX];
-    const size_t count = see_members(self, consumer, members);
-    buf_put_text(out, ",\"members\":[");
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(out, "%s{\"name\":\"%s\",", i == 0 ? "" : ",", members[i].session->member);
-        put_numbers(out, member_numbers, ARRAY_LEN(member_numbers), &members[i]);
-        buf_put_text(out, "}");
-    }
-    put_failing(self, consumer, out);
+    add(json, "retries", group_retries(consumer->group));
+    add(json, "floor", stats.floor);
+    add(json, "lag_events", consumer->backlog);
+    add(json, "oldest_ms", oldest_ms(self, consumer, &stats));
+    add(json, "ready", stats.ready);
+    add(json, "held", stats.held);
+    add(json, "waiting", stats.waiting);
+    add(json, "parked", stats.parked);
+    add(json, "dying", stats.dying);
+    add(json, "dead_letters", consumer->dead_letters_count);
+    add_time(json, "no_member_since", consumer->no_member_since_us);
+    add_members(self, consumer, cJSON_AddArrayToObject(json, "members"));
+    add_failing(self, consumer, cJSON_AddArrayToObject(json, "failing"));
 }
 
-// What keeps retention from dropping what is due.
-static void put_hold(const struct broker *self, struct buf *out)
+static void add_log(const struct broker *self, cJSON *json)
 {
     struct retention_hold hold;
+    add(json, "first_offset", event_log_first(self->log));
+    add(json, "next_offset", event_log_next(self->log));
+    add(json, "segments", event_log_segments(self->log));
+    add(json, "bytes", event_log_bytes(self->log));
     if (!broker_retention_hold(self, &hold)) {
-        buf_put_text(out, ",\"held_back_by\":null");
+        cJSON_AddNullToObject(json, "held_back_by");
         return;
     }
-    buf_printf(out,
-               ",\"held_back_by\":{\"group\":\"%s\",\"offset\":%llu,\"dead_letter\":%s}",
-               hold.group,
-               NUMBER(hold.offset),
-               hold.is_dead_letter ? "true" : "false");
+    json = cJSON_AddObjectToObject(json, "held_back_by");
+    cJSON_AddStringToObject(json, "group", hold.group);
+    add(json, "offset", hold.offset);
+    cJSON_AddBoolToObject(json, "dead_letter", hold.is_dead_letter);
+}
+
+static void add_counters(const struct broker_counters *counters, cJSON *json)
+{
+    add(json, "published", counters->published);
+    add(json, "duplicates", counters->duplicates);
+    add(json, "delivered", counters->delivered);
+    add(json, "redelivered", counters->redelivered);
+    add(json, "acked", counters->acked);
+    add(json, "stale_acks", counters->stale_acks);
+    add(json, "failed", counters->failed);
+    add(json, "dead_lettered", counters->dead_lettered);
+    add(json, "redriven", counters->redriven);
+    add(json, "refused", counters->refused);
+    add(json, "evicted", counters->evicted);
+    add(json, "syncs", counters->syncs);
+    add(json, "send_failures", counters->send_failures);
+}
+
+static cJSON *report(struct broker *self)
+{
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "version", FAULTLINE_VERSION);
+    add_time(json, "started_at", self->started_us);
+    add_log(self, cJSON_AddObjectToObject(json, "log"));
+    add(json, "sessions", session_count(self->sessions));
+    cJSON *groups = cJSON_AddArrayToObject(json, "groups");
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        add_group(self, self->consumers[i], add_object(groups));
+    }
+    add_counters(&self->counters, cJSON_AddObjectToObject(json, "counters"));
+    return json;
 }
 
 void report_json(struct broker *self, struct buf *out)
 {
-    const struct log_view log = see_log(self);
-    buf_put_text(out, "{\"version\":\"" FAULTLINE_VERSION "\",\"started_at\":");
-    put_time(out, self->started_us);
-    buf_put_text(out, ",\"log\":{");
-    put_numbers(out, log_numbers, ARRAY_LEN(log_numbers), &log);
-    put_hold(self, out);
-    buf_put_text(out, "},");
-    put_numbers(out, &session_number, 1, &log);
-    buf_put_text(out, ",\"groups\":[");
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        buf_put_text(out, i == 0 ? "" : ",");
-        put_group(self, self->consumers[i], out);
-    }
-    buf_put_text(out, "],\"counters\":{");
-    put_numbers(out, counters, ARRAY_LEN(counters), &self->counters);
-    buf_put_text(out, "}}");
+    cJSON *json = report(self);
+    json_append(out, json);
+    cJSON_Delete(json);
 }
 
 // --- as metrics
 
-static void put_head(struct buf *out, const struct number *number, const char *kind)
-{
-    buf_printf(out, "# HELP faultline_broker_%s %s\n", number->metric, number->help);
-    buf_printf(out, "# TYPE faultline_broker_%s %s\n", number->metric, kind);
-}
+// clang-format off
+// Where in the JSON a metric's number stands.
+enum place { COUNTERS, LOG, BROKER, GROUP, MEMBER };
 
-// labels: "{a=\"b\"}", or none.
-static void put_value(struct buf *out, const struct number *number, const char *labels,
-                      const void *view)
-{
-    const uint64_t value = value_of(number, view);
-    const size_t size = strlen(number->metric);
-    const bool is_seconds = size > 8 && strcmp(number->metric + size - 8, "_seconds") == 0;
-    buf_printf(out, "faultline_broker_%s%s ", number->metric, labels);
-    if (is_seconds) {
-        buf_printf(out, "%llu.%03llu\n", NUMBER(value / 1000), NUMBER(value % 1000));
-    } else {
-        buf_printf(out, "%llu\n", NUMBER(value));
-    }
-}
+#define COUNTER(member, metric, text)                                                    \
+    {COUNTERS, member,                                                                   \
+     {.name = "faultline_broker_" metric "_total", .help = text, .kind = METRIC_COUNTER}}
+#define GAUGE(place, member, metric, text)                                               \
+    {place, member,                                                                      \
+     {.name = "faultline_broker_" metric, .help = text, .kind = METRIC_GAUGE,            \
+      .label_names = {place >= GROUP ? "group" : NULL, place == MEMBER ? "member" : NULL}}}
 
-static void put_plain(struct buf *out, const struct number *numbers, size_t count, const char *kind,
-                      const void *view)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (numbers[i].metric != NULL) {
-            put_head(out, &numbers[i], kind);
-            put_value(out, &numbers[i], "", view);
-        }
-    }
-}
+static const struct shown {
+    enum place place;
+    const char *member; // milliseconds are seconds in the metric
+    struct metric_def def;
+} shown[] = {
+    COUNTER("published", "published", "Events stored and synced."),
+    COUNTER("duplicates", "duplicates", "Events published again, not stored."),
+    COUNTER("delivered", "delivered", "Events sent to members, also again."),
+    COUNTER("redelivered", "redelivered", "Events sent to members again."),
+    COUNTER("acked", "acked", "Events acked."),
+    COUNTER("stale_acks", "stale_acks", "Answers to what the member does not hold."),
+    COUNTER("failed", "nacked", "Failures of events: nacks and rejects."),
+    COUNTER("dead_lettered", "dead_lettered", "Events given up, now dead letters."),
+    COUNTER("redriven", "redriven", "Dead letters given back to their group."),
+    COUNTER("evicted", "evicted", "Sessions ended by a newer incarnation."),
+    COUNTER("syncs", "syncs", "Batches made durable."),
+    COUNTER("send_failures", "send_failures", "Messages no peer could be given."),
+    GAUGE(LOG, "first_offset", "log_first_offset", "Offset of the oldest event."),
+    GAUGE(LOG, "next_offset", "log_next_offset", "Offset of the next event."),
+    GAUGE(LOG, "segments", "log_segments", "Files of the log."),
+    GAUGE(LOG, "bytes", "log_bytes", "Bytes that the log's files take."),
+    GAUGE(BROKER, "sessions", "sessions", "Sessions of clients."),
+    GAUGE(GROUP, "floor", "group_floor", "Offset below which all is done."),
+    GAUGE(GROUP, "lag_events", "group_lag_events", "Events not done."),
+    GAUGE(GROUP, "oldest_ms", "group_lag_seconds", "Age of the oldest event not done."),
+    GAUGE(GROUP, "ready", "group_ready", "Events that wait for credit."),
+    GAUGE(GROUP, "held", "group_held", "Events at members."),
+    GAUGE(GROUP, "waiting", "group_waiting", "Failed events that wait for their retry."),
+    GAUGE(GROUP, "parked", "group_parked", "Events behind another one of their key."),
+    GAUGE(GROUP, "dying", "group_dying", "Events given up, not yet dead letters."),
+    GAUGE(GROUP, "dead_letters", "group_dead_letters", "Dead letters."),
+    GAUGE(GROUP, "members", "group_members", "Members."),
+    GAUGE(MEMBER, "credit", "member_credit", "Events the member may hold."),
+    GAUGE(MEMBER, "held", "member_held", "Events the member holds."),
+    GAUGE(MEMBER, "last_seen_ms", "member_last_seen_seconds", "Since its last message."),
+};
+// clang-format on
 
-static void put_of_groups(struct broker *self, const struct number *number,
-                          const struct group_view *views, struct buf *out)
+// Sets the metrics of a place from its object.
+static void set_place(struct metrics *metrics, enum place place, const cJSON *object,
+                      const char *group, const char *member)
 {
-    char labels[WIRE_NAME_MAX + 16];
-    if (number->metric == NULL) {
-        return;
-    }
-    put_head(out, number, "gauge");
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        const char *group = group_name(self->consumers[i]->group);
-        snprintf(labels, sizeof labels, "{group=\"%s\"}", group);
-        put_value(out, number, labels, &views[i]);
-    }
-}
-
-static void put_of_members(struct broker *self, const struct number *number, struct buf *out)
-{
-    char labels[2 * WIRE_NAME_MAX + 32];
-    struct member_view members[GROUP_MEMBERS_MAX];
-    put_head(out, number, "gauge");
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        const size_t count = see_members(self, self->consumers[i], members);
-        for (size_t m = 0; m < count; m++) {
-            snprintf(labels,
-                     sizeof labels,
-                     "{group=\"%s\",member=\"%s\"}",
-                     group_name(self->consumers[i]->group),
-                     members[m].session->member);
-            put_value(out, number, labels, &members[m]);
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        const cJSON *number = cJSON_GetObjectItemCaseSensitive(object, shown[i].member);
+        if (shown[i].place == place) {
+            const bool is_ms = strstr(shown[i].member, "_ms") != NULL;
+            const double value =
+                cJSON_IsArray(number) ? cJSON_GetArraySize(number) : cJSON_GetNumberValue(number);
+            metrics_set(
+                metrics, &shown[i].def, METRIC_LABELS(group, member), is_ms ? value / 1000 : value);
         }
     }
 }
 
 void report_metrics(struct broker *self, struct buf *out)
 {
-    const struct log_view log = see_log(self);
-    struct group_view *views = mem_calloc(self->consumers_count + 1, sizeof *views);
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        views[i] = see_group(self, self->consumers[i]);
+    cJSON *json = report(self);
+    for (size_t i = 0; i < ARRAY_LEN(shown); i++) {
+        metrics_forget(self->metrics, &shown[i].def); // groups and members may be gone
     }
-    put_plain(out, counters, ARRAY_LEN(counters), "counter", &self->counters);
-    put_plain(out, log_numbers, ARRAY_LEN(log_numbers), "gauge", &log);
-    put_plain(out, &session_number, 1, "gauge", &log);
-    for (size_t i = 0; i < ARRAY_LEN(group_numbers); i++) {
-        put_of_groups(self, &group_numbers[i], views, out);
+    const cJSON *counters = cJSON_GetObjectItemCaseSensitive(json, "counters");
+    set_place(self->metrics, COUNTERS, counters, NULL, NULL);
+    set_place(self->metrics, LOG, cJSON_GetObjectItemCaseSensitive(json, "log"), NULL, NULL);
+    set_place(self->metrics, BROKER, json, NULL, NULL);
+    const cJSON *group = NULL;
+    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(json, "groups"))
+    {
+        const char *name = json_text_of(group, "name");
+        set_place(self->metrics, GROUP, group, name, NULL);
+        const cJSON *member = NULL;
+        cJSON_ArrayForEach(member, cJSON_GetObjectItemCaseSensitive(group, "members"))
+        {
+            set_place(self->metrics, MEMBER, member, name, json_text_of(member, "name"));
+        }
     }
-    put_of_groups(self, &group_members, views, out);
-    for (size_t i = 0; i < ARRAY_LEN(member_numbers); i++) {
-        put_of_members(self, &member_numbers[i], out);
-    }
+    cJSON_Delete(json);
     metrics_format(self->metrics, out);
-    free(views);
 }

@@ -1,5 +1,6 @@
 #include "broker/status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,28 +10,32 @@
 #include "common/json.h"
 #include "common/mem.h"
 
-// --- pieces
+// --- answers
 
-#define NUMBER(value) ((unsigned long long)(value)) // for %llu
+static void reply(struct http_exchange *exchange, int status, const char *type, cJSON *json)
+{
+    struct buf out = {0};
+    json_append(&out, json);
+    http_reply(exchange, status, type, buf_view(&out));
+    buf_release(&out);
+    cJSON_Delete(json);
+}
 
 // As the services answer problems: RFC 9457. field NULL: none is at fault.
 static void reply_problem(struct http_exchange *exchange, int status, const char *code,
                           const char *field, const char *detail)
 {
-    struct buf out = {0};
-    buf_printf(&out,
-               "{\"type\":\"urn:faultline:problem:%s\",\"title\":\"%s\",\"status\":%d,"
-               "\"detail\":\"%s\"",
-               code,
-               http_status_text(status),
-               status,
-               detail);
+    char type[64];
+    snprintf(type, sizeof type, "urn:faultline:problem:%s", code);
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "type", type);
+    cJSON_AddStringToObject(json, "title", http_status_text(status));
+    cJSON_AddNumberToObject(json, "status", status);
+    cJSON_AddStringToObject(json, "detail", detail);
     if (field != NULL) {
-        buf_printf(&out, ",\"field\":\"%s\"", field);
+        cJSON_AddStringToObject(json, "field", field);
     }
-    buf_put_text(&out, "}");
-    http_reply(exchange, status, HTTP_PROBLEM, buf_view(&out));
-    buf_release(&out);
+    reply(exchange, status, HTTP_PROBLEM, json);
 }
 
 // --- GET /status, /metrics
@@ -53,44 +58,29 @@ static void on_metrics(struct broker *self, struct http_exchange *exchange)
 
 // --- GET /dead-letters
 
-// Appends the dead letter at offset: what its headers say, and what they are about.
-// false: it cannot be read.
-static bool put_letter(struct broker *self, uint64_t offset, bool with_event, struct buf *out)
+// The dead letter at offset: what its headers say, and what they are about. NULL: it
+// cannot be read.
+static cJSON *letter_at(struct broker *self, uint64_t offset, bool with_event)
 {
     struct event_log_entry entry;
     struct json_problem problem;
-    cJSON *headers = NULL;
+    cJSON *json = NULL;
     cJSON *event = NULL;
     if (broker_read(self, self->elsewhere, offset, &entry) != ERR_OK ||
-        json_parse(entry.record.headers, &headers, &problem) != ERR_OK) {
-        return false;
+        json_parse(entry.record.headers, &json, &problem) != ERR_OK) {
+        return NULL;
     }
-    cJSON *original = cJSON_GetObjectItemCaseSensitive(headers, "offset");
-    if (original != NULL) {
-        free(original->string);
-        original->string = mem_strdup("original_offset");
-    }
-    cJSON_DeleteItemFromObjectCaseSensitive(headers, "headers");
-    buf_printf(out, "{\"offset\":%llu", NUMBER(offset));
-    buf_put_text(out, ",\"key\":");
-    json_append_bytes(out, entry.record.key);
-    buf_put_text(out, ",\"event_id\":");
-    json_append_bytes(out, entry.record.id);
-    const size_t at = out->size;
-    json_append(out, headers);
-    out->data[at] = ','; // its members go on here
-    out->size--;
+    cJSON *original = cJSON_DetachItemFromObjectCaseSensitive(json, "offset");
+    cJSON_AddItemToObject(json, "original_offset", original);
+    cJSON_DeleteItemFromObjectCaseSensitive(json, "headers");
+    cJSON_AddNumberToObject(json, "offset", (double)offset);
+    json_add_bytes(json, "key", entry.record.key);
+    json_add_bytes(json, "event_id", entry.record.id);
     if (with_event) { // a body may be anything: it is shown when it is JSON
         const bool is_json = json_parse(entry.record.body, &event, &problem) == ERR_OK;
-        buf_put_text(out, ",\"event\":");
-        buf_put(out,
-                is_json ? entry.record.body.data : (const uint8_t *)"null",
-                is_json ? entry.record.body.size : 4);
+        cJSON_AddItemToObject(json, "event", is_json ? event : cJSON_CreateNull());
     }
-    buf_put_text(out, "}");
-    cJSON_Delete(event);
-    cJSON_Delete(headers);
-    return true;
+    return json;
 }
 
 // Reads a whole number. false: it is none, or out of range.
@@ -125,39 +115,34 @@ static void on_dead_letters(struct broker *self, struct http_exchange *exchange)
         reply_problem(exchange, 404, "not-found", "group", "there is no such group");
         return;
     }
-    struct buf out = {0};
-    buf_put_text(&out, "{\"dead_letters\":[");
+    cJSON *json = cJSON_CreateObject();
+    cJSON *letters = cJSON_AddArrayToObject(json, "dead_letters");
     uint64_t offset = 0;
-    for (bool comma = false; limit > 0 && broker_dead_letter_from(self, only, last + 1, &offset);
-         last = offset) {
-        const size_t before = out.size;
-        buf_put_text(&out, comma ? "," : "");
-        if (put_letter(self, offset, false, &out)) {
-            comma = true;
-            limit--;
-        } else {
-            out.size = before;
-        }
+    for (; limit > 0 && broker_dead_letter_from(self, only, last + 1, &offset); last = offset) {
+        cJSON *letter = letter_at(self, offset, false);
+        limit -= letter != NULL;
+        cJSON_AddItemToArray(letters, letter);
     }
     const bool more = broker_dead_letter_from(self, only, last + 1, &offset);
-    buf_printf(&out, more ? "],\"next\":%llu}" : "],\"next\":null}", NUMBER(last));
-    http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
-    buf_release(&out);
+    cJSON *next = more ? cJSON_CreateNumber((double)last) : cJSON_CreateNull();
+    cJSON_AddItemToObject(json, "next", next);
+    reply(exchange, 200, HTTP_JSON, json);
 }
 
 static void on_dead_letter(struct broker *self, struct http_exchange *exchange, const char *text)
 {
-    struct buf out = {0};
     uint64_t offset = 0;
     uint64_t found = 0;
+    cJSON *letter = NULL;
     if (parse_number(text, 0, UINT64_MAX, &offset) &&
-        broker_dead_letter_from(self, NULL, offset, &found) && found == offset &&
-        put_letter(self, offset, true, &out)) {
-        http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
+        broker_dead_letter_from(self, NULL, offset, &found) && found == offset) {
+        letter = letter_at(self, offset, true);
+    }
+    if (letter != NULL) {
+        reply(exchange, 200, HTTP_JSON, letter);
     } else {
         reply_problem(exchange, 404, "not-found", NULL, "no dead letter has this offset");
     }
-    buf_release(&out);
 }
 
 // --- requests

@@ -434,3 +434,10 @@ void json_append(struct buf *out, const cJSON *value)
         buf_put_text(out, "null");
     }
 }
+
+void json_add_bytes(cJSON *object, const char *name, struct bytes text)
+{
+    char *copy = mem_strndup((const char *)text.data, text.size);
+    cJSON_AddStringToObject(object, name, copy);
+    free(copy);
+}

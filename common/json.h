@@ -41,6 +41,9 @@ void json_append_bytes(struct buf *out, struct bytes text);
 void json_append_escaped(struct buf *out, struct bytes text);
 void json_append_int(struct buf *out, int64_t number);
 
+// json_add_bytes adds member name to object: text of any bytes, up to its first NUL.
+void json_add_bytes(cJSON *object, const char *name, struct bytes text);
+
 // The getters read member name of object; path, "" at the top, is the object's own
 // path. ERR_INVALID: missing, of another type or out of range; problem is filled.
 

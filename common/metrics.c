@@ -99,6 +99,15 @@ static struct sample *sample_new(const struct metric_def *def, const char *const
     return sample;
 }
 
+static void sample_free(struct sample *sample)
+{
+    for (size_t label = 0; label < METRIC_LABELS_MAX; label++) {
+        free(sample->labels[label]);
+    }
+    free(sample->buckets);
+    free(sample);
+}
+
 // Finds the sample or makes it; NULL when there are too many. The mutex is held.
 static struct sample *sample_of(struct metrics *self, const struct metric_def *def,
                                 const char *const *labels)
@@ -145,11 +154,7 @@ void metrics_destroy(struct metrics **self_p)
         return;
     }
     for (size_t i = 0; i < self->samples_count; i++) {
-        for (size_t label = 0; label < METRIC_LABELS_MAX; label++) {
-            free(self->samples[i]->labels[label]);
-        }
-        free(self->samples[i]->buckets);
-        free(self->samples[i]);
+        sample_free(self->samples[i]);
     }
     pthread_mutex_destroy(&self->mutex);
     free(self);
@@ -182,6 +187,21 @@ void metrics_update(struct metrics *self, const struct metric_def *def, const ch
     } else if (sample != NULL) {
         sample->value = update == METRIC_ADD ? sample->value + value : value;
     }
+    pthread_mutex_unlock(&self->mutex);
+}
+
+void metrics_forget(struct metrics *self, const struct metric_def *def)
+{
+    pthread_mutex_lock(&self->mutex);
+    size_t kept = 0;
+    for (size_t i = 0; i < self->samples_count; i++) {
+        if (self->samples[i]->def == def) {
+            sample_free(self->samples[i]);
+        } else {
+            self->samples[kept++] = self->samples[i];
+        }
+    }
+    self->samples_count = kept;
     pthread_mutex_unlock(&self->mutex);
 }
 

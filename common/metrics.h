@@ -64,6 +64,9 @@ enum metric_update {
 void metrics_update(struct metrics *self, const struct metric_def *def, const char *const *labels,
                     enum metric_update update, double value);
 
+// metrics_forget drops all series of a metric, for those that count what may be gone.
+void metrics_forget(struct metrics *self, const struct metric_def *def);
+
 // metrics_format appends all samples as text, sorted, HELP and TYPE once a metric.
 void metrics_format(struct metrics *self, struct buf *out);
 

@@ -514,12 +514,12 @@ Test(broker_admin, metrics_tell_the_same_as_the_report)
         "\nfaultline_broker_published_total 1\n",
         "\nfaultline_broker_log_next_offset 1\n",
         "\nfaultline_broker_group_lag_events{group=\"payment\"} 1\n",
-        "\nfaultline_broker_group_lag_seconds{group=\"payment\"} 0.500\n",
+        "\nfaultline_broker_group_lag_seconds{group=\"payment\"} 0.5\n",
         "\nfaultline_broker_group_held{group=\"payment\"} 1\n",
         "\nfaultline_broker_group_members{group=\"payment\"} 1\n",
         "\nfaultline_broker_member_credit{group=\"payment\",member=\"member-c\"} 10\n",
         "\nfaultline_broker_member_last_seen_seconds{group=\"payment\",member=\"member-c\"} "
-        "0.500\n",
+        "0.5\n",
     };
     subscribe('c', "payment");
     publish("o-1");
@@ -530,5 +530,10 @@ Test(broker_admin, metrics_tell_the_same_as_the_report)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         cr_expect_not_null(strstr((const char *)out.data, lines[i]), "%s is missing", lines[i]);
     }
+    toy_send(&world, 'c', &(struct wire_control){.type = WIRE_BYE}, (struct bytes){0});
+    buf_clear(&out);
+    report_metrics(world.broker, &out);
+    buf_put_u8(&out, 0);
+    cr_expect_null(strstr((const char *)out.data, "member-c"), "who is gone is seen no more");
     buf_release(&out);
 }

@@ -82,6 +82,20 @@ Test(metrics, help_and_type_stand_once_before_all_samples_of_a_metric)
     free(text);
 }
 
+Test(metrics, what_is_forgotten_begins_anew_and_others_stay)
+{
+    metrics_add(metrics, &handled, METRIC_LABELS("a", "done"), 1);
+    metrics_add(metrics, &handled, METRIC_LABELS("b", "done"), 1);
+    metrics_set(metrics, &depth, METRIC_NO_LABELS, 7);
+    metrics_forget(metrics, &handled);
+    metrics_add(metrics, &handled, METRIC_LABELS("b", "done"), 5);
+    char *text = format();
+    cr_expect_null(strstr(text, "topic=\"a\""), "%s", text);
+    free(text);
+    expect_line("faultline_events_handled_total{topic=\"b\",result=\"done\"} 5");
+    expect_line("faultline_outbox_depth 7");
+}
+
 Test(metrics, a_gauge_goes_up_and_down)
 {
     metrics_set(metrics, &depth, METRIC_NO_LABELS, 12.5);
