@@ -22,7 +22,11 @@ foreach(kind unit integration)
         if(kind STREQUAL "integration")
             add_dependencies(${name} faultline-broker failing_sync) # it starts one
         endif()
-        add_test(NAME ${kind}.${name} COMMAND ${name} --timeout 120)
+        set(timeout 120)
+        if(name STREQUAL "test_broker_kills")
+            set(timeout 280) # 200 lives of a broker
+        endif()
+        add_test(NAME ${kind}.${name} COMMAND ${name} --timeout ${timeout})
         # A leak does not fail a Criterion test by itself: read what it prints.
         set_tests_properties(${kind}.${name} PROPERTIES
             LABELS ${kind}
@@ -30,4 +34,7 @@ foreach(kind unit integration)
             FAIL_REGULAR_EXPRESSION "LeakSanitizer|AddressSanitizer|ThreadSanitizer|runtime error:")
     endforeach()
 endforeach()
+
+# A dozen processes at once, for a minute: nothing beside it.
+set_tests_properties(integration.test_broker_kills PROPERTIES PROCESSORS 4)
 

@@ -94,20 +94,45 @@ static void see_record(struct hearing *self, const struct wire_delivered *delive
     place(self, delivered->offset, number);
 }
 
+static void ask(struct raw_client *client, uint64_t offset, struct wire_control *control,
+                struct bytes *batch)
+{
+    const struct wire_control question = {
+        .type = WIRE_READ, .request = 1, .offset = offset, .credit = WIRE_CREDIT_MAX};
+    const struct wire_control pong = {.type = WIRE_PONG};
+    raw_client_send(client, &question, (struct bytes){0});
+    do {
+        cr_assert(raw_client_receive(client, RAW_CLIENT_WAIT_MS, control, batch));
+        if (control->type == WIRE_PING) {
+            raw_client_send(client, &pong, (struct bytes){0});
+        }
+    } while (control->type != WIRE_RECORDS && control->type != WIRE_ERROR);
+}
+
+// What the detail of out-of-range says.
+static uint64_t first_offset(const struct wire_control *control)
+{
+    char text[WIRE_ERROR_MAX + 1] = "";
+    cr_assert(bytes_equal_text(control->code, WIRE_CODE_RANGE));
+    memcpy(text, control->detail.data, control->detail.size);
+    return strtoull(text + strcspn(text, "0123456789"), NULL, 10);
+}
+
 static void read_log(struct hearing *self)
 {
     struct raw_client *client = raw_client_new(self->it->url);
     raw_client_hello(client, "reader-1", 1);
-    struct wire_control control = {.offset = self->it->first_offset, .end = UINT64_MAX};
-    uint64_t next = control.offset;
+    struct wire_control control = {.end = UINT64_MAX};
+    uint64_t next = 0;
     while (next < control.end) {
         struct bytes batch;
         struct wire_delivered delivered;
-        const struct wire_control question = {
-            .type = WIRE_READ, .request = 1, .offset = next, .credit = WIRE_CREDIT_MAX};
-        raw_client_send(client, &question, (struct bytes){0});
-        raw_client_expect(client, WIRE_RECORDS, &control, &batch);
-        while (batch.size > 0) {
+        ask(client, next, &control, &batch);
+        if (control.type == WIRE_ERROR) {
+            next = self->figures.first_offset = first_offset(&control);
+            control.end = UINT64_MAX;
+        }
+        while (control.type == WIRE_RECORDS && batch.size > 0) {
             cr_assert_eq(wire_delivered_take(&batch, &delivered), ERR_OK);
             cr_assert_eq(delivered.offset, next++);
             see_record(self, &delivered);
@@ -317,7 +342,7 @@ static void check_group(struct hearing *hearing, const struct witness_role *role
         .hearing = hearing,
         .name = role->group,
         .topics = role->topics,
-        .from_anywhere = role->is_late && hearing->it->first_offset > 0,
+        .from_anywhere = role->is_late && hearing->figures.first_offset > 0,
         .ranks = mem_calloc(offsets + 1, sizeof *self.ranks),
         .delivered = mem_calloc(offsets + 1, sizeof *self.delivered),
         .acks = mem_calloc(offsets + 1, sizeof *self.acks),

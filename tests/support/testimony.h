@@ -27,7 +27,7 @@ struct testimony_case {
 };
 
 struct testimony_figures {
-    uint64_t records;                   // in the log
+    uint64_t records, first_offset;     // of the log; what lay below the first was dropped
     uint64_t duplicates;                // answers that say that the event was there before
     uint64_t deliveries, redeliveries;  // of all groups
     uint64_t lasting_acks;              // said longer than lag_ms before any end
