@@ -34,7 +34,7 @@ enum {
 #endif
     // For an ack on its way, and for the sync of the file of the groups, where other
     // processes want the processors and the disk as well.
-    GRACE_MS = 700,
+    GRACE_MS = 1400,
     LAG_MS = CURSOR_LAG_MS + GRACE_MS,
 };
 
@@ -136,9 +136,9 @@ static void kill_broker(void)
 // long before a kill is looked at as well.
 static int64_t life_ms(void)
 {
-    const uint64_t kind = dice(20);
+    const uint64_t kind = dice(40);
     return kind == 0   ? between(LAG_MS, 2 * LAG_MS)
-           : kind < 11 ? between(LIFE_MIN_MS, LIFE_MAX_MS / 3)
+           : kind < 21 ? between(LIFE_MIN_MS, LIFE_MAX_MS / 3)
                        : between(LIFE_MIN_MS, LIFE_MAX_MS);
 }
 

@@ -23,7 +23,6 @@ struct testimony_case {
     const int64_t *kills_us; // of the broker, ascending
     size_t kills_count;
     int64_t lag_ms;
-    uint64_t first_offset; // of the log now; what lay below it was dropped
 };
 
 struct testimony_figures {
