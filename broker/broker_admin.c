@@ -40,35 +40,20 @@ static struct consumer *group_of(struct broker *self, const struct message *mess
 //
 // A crash behind the sync: the next start finds the copy and takes 9 off the list.
 
-// Appends the copy that goes back to the group. ERR_FULL: the batch holds enough; other
-// errors concern this dead letter alone.
-static enum err append_copy(struct broker *self, struct consumer *consumer, uint64_t dead_letter)
+// Appends the copy that goes back to the group. Errors as of broker_append_copy.
+static enum err append_one(struct broker *self, const struct consumer *consumer,
+                           uint64_t dead_letter)
 {
     struct event_log_entry entry;
     struct buf headers = {0};
-    char topic[RECORD_TOPIC_MAX + 1];
-    buf_clear(&self->entries);
+    uint64_t offset = 0;
     enum err err = broker_read(self, self->elsewhere, dead_letter, &entry);
     if (err == ERR_OK) {
         dead_letter_redrive_format(dead_letter, entry.record.headers, &headers);
-        struct record copy = entry.record; // key, id and body stay
-        copy.topic = topic_of_group(topic, TOPIC_REDRIVE, group_name(consumer->group));
-        copy.headers = buf_view(&headers);
-        err = record_append(&self->entries, &copy);
+        err = broker_append_copy(
+            self, consumer, TOPIC_REDRIVE, &entry.record, buf_view(&headers), &offset);
     }
     buf_release(&headers);
-    if (err == ERR_OK && self->batch_bytes + self->entries.size > BROKER_BATCH_BYTES_MAX) {
-        return ERR_FULL;
-    }
-    if (err == ERR_OK) {
-        (void)broker_append(self, buf_view(&self->entries), consumer->redrive_topic);
-        return ERR_OK;
-    }
-    log_error("dead letter cannot be redriven",
-              LOG_STR("group", group_name(consumer->group)),
-              LOG_INT("offset", dead_letter),
-              LOG_STR("error", err_name(err)),
-              LOG_END);
     return err;
 }
 
@@ -95,15 +80,6 @@ void broker_on_redrive(struct broker *self, const struct message *message)
     if (consumer == NULL) {
         return;
     }
-    char topic[RECORD_TOPIC_MAX + 1];
-    const char *group = group_name(consumer->group);
-    consumer->redrive_topic =
-        topic_add(&self->topics, topic_of_group(topic, TOPIC_REDRIVE, group), TOPIC_SLOTS);
-    if (consumer->redrive_topic == TOPIC_NONE) {
-        const char *detail = "the broker has as many topics as it may have";
-        broker_refuse(self, message, WIRE_CODE_LIMIT, detail);
-        return;
-    }
     uint64_t taken[BROKER_REDRIVES_MAX];
     size_t count = 0;
     uint64_t next = control->offset;
@@ -113,7 +89,7 @@ void broker_on_redrive(struct broker *self, const struct message *message)
             next = control->end;
             break;
         }
-        const enum err err = append_copy(self, consumer, letter);
+        const enum err err = append_one(self, consumer, letter);
         if (err == ERR_FULL) {
             break;
         }
@@ -121,6 +97,9 @@ void broker_on_redrive(struct broker *self, const struct message *message)
             taken[count++] = letter;
         }
     }
+    char name[RECORD_TOPIC_MAX + 1];
+    const char *group = group_name(consumer->group);
+    consumer->redrive_topic = topic_find(&self->topics, topic_of_group(name, TOPIC_REDRIVE, group));
     if (broker_sync(self) != ERR_OK) {
         const char *detail = "no room in the log; nothing was redriven";
         broker_refuse(self, message, WIRE_CODE_DISK_FULL, detail);

@@ -4,67 +4,62 @@
 //   DYING --append--> batch --sync--> group_buried, indexed, told in the log lines
 //     ^                  |
 //     +---- disk full ---+
-#include <assert.h>
-#include <stdio.h>
 
 #include "broker/broker_state.h"
 #include "common/log.h"
 
-// Writes the dead letter of an event as a record into self->entries.
-static enum err encode(struct broker *self, const struct consumer *consumer,
-                       const struct group_entry_info *info, struct record *out)
+enum err broker_append_copy(struct broker *self, const struct consumer *consumer,
+                            const char *prefix, const struct record *record, struct bytes headers,
+                            uint64_t *offset)
 {
-    const char *group = group_name(consumer->group);
-    char topic[RECORD_TOPIC_MAX + 1];
-    struct event_log_entry event;
-    struct buf headers = {0};
+    char name[RECORD_TOPIC_MAX + 1];
+    struct record copy = *record; // key, id and body stay
+    copy.topic = topic_of_group(name, prefix, group_name(consumer->group));
+    copy.headers = headers;
+    const int topic = topic_add(&self->topics, copy.topic, TOPIC_SLOTS);
     buf_clear(&self->entries);
-    enum err err = broker_read(self, self->elsewhere, info->offset, &event);
-    if (err == ERR_OK) {
-        dead_letter_format(group, info, &event.record, broker_wall_us(self), &headers);
-        struct record letter = event.record; // key, id and body stay
-        letter.topic = topic_of_group(topic, TOPIC_DEAD_LETTER, group);
-        letter.headers = buf_view(&headers);
-        err = record_append(&self->entries, &letter);
-    }
-    if (err == ERR_OK) {
-        struct bytes rest = buf_view(&self->entries);
-        err = record_take(&rest, out);
-    }
-    buf_release(&headers);
-    return err;
-}
-
-// Puts one dead letter into the batch. ERR_FULL: the batch holds enough; other
-// errors concern this event alone, or, ERR_TOO_LARGE, the table of topics.
-static enum err append_one(struct broker *self, struct consumer *consumer,
-                           const struct group_entry_info *info)
-{
-    struct record letter;
-    enum err err = encode(self, consumer, info, &letter);
-    int topic = TOPIC_NONE;
-    if (err == ERR_OK) {
-        topic = topic_add(&self->topics, letter.topic, TOPIC_SLOTS);
-        err = topic == TOPIC_NONE ? ERR_TOO_LARGE : ERR_OK;
-    }
+    const enum err err = topic == TOPIC_NONE ? ERR_TOO_LARGE : record_append(&self->entries, &copy);
     if (err != ERR_OK) {
-        log_error("dead letter cannot be written",
-                  LOG_STR("group", group_name(consumer->group)),
-                  LOG_INT("offset", info->offset),
+        log_error("record cannot be written",
+                  LOG_STR("topic", name),
+                  LOG_BYTES("event_id", record->id),
                   LOG_STR("error", err_name(err)),
                   LOG_END);
         return err;
     }
-    if (self->batch_bytes + letter.whole.size > BROKER_BATCH_BYTES_MAX ||
-        self->burials_count == BROKER_BATCH_ITEMS_MAX) {
+    if (self->batch_bytes + self->entries.size > BROKER_BATCH_BYTES_MAX) {
         return ERR_FULL;
     }
-    self->burials[self->burials_count++] = (struct burial){
-        .consumer = consumer,
-        .offset = info->offset,
-        .dead_letter = broker_append(self, letter.whole, topic),
-    };
+    *offset = broker_append(self, buf_view(&self->entries), topic);
     return ERR_OK;
+}
+
+// Puts one dead letter into the batch. ERR_FULL: the batch holds enough; other errors
+// concern this event alone, and were logged.
+static enum err append_one(struct broker *self, struct consumer *consumer,
+                           const struct group_entry_info *info)
+{
+    struct event_log_entry event;
+    struct buf headers = {0};
+    if (self->burials_count == BROKER_BATCH_ITEMS_MAX) {
+        return ERR_FULL;
+    }
+    struct burial *burial = &self->burials[self->burials_count];
+    *burial = (struct burial){.consumer = consumer, .offset = info->offset};
+    enum err err = broker_read(self, self->elsewhere, info->offset, &event);
+    if (err == ERR_OK) {
+        const char *group = group_name(consumer->group);
+        dead_letter_format(group, info, &event.record, broker_wall_us(self), &headers);
+        err = broker_append_copy(self,
+                                 consumer,
+                                 TOPIC_DEAD_LETTER,
+                                 &event.record,
+                                 buf_view(&headers),
+                                 &burial->dead_letter);
+    }
+    self->burials_count += err == ERR_OK;
+    buf_release(&headers);
+    return err;
 }
 
 // How many dead letters the group may have more. A list that is full is told of.

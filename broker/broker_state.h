@@ -195,6 +195,12 @@ void broker_on_nack(struct broker *self, const struct message *message); // and 
 void broker_deliver(struct broker *self);
 
 // --- broker_bury.c
+// broker_append_copy adds one of the broker's own to the batch: record, under the topic of
+// prefix for the group and with these headers. ERR_FULL: the batch holds enough; other
+// errors concern this record, and were logged.
+enum err broker_append_copy(struct broker *self, const struct consumer *consumer,
+                            const char *prefix, const struct record *record, struct bytes headers,
+                            uint64_t *offset);
 // broker_append_dead_letters writes the dead letters that are due into the batch.
 void broker_append_dead_letters(struct broker *self);
 // broker_bury ends the entries whose dead letters are durable now.

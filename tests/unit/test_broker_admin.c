@@ -385,6 +385,15 @@ Test(broker_admin, members_of_a_reset_group_hear_of_it_and_get_all_again)
     cr_expect_eq(consumer("ledger")->backlog, 0);
 }
 
+Test(broker_admin, a_member_may_reset_its_own_group)
+{
+    toy_subscribe(&world, 'a', "payment", 10, "order-created");
+    publish("");
+    cr_assert_eq(ask(reset("payment", WIRE_RESET_LATEST, 0)), WIRE_DONE);
+    cr_expect(toy_hears_error(&world, 'a', WIRE_CODE_NO_SESSION));
+    cr_expect_eq(consumer("payment")->backlog, 0);
+}
+
 Test(broker_admin, a_reset_keeps_topics_retries_order_and_dead_letters)
 {
     subscribe('c', "payment");
