@@ -144,4 +144,5 @@ offset=$(faultline replay ledger --from "$last" --json | jq .offset)
 ((offset > 7 && offset < next)) || fail "the last event's time, $last, lies before its storing: $offset of $next"
 [[ $(faultline replay ledger --from latest --json | jq .offset) -ge $next ]] || fail "latest is the end"
 effects >/dev/null
+! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
 the_books_add_up

@@ -1,8 +1,8 @@
 // Whatever happens in whatever order (crashes, full queues, full disks, members that
-// come, go and fail, publishes that come again, a log that sheds its oldest segments),
-// every event that was published is done once for each group, acked or dead, none is
-// stored twice, none is dropped before, and no key ever overtakes itself. Each seed is
-// one history.
+// come, go and fail, publishes that come again, dead letters that go back, a log that sheds
+// its oldest segments), every event that was published is done once for each group, acked
+// or dead, and what was redriven for its own group, none is stored twice, none is dropped before,
+// and no key ever overtakes itself. Each seed is one history.
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdio.h>
@@ -39,8 +39,10 @@ struct member {
 struct model {
     struct toy_world world;
     uint64_t random;
-    uint64_t published;  // offsets below it, dead letters among them
-    int key[EVENTS_MAX]; // -1: a dead letter, no group's event
+    uint64_t published;    // offsets below it, dead letters among them
+    int key[EVENTS_MAX];   // -1: a dead letter, no group's event
+    int owner[EVENTS_MAX]; // the group that a redriven event belongs to; -1: to all
+    uint64_t redriven;
     bool done[GROUPS][EVENTS_MAX];
     bool delivered[GROUPS][EVENTS_MAX]; // since the last crash
     struct member members[GROUPS][MEMBERS];
@@ -62,20 +64,27 @@ static struct consumer *consumer_of(struct model *self, int group)
     return broker_find_consumer(self->world.broker, bytes_of_text(group_names[group]));
 }
 
+static bool is_for(const struct model *self, uint64_t offset, int group)
+{
+    return self->key[offset] != -1 && (self->owner[offset] == -1 || self->owner[offset] == group);
+}
+
 // --- what is seen
 
 static void see_delivery(struct model *self, int group, const struct wire_delivered *delivered)
 {
     const uint64_t offset = delivered->offset;
     cr_assert_lt(offset, self->published);
-    cr_assert_neq(self->key[offset], -1);
+    cr_assert(is_for(self, offset, group));
+    cr_assert(bytes_equal_text(delivered->record.topic, "order-created"));
     char key[8];
     snprintf(key, sizeof key, "k-%d", self->key[offset]);
     cr_assert(bytes_equal_text(delivered->record.key, key));
     self->delivered[group][offset] = true;
     self->done[group][offset] = false; // acked, but the crash forgot it: again
     for (uint64_t earlier = 0; earlier < offset; earlier++) {
-        if (self->key[earlier] == self->key[offset] && !self->done[group][earlier]) {
+        if (self->key[earlier] == self->key[offset] && is_for(self, earlier, group) &&
+            !self->done[group][earlier]) {
             cr_assert_fail("%s: offset %d of key %d overtook %d",
                            group_names[group],
                            (int)offset,
@@ -97,24 +106,30 @@ static void listen(struct model *self, int group, struct member *member)
     toy_forget(&self->world, member->peer);
 }
 
-// Dead letters in the log are offsets without an event; what they bury is done.
+// Dead letters in the log are offsets without an event; what they bury is done. Redriven
+// events are for one group.
 static void see_log(struct model *self)
 {
-    for (int g = 0; g < GROUPS; g++) {
-        const struct consumer *consumer = consumer_of(self, g);
-        for (size_t i = 0; consumer != NULL && i < consumer->dead_letters_count; i++) {
-            struct event_log_entry entry;
-            struct dead_letter letter;
-            self->key[consumer->dead_letters[i]] = -1;
-            cr_assert_eq(event_log_cursor_read(
-                             self->world.broker->elsewhere, consumer->dead_letters[i], &entry),
-                         ERR_OK);
+    cr_assert_lt(event_log_next(self->world.log), EVENTS_MAX);
+    for (; self->published < event_log_next(self->world.log); self->published++) {
+        const uint64_t offset = self->published;
+        struct event_log_entry entry;
+        struct dead_letter letter;
+        const enum err err = event_log_cursor_read(self->world.broker->elsewhere, offset, &entry);
+        cr_assert_eq(err, ERR_OK);
+        self->key[offset] = entry.record.key.data[2] - '0';
+        self->owner[offset] = -1;
+        if (topic_is_own(entry.record.topic)) {
             cr_assert_eq(dead_letter_parse(entry.record.headers, &letter), ERR_OK);
-            self->done[g][letter.offset] = true;
+            const int group = strcmp(letter.group, group_names[0]) == 0 ? 0 : 1;
+            if (topic_begins(entry.record.topic, TOPIC_REDRIVE)) {
+                self->owner[offset] = group;
+            } else {
+                self->key[offset] = -1;
+                self->done[group][letter.offset] = true;
+            }
         }
     }
-    self->published = event_log_next(self->world.log);
-    cr_assert_lt(self->published, EVENTS_MAX);
 }
 
 static void listen_all(struct model *self)
@@ -145,10 +160,7 @@ static void connect_member(struct model *self, int group, struct member *member)
 static void publish(struct model *self)
 {
     char key[8];
-    const uint64_t offset = event_log_next(self->world.log) + event_log_pending(self->world.log);
-    const int number = (int)chance(self, KEYS);
-    snprintf(key, sizeof key, "k-%d", number);
-    self->key[offset] = number;
+    snprintf(key, sizeof key, "k-%d", (int)chance(self, KEYS));
     toy_publish_later(&self->world, 'p', "order-created", key, 1 + chance(self, 300));
 }
 
@@ -164,7 +176,7 @@ static void publish_again(struct model *self)
     const uint64_t offset = event_log_first(log) + chance(self, kept);
     const enum err err = event_log_cursor_read(self->world.broker->elsewhere, offset, &entry);
     cr_assert_eq(err, ERR_OK);
-    if (self->key[offset] == -1) {
+    if (topic_is_own(entry.record.topic)) {
         return;
     }
     char id[RECORD_ID_MAX + 1] = "";
@@ -176,6 +188,17 @@ static void publish_again(struct model *self)
     cr_assert_eq(self->world.broker->counters.duplicates, duplicates + 1);
 }
 
+static void redrive(struct model *self, int group)
+{
+    const struct wire_control control = {.type = WIRE_REDRIVE,
+                                         .request = 1,
+                                         .group = bytes_of_text(group_names[group]),
+                                         .end = UINT64_MAX};
+    const uint64_t before = self->world.broker->counters.redriven;
+    toy_send(&self->world, 'p', &control, (struct bytes){0});
+    self->redriven += self->world.broker->counters.redriven - before;
+}
+
 // Retention looks now; what it drops is done for everybody.
 static void retain(struct model *self)
 {
@@ -184,7 +207,7 @@ static void retain(struct model *self)
     listen_all(self);
     for (int g = 0; g < GROUPS; g++) {
         for (uint64_t offset = 0; offset < event_log_first(self->world.log); offset++) {
-            cr_assert(self->key[offset] == -1 || self->done[g][offset],
+            cr_assert(!is_for(self, offset, g) || self->done[g][offset],
                       "%s never finished %d, which was dropped",
                       group_names[g],
                       (int)offset);
@@ -201,6 +224,13 @@ static void answer(struct model *self, int group, struct member *member)
     const struct held held = member->held[at];
     const bool fails = chance(self, 4) == 0;
     member->held[at] = member->held[--member->held_count];
+    if (fails && chance(self, 2) == 0) {
+        const struct wire_control control = {
+            .type = WIRE_REJECT, .offset = held.offset, .attempt = held.attempt};
+        toy_send(&self->world, member->peer, &control, (struct bytes){0});
+        toy_turn(&self->world);
+        return;
+    }
     if (fails) {
         toy_nack(&self->world, member->peer, held.offset, held.attempt, (uint32_t)chance(self, 50));
         return;
@@ -247,6 +277,8 @@ static void step(struct model *self)
         toy_turn(&self->world);
     } else if (what < 30) {
         retain(self);
+    } else if (what < 31) {
+        redrive(self, g);
     } else if (!member->connected) {
         connect_member(self, g, member);
     } else if (what < 80) {
@@ -271,7 +303,7 @@ static void expect_all_done(struct model *self)
 {
     for (int g = 0; g < GROUPS; g++) {
         for (uint64_t offset = 0; offset < self->published; offset++) {
-            cr_assert(self->key[offset] == -1 || self->done[g][offset],
+            cr_assert(!is_for(self, offset, g) || self->done[g][offset],
                       "%s never finished %d",
                       group_names[g],
                       (int)offset);
@@ -342,6 +374,7 @@ ParameterizedTest(uint64_t *seed, broker_random,
     }
     finish(self);
     expect_all_done(self);
+    cr_assert_gt(self->redriven, 0);
     retain(self);
     cr_assert_gt(event_log_first(self->world.log), 0);
     toy_world_tear_down(&self->world);
