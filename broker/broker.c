@@ -230,12 +230,19 @@ void broker_receive(struct broker *self, struct bytes peer, const struct bytes *
 
 // --- rounds
 
+void broker_save_soon(struct broker *self)
+{
+    if (self->save_due_ms == 0) { // else what is due already would be put off
+        self->save_due_ms = broker_now_ms(self) + BROKER_SAVE_MS;
+    }
+}
+
 static void save_when_due(struct broker *self)
 {
     const int64_t now_ms = broker_now_ms(self);
     for (size_t i = 0; i < self->consumers_count && self->save_due_ms == 0; i++) {
         if (group_is_dirty(self->consumers[i]->group)) {
-            self->save_due_ms = now_ms + BROKER_SAVE_MS;
+            broker_save_soon(self);
         }
     }
     if (self->save_due_ms != 0 && now_ms >= self->save_due_ms && broker_save(self) != ERR_OK) {

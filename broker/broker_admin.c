@@ -107,7 +107,7 @@ void broker_on_redrive(struct broker *self, const struct message *message)
     }
     consumer_unlist(consumer, taken, count);
     self->counters.redriven += count;
-    self->save_due_ms = broker_now_ms(self) + BROKER_SAVE_MS;
+    broker_save_soon(self);
     for (size_t i = 0; i < count; i++) {
         log_redriven(self, consumer, taken[i]);
     }
@@ -157,8 +157,10 @@ static enum err reset(struct broker *self, struct consumer *consumer, uint64_t o
     consumer->group = group_new(group_name(before), offset);
     group_set_retries(consumer->group, group_retries(before));
     group_set_order(consumer->group, group_has_order(before));
-    broker_count_fresh(self, consumer);
-    const enum err err = broker_save(self);
+    enum err err = broker_count_fresh(self, consumer);
+    if (err == ERR_OK) {
+        err = broker_save(self);
+    }
     if (err != ERR_OK) {
         group_destroy(&consumer->group);
         consumer->group = before;

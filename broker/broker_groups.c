@@ -221,10 +221,13 @@ static enum err catch_up(struct broker *self, char **problem)
     for (int topic = 0; topic < self->topics.count && !is_counted; topic++) {
         self->topics.topics[topic].records = 0;
     }
-    const enum err err = replay(self, is_counted ? known : first, known, problem);
+    enum err err = replay(self, is_counted ? known : first, known, problem);
     for (size_t i = 0; i < self->consumers_count && err == ERR_OK && !is_counted; i++) {
         broker_skip_to(self, self->consumers[i], first);
-        broker_count_backlog(self, self->consumers[i]);
+        err = broker_count_backlog(self, self->consumers[i]);
+        if (err != ERR_OK) {
+            *problem = mem_strdup(event_log_cursor_problem(self->elsewhere));
+        }
     }
     return err;
 }
@@ -255,32 +258,34 @@ enum err broker_load(struct broker *self, char **problem)
     return catch_up(self, problem);
 }
 
-void broker_count_backlog(struct broker *self, struct consumer *consumer)
+enum err broker_count_backlog(struct broker *self, struct consumer *consumer)
 {
     struct group_stats stats;
     struct event_log_entry entry;
     group_stats_get(consumer->group, &stats);
-    consumer->backlog =
+    uint64_t backlog =
         (uint64_t)stats.ready + stats.held + stats.waiting + stats.parked + stats.dying;
-    for (uint64_t offset = stats.cursor;
-         offset < event_log_next(self->log) &&
-         broker_read(self, self->elsewhere, offset, &entry) == ERR_OK;
-         offset++) {
+    for (uint64_t offset = stats.cursor; offset < event_log_next(self->log); offset++) {
+        const enum err err = broker_read(self, self->elsewhere, offset, &entry);
+        if (err != ERR_OK) {
+            return err; // a part of it would be wrong for ever
+        }
         const int topic = topic_find(&self->topics, entry.record.topic);
-        consumer->backlog +=
-            consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
+        backlog += consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
     }
+    consumer->backlog = backlog;
+    return ERR_OK;
 }
 
-void broker_count_fresh(struct broker *self, struct consumer *consumer)
+enum err broker_count_fresh(struct broker *self, struct consumer *consumer)
 {
     if (group_cursor(consumer->group) != event_log_first(self->log)) {
-        broker_count_backlog(self, consumer);
-        return;
+        return broker_count_backlog(self, consumer);
     }
     consumer->backlog = 0;
     for (int topic = 0; topic < self->topics.count; topic++) {
         const uint64_t records = self->topics.topics[topic].records;
         consumer->backlog += consumer_wants(consumer, topic) ? records : 0;
     }
+    return ERR_OK;
 }

@@ -159,7 +159,7 @@ static void drop(struct broker *self, const struct event_log_extent *segment)
     for (int topic = 0; topic < self->topics.count; topic++) {
         self->topics.topics[topic].records -= leaving.records[topic];
     }
-    self->save_due_ms = broker_now_ms(self) + BROKER_SAVE_MS;
+    broker_save_soon(self);
     self->retain_due_ms = 0; // the next one may be due as well
     self->more = true;
     log_info("segment dropped",

@@ -159,8 +159,7 @@ static struct consumer *create(struct broker *self, const struct wire_control *c
     const uint64_t floor = latest ? event_log_next(self->log) : event_log_first(self->log);
     struct consumer *consumer = broker_add_consumer(self, group_new(name, floor));
     consumer->wanted = *wanted;
-    broker_count_fresh(self, consumer);
-    if (broker_save(self) != ERR_OK) {
+    if (broker_count_fresh(self, consumer) != ERR_OK || broker_save(self) != ERR_OK) {
         broker_remove_consumer(self, consumer);
         consumer_destroy(&consumer);
         return NULL;
@@ -208,12 +207,20 @@ void broker_on_subscribe(struct broker *self, const struct message *message)
     if (consumer == NULL) {
         consumer = create(self, message->control, &wanted);
     } else if (memcmp(&wanted, &consumer->wanted, sizeof wanted) != 0) {
+        const struct topic_set before = consumer->wanted;
         consumer->wanted = wanted;
-        broker_count_backlog(self, consumer);
-        self->save_due_ms = broker_now_ms(self) + BROKER_SAVE_MS;
+        if (broker_count_backlog(self, consumer) == ERR_OK) {
+            broker_save_soon(self);
+        } else {
+            consumer->wanted = before;
+            consumer = NULL;
+        }
     }
     if (consumer == NULL) {
-        broker_refuse(self, message, WIRE_CODE_DISK_FULL, "the group could not be stored");
+        broker_refuse(self,
+                      message,
+                      WIRE_CODE_DISK_FULL,
+                      "the group could not be stored, or its events not be counted");
     } else {
         join(self, message, consumer);
     }

@@ -152,6 +152,9 @@ bool broker_listens(struct broker *self, const struct message *message);
 void broker_answer_large(struct broker *self, struct session *session,
                          const struct wire_control *control, struct bytes batch);
 
+// broker_save_soon: the groups' file is to be written within BROKER_SAVE_MS.
+void broker_save_soon(struct broker *self);
+
 // broker_refuse answers a message with ERROR, counts and logs it; broker_refuse_record
 // does for a record of it, broker_refuse_session for no message.
 void broker_refuse(struct broker *self, const struct message *message, const char *code,
@@ -244,8 +247,9 @@ void broker_remove_consumer(struct broker *self, struct consumer *consumer);
 void consumer_destroy(struct consumer **self_p);
 // broker_count_backlog counts a group's backlog anew: its topics have changed.
 // broker_count_fresh does for a group that was offered nothing yet.
-void broker_count_backlog(struct broker *self, struct consumer *consumer);
-void broker_count_fresh(struct broker *self, struct consumer *consumer);
+// Errors as broker_read: it is as it was.
+enum err broker_count_backlog(struct broker *self, struct consumer *consumer);
+enum err broker_count_fresh(struct broker *self, struct consumer *consumer);
 // broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
 // consumer NULL, of all; false: none.
 bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,

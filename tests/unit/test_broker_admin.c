@@ -1,6 +1,7 @@
 // What operators do to groups: dead letters go back, groups begin elsewhere or end, and
 // whatever was answered holds after a crash.
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -422,6 +423,41 @@ Test(broker_admin, a_reset_out_of_the_log_is_refused_with_its_range)
     expect_refused(reset("payment", WIRE_RESET_OFFSET, 2), WIRE_CODE_RANGE);
     cr_expect(bytes_equal_text(heard.detail, "the log holds offsets from 0 on, the next is 1"));
     expect_gets('c', 0, 1); // all as before
+}
+
+// Half a count would stay wrong for ever, and retention would go by it.
+Test(broker_admin, a_reset_to_what_cannot_be_read_changes_nothing)
+{
+    subscribe('c', "payment");
+    for (uint64_t offset = 0; offset < 3; offset++) {
+        publish("");
+        expect_gets('c', offset, 1);
+        toy_ack(&world, 'c', offset, 1);
+    }
+    toy_pass(&world, 200);
+    toy_world_crash(&world); // nothing is in a reader's buffer any more
+    world.disk.read_error = EIO;
+    expect_refused(reset("payment", WIRE_RESET_OFFSET, 1), WIRE_CODE_DISK_FULL);
+    cr_expect_eq(consumer("payment")->backlog, 0);
+
+    world.disk.read_error = 0;
+    cr_assert_eq(ask(reset("payment", WIRE_RESET_OFFSET, 1)), WIRE_DONE);
+    cr_expect_eq(consumer("payment")->backlog, 2);
+}
+
+// Whatever is asked for meanwhile: what is acked is saved within 100 ms.
+Test(broker_admin, redrives_do_not_put_off_the_file_of_the_groups)
+{
+    subscribe('c', "payment");
+    publish("");
+    expect_gets('c', 0, 1);
+    toy_pass(&world, 200);
+    toy_ack(&world, 'c', 0, 1);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(ask(redrive("payment", 0, UINT64_MAX)), WIRE_DONE);
+        toy_pass(&world, 40);
+    }
+    cr_expect_not(group_is_dirty(consumer("payment")->group));
 }
 
 Test(broker_admin, a_reset_that_cannot_be_saved_changes_nothing)
