@@ -35,6 +35,10 @@ static const char *const names[SIM_HAPPENING_COUNT] = {
     [SIM_STALE_HELLOS] = "stale HELLOs", [SIM_SILENT_SESSIONS] = "silent sessions ended",
     [SIM_SILENT_BROKERS] = "silent brokers left", [SIM_REFUSED_PUBLISHES] = "publishes refused",
     [SIM_FORGOTTEN_ACKS] = "acks a crash forgot",
+    [SIM_DUPLICATES] = "duplicates answered", [SIM_REDRIVES] = "redrives",
+    [SIM_RESETS] = "groups reset", [SIM_DELETES] = "groups deleted",
+    [SIM_REPORTS] = "reports", [SIM_REFUSED_REQUESTS] = "requests refused",
+    [SIM_FULL_LISTS] = "lists of dead letters full",
 };
 // clang-format on
 

@@ -74,6 +74,9 @@ static void bury(struct sim_broker *self)
     self->is_dead = false;
     self->calls_left = 0;
     self->ended_us = self->sim->now_us + self->sim->lead_us;
+    if (self->ended_us < self->busy_us) {
+        self->ended_us = self->busy_us; // what its last round did was not done before
+    }
     self->sim->lead_us = 0;
 }
 
@@ -121,7 +124,8 @@ static int64_t world_wall_us(void *context)
 
 static uint64_t world_random(void *context)
 {
-    return sim_random(((struct sim_broker *)context)->sim);
+    struct sim_broker *self = context;
+    return self->options.has_weak_random ? 0 : sim_random(self->sim);
 }
 
 static void on_spent(void *context, int64_t us)
@@ -221,6 +225,7 @@ static void start(struct sim_broker *self)
         .heartbeat_ms = self->options.heartbeat_ms,
         .event_bytes_max = EVENT_BYTES_MAX,
         .sessions_max = self->options.sessions_max,
+        .dead_letters_max = self->options.dead_letters_max,
         .world = {self, world_send, world_mono_us, world_wall_us, world_random},
     };
     char *problem = NULL;

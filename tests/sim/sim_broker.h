@@ -14,6 +14,8 @@ struct sim_broker_options {
     uint64_t segment_bytes;
     uint32_t heartbeat_ms;
     uint32_t sessions_max;
+    uint32_t dead_letters_max;
+    bool has_weak_random; // its random numbers are all 0
 };
 
 // sim_broker_new makes a process that does not run yet, on an empty disk.

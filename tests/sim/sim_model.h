@@ -34,7 +34,8 @@ struct sim_event {
     uint32_t topic, key;
     uint8_t *body; // owned
     size_t body_size;
-    bool is_answered; // its producer was told that it is stored
+    bool is_stored;
+    uint64_t first_offset; // is_stored: where
 };
 
 // What a group shall be; all who subscribe to it say the same.
@@ -47,8 +48,13 @@ struct sim_group_options {
 
 struct sim_model; // opaque
 
-struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk);
+// letters_max: dead letters that a group may have.
+struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk, size_t letters_max);
 void sim_model_destroy(struct sim_model **self_p);
+
+// sim_model_allow_twice: ids cannot be told apart any more, so that an event may be stored
+// twice, though never be taken for another one.
+void sim_model_allow_twice(struct sim_model *self);
 
 const char *sim_topic_name(uint32_t topic);
 const char *sim_key_name(uint32_t key);

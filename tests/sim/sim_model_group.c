@@ -5,6 +5,7 @@
 
 #include "broker/broker_state.h"
 #include "common/mem.h"
+#include "common/wire.h"
 #include "tests/sim/sim_model_state.h"
 
 struct sim_entry *sim_group_entry(struct sim_group *self, uint64_t offset)
@@ -22,9 +23,12 @@ void sim_group_grow(struct sim_model *self, struct sim_group *group, uint64_t ca
 
 static bool matches(const struct sim_model *self, const struct sim_group *group, uint64_t offset)
 {
-    const int64_t event = self->stored[offset].event;
-    return group->exists && offset >= group->start && event != SIM_NONE &&
-           (group->options.topics >> self->events[event].topic & 1) != 0;
+    const struct sim_stored *stored = &self->stored[offset];
+    const uint32_t topic = self->events[stored->event].topic;
+    const bool is_wanted = stored->kind == SIM_PUBLISHED
+                               ? (group->options.topics >> topic & 1) != 0
+                               : stored->kind == SIM_COPY && group == &self->groups[stored->group];
+    return group->exists && offset >= group->start && is_wanted;
 }
 
 void sim_group_stored(struct sim_model *self, struct sim_group *group, uint64_t offset)
@@ -46,10 +50,29 @@ void sim_group_begin(struct sim_model *self, struct sim_group *group, uint64_t s
 {
     group->exists = true;
     group->start = start;
+    group->left = 0;
     look_from_the_start(group);
-    for (uint64_t offset = start; offset < self->stored_count; offset++) {
+    for (uint64_t offset = 0; offset < self->stored_count; offset++) {
         sim_group_stored(self, group, offset);
     }
+}
+
+void sim_group_reset(struct sim_model *self, struct sim_group *group, uint64_t offset)
+{
+    // Its members have nothing of it any more.
+    for (uint32_t i = 0; i < self->peers_count; i++) {
+        if (self->peers[i].group == (int)(group - self->groups)) {
+            self->peers[i].held = 0;
+        }
+    }
+    sim_group_begin(self, group, offset);
+}
+
+void sim_group_delete(struct sim_group *group)
+{
+    group->exists = false;
+    group->left = 0;
+    group->letters_count = 0;
 }
 
 static bool is_left(const struct sim_entry *entry)
@@ -203,7 +226,8 @@ void sim_group_fail(struct sim_model *self, uint32_t peer, uint64_t offset, uint
     entry->failures_version = ++self->version;
 }
 
-void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t offset)
+void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t offset,
+                    uint64_t letter)
 {
     struct sim_entry *entry = sim_group_entry(group, offset);
     if (!entry->matches || entry->is_done || !entry->is_dying) {
@@ -215,6 +239,32 @@ void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t of
     entry->is_done = true;
     entry->done_version = 0; // the log has it
     group->left--;
+    self->dead_lettered++;
+    if (group->letters_count == group->letters_capacity) {
+        group->letters_capacity = 2 * group->letters_capacity + 16;
+        group->letters =
+            mem_realloc(group->letters, group->letters_capacity * sizeof *group->letters);
+    }
+    group->letters[group->letters_count++] = letter;
+}
+
+void sim_group_redriven(struct sim_model *self, struct sim_group *group, uint64_t letter)
+{
+    size_t at = 0;
+    while (at < group->letters_count && group->letters[at] != letter) {
+        at++;
+    }
+    if (at == group->letters_count) {
+        sim_fail(self->sim,
+                 "%s is given back the dead letter %" PRIu64 ", which it does not have",
+                 group->options.name,
+                 letter);
+    }
+    group->letters_count--;
+    memmove(&group->letters[at],
+            &group->letters[at + 1],
+            (group->letters_count - at) * sizeof *group->letters);
+    self->redriven++;
 }
 
 void sim_group_leave(struct sim_model *self, uint32_t peer)
@@ -251,6 +301,19 @@ void sim_group_check(struct sim_model *self, struct sim_group *group, struct bro
                  group->options.name,
                  consumer->backlog,
                  group->left);
+    }
+    if (consumer->dead_letters_count != group->letters_count) {
+        sim_fail(self->sim,
+                 "%s lists %zu dead letters, in truth %zu",
+                 group->options.name,
+                 consumer->dead_letters_count,
+                 group->letters_count);
+    }
+    if (group->letters_count > self->letters_max) {
+        sim_fail(self->sim, "%s has %zu dead letters", group->options.name, group->letters_count);
+    }
+    if (group->letters_count == self->letters_max) {
+        sim_count(self->sim, SIM_FULL_LISTS);
     }
     group_stats_get(consumer->group, &stats);
     if (stats.floor > sim_group_first_left(self, group)) {
@@ -301,6 +364,67 @@ static void resolve_failures(struct sim_model *self, struct sim_group *group, ui
     entry->attempts_min = 0;
 }
 
+// Whether the group was reset just before the crash, or so near to it that it is the same.
+static bool looks_reset(struct sim_model *self, const struct sim_group *group,
+                        const struct group *remembered)
+{
+    struct group_stats stats;
+    struct group_entry_info info;
+    group_stats_get(remembered, &stats);
+    bool looks = self->asked.type == WIRE_RESET && self->asked.group == group - self->groups &&
+                 stats.floor == sim_reset_target(self) && !group_failing_next(remembered, 0, &info);
+    for (uint64_t offset = stats.floor; offset < self->stored_count && looks; offset++) {
+        looks = !group_is_done(remembered, offset);
+    }
+    return looks;
+}
+
+// It was reset, or is as if it had been, but for how often each event was delivered.
+static void reset_perhaps(struct sim_model *self, struct sim_group *group)
+{
+    struct sim_entry *before = mem_alloc((size_t)self->stored_count * sizeof *before);
+    memcpy(before, group->entries, (size_t)self->stored_count * sizeof *before);
+    sim_group_reset(self, group, sim_reset_target(self));
+    for (uint64_t offset = 0; offset < self->stored_count; offset++) {
+        sim_group_entry(group, offset)->attempts = before[offset].attempts;
+    }
+    free(before);
+}
+
+static void resolve_done(struct sim_model *self, struct sim_group *group, uint64_t offset,
+                         bool is_done)
+{
+    struct sim_entry *entry = sim_group_entry(group, offset);
+    if (is_done && !entry->is_done) {
+        sim_fail(self->sim,
+                 "%s takes offset %" PRIu64 " as done after a start; it is not",
+                 group->options.name,
+                 offset);
+    }
+    if (entry->is_done && !is_done) {
+        if (entry->done_version <= self->saved_version) {
+            sim_fail(self->sim,
+                     "%s has forgotten that offset %" PRIu64 " is done",
+                     group->options.name,
+                     offset);
+        }
+        sim_count(self->sim, SIM_FORGOTTEN_ACKS);
+        entry->is_done = false;
+        group->left++;
+    }
+}
+
+static void check_letters(struct sim_model *self, const struct sim_group *group,
+                          const struct consumer *consumer)
+{
+    if (consumer->dead_letters_count != group->letters_count ||
+        (group->letters_count > 0 && memcmp(consumer->dead_letters,
+                                            group->letters,
+                                            group->letters_count * sizeof *group->letters) != 0)) {
+        sim_fail(self->sim, "a start changes the dead letters of %s", group->options.name);
+    }
+}
+
 void sim_group_started(struct sim_model *self, struct sim_group *group, struct broker *broker)
 {
     struct consumer *consumer = consumer_of(group, broker);
@@ -308,34 +432,24 @@ void sim_group_started(struct sim_model *self, struct sim_group *group, struct b
         return; // it may be there: its first member was not told yet
     }
     if (consumer == NULL) {
-        sim_fail(self->sim, "a crash has lost %s, which was confirmed", group->options.name);
+        if (self->asked.type != WIRE_DELETE || self->asked.group != group - self->groups) {
+            sim_fail(self->sim, "a crash has lost %s, which was confirmed", group->options.name);
+        }
+        sim_group_delete(group);
+        return;
+    }
+    if (looks_reset(self, group, consumer->group)) {
+        reset_perhaps(self, group);
     }
     for (uint64_t offset = group->start; offset < self->stored_count; offset++) {
-        struct sim_entry *entry = sim_group_entry(group, offset);
         const bool is_done = group_is_done(consumer->group, offset);
-        if (!entry->matches) {
-            continue;
-        }
-        if (is_done && !entry->is_done) {
-            sim_fail(self->sim,
-                     "%s takes offset %" PRIu64 " as done after a start; it is not",
-                     group->options.name,
-                     offset);
-        }
-        if (entry->is_done && !is_done) {
-            if (entry->done_version <= self->saved_version) {
-                sim_fail(self->sim,
-                         "%s has forgotten that offset %" PRIu64 " is done",
-                         group->options.name,
-                         offset);
+        if (sim_group_entry(group, offset)->matches) {
+            resolve_done(self, group, offset, is_done);
+            if (!is_done) {
+                resolve_failures(self, group, offset, consumer->group);
             }
-            sim_count(self->sim, SIM_FORGOTTEN_ACKS);
-            entry->is_done = false;
-            group->left++;
-        }
-        if (!is_done) {
-            resolve_failures(self, group, offset, consumer->group);
         }
     }
+    check_letters(self, group, consumer);
     look_from_the_start(group);
 }

@@ -19,17 +19,14 @@ enum {
     BATCH_AT_SIZE = 8,
     BATCH_AT_COUNT = 12,
     BATCH_AT_BASE = 16,
+    BATCH_AT_TIME = 24,
 };
 
-static int64_t find_event(const struct sim_model *self, const struct record *record)
+static bool find_event(const struct sim_model *self, const struct record *record, uint32_t *out)
 {
     char id[SIM_ID_SIZE];
-    unsigned number = 0;
     snprintf(id, sizeof id, "%.*s", (int)record->id.size, (const char *)record->id.data);
-    if (sscanf(id, "e-%u", &number) != 1 || number >= self->events_count) {
-        return SIM_NONE;
-    }
-    return number;
+    return sscanf(id, "e-%" SCNu32, out) == 1 && *out < self->events_count;
 }
 
 // Whether the record is the event, but for topic and headers.
@@ -41,39 +38,48 @@ static bool is_event(const struct sim_event *event, const struct record *record)
            (event->body_size == 0 || memcmp(record->body.data, event->body, event->body_size) == 0);
 }
 
-// Fails unless it is the dead letter of an event of a group.
-static void take_letter(struct sim_model *self, const struct record *record, struct sim_stored *out)
+// A record of the broker's own: whose, and of which offset.
+static struct sim_stored describe_own(struct sim_model *self, const struct record *record)
 {
     struct dead_letter letter;
-    if (dead_letter_parse(record->headers, &letter) != ERR_OK ||
-        letter.offset >= self->stored_count) {
-        sim_fail(self->sim, "a dead letter names no event");
+    struct sim_stored stored = {.group = SIM_NONE};
+    if (dead_letter_parse(record->headers, &letter) != ERR_OK) {
+        sim_fail(self->sim, "headers of offset %" PRIu64 " are none", self->stored_count);
     }
-    out->letter_of = letter.offset;
+    const bool is_copy = topic_begins(record->topic, TOPIC_REDRIVE);
+    stored.kind = is_copy ? SIM_COPY : SIM_LETTER;
+    stored.of = is_copy ? letter.dead_letter : letter.offset;
     for (size_t i = 0; i < self->groups_count; i++) {
-        out->group = strcmp(self->groups[i].options.name, letter.group) == 0 ? (int)i : out->group;
+        stored.group =
+            strcmp(self->groups[i].options.name, letter.group) == 0 ? (int)i : stored.group;
     }
-    const int64_t event = self->stored[letter.offset].event;
-    if (out->group == SIM_NONE || event == SIM_NONE || !is_event(&self->events[event], record)) {
-        sim_fail(
-            self->sim, "the dead letter of offset %" PRIu64 " is not its event", letter.offset);
+    if (stored.group == SIM_NONE || stored.of >= self->stored_count) {
+        sim_fail(self->sim, "offset %" PRIu64 " names no event of a group", self->stored_count);
     }
-    out->key = self->events[event].key;
+    stored.event = self->stored[stored.of].event;
+    const uint64_t first = self->events[stored.event].first_offset;
+    if (letter.first_offset != first && !sim_model_may_store_twice(self)) {
+        sim_fail(self->sim,
+                 "offset %" PRIu64 " says that its event was first at %" PRIu64,
+                 self->stored_count,
+                 letter.first_offset);
+    }
+    return stored;
 }
 
 static struct sim_stored describe(struct sim_model *self, const struct record *record)
 {
-    struct sim_stored stored = {.crc = record_crc32c(0, record->whole.data, record->whole.size),
-                                .event = SIM_NONE,
-                                .group = SIM_NONE};
+    struct sim_stored stored = {.kind = SIM_PUBLISHED, .group = SIM_NONE};
+    bool is_known = true;
     if (record->headers.size > 0) {
-        take_letter(self, record, &stored);
-        return stored;
+        stored = describe_own(self, record);
+    } else {
+        is_known = find_event(self, record, &stored.event);
     }
-    stored.event = find_event(self, record);
-    const struct sim_event *event = &self->events[stored.event < 0 ? 0 : stored.event];
-    if (stored.event == SIM_NONE || !is_event(event, record) ||
-        !bytes_equal_text(record->topic, sim_topic_name(event->topic))) {
+    const struct sim_event *event = &self->events[is_known ? stored.event : 0];
+    const bool is_topic = stored.kind != SIM_PUBLISHED ||
+                          bytes_equal_text(record->topic, sim_topic_name(event->topic));
+    if (!is_known || !is_topic || !is_event(event, record)) {
         sim_fail(self->sim,
                  "offset %" PRIu64 " holds what nobody published: id %.*s",
                  self->stored_count,
@@ -81,6 +87,7 @@ static struct sim_stored describe(struct sim_model *self, const struct record *r
                  (const char *)record->id.data);
     }
     stored.key = event->key;
+    stored.crc = record_crc32c(0, record->whole.data, record->whole.size);
     return stored;
 }
 
@@ -96,28 +103,52 @@ static void grow(struct sim_model *self)
     }
 }
 
-// One more record is durable.
-static void store(struct sim_model *self, const struct record *record)
+// An event is durable: for the first time, as a rule.
+static void store_event(struct sim_model *self, uint32_t number, uint64_t offset)
 {
-    const struct sim_stored stored = describe(self, record);
+    struct sim_event *event = &self->events[number];
+    self->published++;
+    if (!event->is_stored) {
+        event->is_stored = true;
+        event->first_offset = offset;
+    } else if (!sim_model_may_store_twice(self)) {
+        sim_fail(self->sim,
+                 "%s is stored at %" PRIu64 " and again at %" PRIu64,
+                 event->id,
+                 event->first_offset,
+                 offset);
+    }
+}
+
+// One more record is durable.
+static void store(struct sim_model *self, const struct record *record, uint64_t time_us)
+{
+    struct sim_stored stored = describe(self, record);
+    stored.time_us = time_us;
     const uint64_t offset = self->stored_count;
     grow(self);
     self->stored[self->stored_count++] = stored;
-    if (stored.event != SIM_NONE) {
-        self->published++;
-        for (size_t i = 0; i < self->groups_count; i++) {
-            sim_group_stored(self, &self->groups[i], offset);
-        }
-    } else {
-        self->dead_lettered++;
+    for (size_t i = 0; i < self->groups_count; i++) {
+        sim_group_stored(self, &self->groups[i], offset);
+    }
+    if (stored.kind == SIM_PUBLISHED) {
+        store_event(self, stored.event, offset);
+    } else if (stored.kind == SIM_LETTER) {
         sim_count(self->sim, SIM_DEAD_LETTERS);
-        sim_group_bury(self, &self->groups[stored.group], stored.letter_of);
+        sim_group_bury(self, &self->groups[stored.group], stored.of, offset);
+    } else {
+        sim_count(self->sim, SIM_REDRIVES);
+        sim_group_redriven(self, &self->groups[stored.group], stored.of);
     }
 }
 
 // Takes the records of a batch, new or, at a start, known.
-static void take_batch(struct sim_model *self, struct bytes records, uint64_t base, uint32_t count)
+static void take_batch(struct sim_model *self, const uint8_t *data)
 {
+    const uint64_t base = load_u64(data + BATCH_AT_BASE);
+    const uint32_t count = load_u32(data + BATCH_AT_COUNT);
+    struct bytes records = {.data = data + BATCH_SIZE,
+                            .size = load_u32(data + BATCH_AT_SIZE) - BATCH_SIZE};
     struct record record;
     self->read_count += count;
     for (uint32_t i = 0; i < count; i++) {
@@ -126,9 +157,9 @@ static void take_batch(struct sim_model *self, struct bytes records, uint64_t ba
         }
         const uint64_t offset = base + i;
         if (offset < self->stored_count) {
-            sim_log_expect(self, offset, record.whole, "stored");
+            sim_log_expect(self, offset, &record, "stored");
         } else if (offset == self->stored_count) {
-            store(self, &record);
+            store(self, &record, load_u64(data + BATCH_AT_TIME));
         } else {
             sim_fail(self->sim, "offset %" PRIu64 " is stored, but not the one before", offset);
         }
@@ -163,12 +194,8 @@ static void read_segment(struct sim_model *self, const char *path, struct sim_se
     while (segment->at < durable.size &&
            batch_is_whole(durable.data + segment->at, durable.size - segment->at, mark)) {
         const uint8_t *data = durable.data + segment->at;
-        const uint32_t size = load_u32(data + BATCH_AT_SIZE);
-        take_batch(self,
-                   (struct bytes){.data = data + BATCH_SIZE, .size = size - BATCH_SIZE},
-                   load_u64(data + BATCH_AT_BASE),
-                   load_u32(data + BATCH_AT_COUNT));
-        segment->at += size;
+        take_batch(self, data);
+        segment->at += load_u32(data + BATCH_AT_SIZE);
     }
 }
 
@@ -236,13 +263,30 @@ void sim_log_read_again(struct sim_model *self)
     }
 }
 
-void sim_log_expect(struct sim_model *self, uint64_t offset, struct bytes whole, const char *what)
+static void expect_durable(struct sim_model *self, uint64_t offset, const char *what)
 {
     if (offset >= self->stored_count) {
         sim_fail(self->sim, "offset %" PRIu64 " is %s before it is durable", offset, what);
     }
-    if (record_crc32c(0, whole.data, whole.size) != self->stored[offset].crc) {
+}
+
+void sim_log_expect(struct sim_model *self, uint64_t offset, const struct record *record,
+                    const char *what)
+{
+    expect_durable(self, offset, what);
+    if (record_crc32c(0, record->whole.data, record->whole.size) != self->stored[offset].crc) {
         sim_fail(self->sim, "offset %" PRIu64 " is %s with other bytes", offset, what);
+    }
+}
+
+void sim_log_expect_event(struct sim_model *self, uint64_t offset, const struct record *record,
+                          const char *what)
+{
+    expect_durable(self, offset, what);
+    const struct sim_event *event = &self->events[self->stored[offset].event];
+    if (self->stored[offset].kind == SIM_LETTER || !is_event(event, record) ||
+        !bytes_equal_text(record->topic, sim_topic_name(event->topic))) {
+        sim_fail(self->sim, "offset %" PRIu64 " is %s as another event", offset, what);
     }
 }
 
@@ -259,7 +303,7 @@ void sim_log_check(struct sim_model *self, struct broker *broker)
     for (uint64_t offset = event_log_first(broker->log); offset < self->stored_count; offset++) {
         const enum err err = event_log_cursor_read(cursor, offset, &entry);
         if (err == ERR_OK) {
-            sim_log_expect(self, offset, entry.record.whole, "read back");
+            sim_log_expect(self, offset, &entry.record, "read back");
         } else if (err != ERR_IO) { // the disk may say no
             sim_fail(
                 self->sim, "offset %" PRIu64 " cannot be read back: %s", offset, err_name(err));

@@ -44,6 +44,32 @@ static void take_acks(struct sim_model *self, uint32_t peer, struct bytes batch)
     }
 }
 
+static void take_asked(struct sim_model *self, const struct wire_control *control)
+{
+    self->asked = (struct sim_asked){.type = (uint8_t)control->type,
+                                     .group = group_of(self, control->group),
+                                     .reset_to = control->reset_to,
+                                     .offset = control->offset};
+}
+
+uint64_t sim_reset_target(const struct sim_model *self)
+{
+    uint64_t offset = self->first_kept;
+    switch ((enum wire_reset_to)self->asked.reset_to) {
+    case WIRE_RESET_EARLIEST:
+        return offset;
+    case WIRE_RESET_LATEST:
+        return self->stored_count;
+    case WIRE_RESET_OFFSET:
+        return self->asked.offset;
+    case WIRE_RESET_TIME:
+        while (offset < self->stored_count && self->stored[offset].time_us < self->asked.offset) {
+            offset++;
+        }
+    }
+    return offset;
+}
+
 void sim_model_broker_takes(struct sim_model *self, struct bytes routing_id, struct bytes frame,
                             struct bytes batch)
 {
@@ -61,6 +87,8 @@ void sim_model_broker_takes(struct sim_model *self, struct bytes routing_id, str
         return;
     } else if (control.type == WIRE_BYE) {
         sim_group_leave(self, peer);
+    } else if (control.type == WIRE_RESET || control.type == WIRE_DELETE) {
+        take_asked(self, &control);
     } else if (control.type == WIRE_SUBSCRIBE) {
         from->asked_group = group_of(self, control.group);
         from->asked_credit = control.credit;
@@ -89,7 +117,7 @@ static void send_entries(struct sim_model *self, uint32_t peer, const struct wir
             sim_fail(self->sim, "the broker sends a broken %s", wire_type_name(control->type));
         }
         if (control->type == WIRE_DELIVER) {
-            sim_log_expect(self, entry.offset, entry.record.whole, "delivered");
+            sim_log_expect_event(self, entry.offset, &entry.record, "delivered");
             sim_group_deliver(self, peer, entry.offset, entry.attempt);
             sim_trace(self->sim,
                       "broker: delivers %" PRIu64 " to peer %u, attempt %u",
@@ -97,7 +125,7 @@ static void send_entries(struct sim_model *self, uint32_t peer, const struct wir
                       peer,
                       entry.attempt);
         } else {
-            sim_log_expect(self, entry.offset, entry.record.whole, "read");
+            sim_log_expect(self, entry.offset, &entry.record, "read");
             sim_count(self->sim, SIM_READS);
         }
     }
@@ -131,19 +159,42 @@ static void send_subscribed(struct sim_model *self, uint32_t peer,
     to->credit = to->asked_credit;
 }
 
+static void send_done(struct sim_model *self, const struct wire_control *control)
+{
+    struct sim_group *group = &self->groups[self->asked.group == SIM_NONE ? 0 : self->asked.group];
+    if (self->asked.type == WIRE_DELETE) {
+        sim_count(self->sim, SIM_DELETES);
+        sim_group_delete(group);
+    } else if (self->asked.type == WIRE_RESET) {
+        if (control->offset != sim_reset_target(self)) {
+            sim_fail(self->sim,
+                     "%s is reset to %" PRIu64 ", not to %" PRIu64,
+                     group->options.name,
+                     control->offset,
+                     sim_reset_target(self));
+        }
+        sim_count(self->sim, SIM_RESETS);
+        sim_group_reset(self, group, control->offset);
+    }
+    self->asked = (struct sim_asked){0};
+}
+
 static void send_error(struct sim_model *self, uint32_t peer, const struct wire_control *control)
 {
     const bool is_evicted = bytes_equal_text(control->code, WIRE_CODE_EVICTED);
     const bool is_lost = bytes_equal_text(control->code, WIRE_CODE_NO_SESSION);
+    self->asked = control->request == 0 ? self->asked : (struct sim_asked){0};
     if (is_evicted || is_lost) {
-        const bool is_silent = is_lost && self->peers[peer].has_session;
         sim_count(self->sim, is_evicted ? SIM_EVICTIONS : SIM_SILENT_SESSIONS);
-        (void)is_silent;
         sim_group_leave(self, peer);
     } else if (bytes_equal_text(control->code, WIRE_CODE_STALE)) {
         sim_count(self->sim, SIM_STALE_HELLOS);
     } else if (bytes_equal_text(control->code, WIRE_CODE_DISK_FULL)) {
         sim_count(self->sim, SIM_REFUSED_PUBLISHES);
+    } else if (bytes_equal_text(control->code, WIRE_CODE_UNKNOWN_GROUP) ||
+               bytes_equal_text(control->code, WIRE_CODE_GROUP_BUSY) ||
+               bytes_equal_text(control->code, WIRE_CODE_RANGE)) {
+        sim_count(self->sim, SIM_REFUSED_REQUESTS);
     } else {
         sim_fail(self->sim,
                  "the broker says %.*s: %.*s",
@@ -172,6 +223,10 @@ void sim_model_broker_sends(struct sim_model *self, struct bytes routing_id, str
         send_error(self, peer, &control);
     } else if (control.type == WIRE_PUBLISHED) {
         send_published(self, &control);
+    } else if (control.type == WIRE_DONE) {
+        send_done(self, &control);
+    } else if (control.type == WIRE_REPORT) {
+        sim_report_check(self, batch);
     }
     const bool is_blocked = control.type == WIRE_DELIVER && result == ERR_FULL;
     if (result != ERR_OK && !is_blocked) {

@@ -12,11 +12,17 @@ enum {
 
 // A record that the disk is sure to hold.
 struct sim_stored {
-    uint32_t crc;  // of all its bytes
-    int64_t event; // SIM_NONE: a dead letter
+    enum sim_kind {
+        SIM_PUBLISHED,
+        SIM_LETTER, // a dead letter of a group
+        SIM_COPY    // of one, given back to its group
+    } kind;
+    uint32_t crc;     // of all its bytes
+    uint64_t time_us; // of its batch
+    uint32_t event;   // that it is, or of which it is a letter or a copy
     uint32_t key;
-    int group;          // of a dead letter
-    uint64_t letter_of; // offset of the event
+    int group;   // unless published
+    uint64_t of; // a letter: the offset given up; a copy: the dead letter's
 };
 
 // How far the durable bytes of a segment were read.
@@ -45,6 +51,8 @@ struct sim_group {
     uint64_t left;                       // that match and are not done
     uint64_t first_left;                 // nothing below is left; it may be too low
     uint64_t first_of_key[SIM_KEYS_MAX]; // the same for each key
+    uint64_t *letters;                   // owned; its dead letters that are listed, ascending
+    size_t letters_count, letters_capacity;
 };
 
 // A connection, as the broker knows it.
@@ -56,12 +64,21 @@ struct sim_peer {
     uint32_t asked_credit;
 };
 
+// What an operator asked for and was not answered yet.
+struct sim_asked {
+    uint8_t type; // of enum wire_type; 0: nothing
+    int group;    // SIM_NONE: of none that there is
+    uint8_t reset_to;
+    uint64_t offset;
+};
+
 struct sim_model {
     struct sim *sim;             // borrowed
     const struct sim_disk *disk; // borrowed
     struct sim_event *events;    // owned
     uint32_t events_count, events_capacity;
     struct sim_stored *stored; // owned; by offset
+    uint64_t first_kept;       // retention has dropped what is below
     uint64_t stored_count, stored_capacity;
     struct sim_segment segments[SIM_SEGMENTS_MAX];
     size_t segments_count;
@@ -71,10 +88,22 @@ struct sim_model {
     uint32_t peers_count;
     uint64_t version; // grows with each change of a group
     uint64_t replaced_version, saved_version;
-    bool has_lost_power; // before the last start
+    uint64_t clean_version; // nothing since then has to be saved
+    bool has_lost_power;    // before the last start
+    bool may_store_twice;   // ids cannot be told apart
+    uint64_t failed_calls;  // of the disk, in all, when this began
+    uint64_t troubles;      // that the disk has made so far
+    int64_t unsaved_ms;     // since when the file of the groups lags; -1: it does not
+    int64_t patient_ms;     // until then a disk in trouble excuses that
+    size_t letters_max;     // of a group
+    struct sim_asked asked;
     uint64_t read_count; // records read from the disk since the last reading of all
-    uint64_t published, delivered, redelivered, acked, stale_acks, failed, dead_lettered;
+    uint64_t published, delivered, redelivered, acked, stale_acks, failed, dead_lettered, redriven;
 };
+
+// sim_model_may_store_twice: ids cannot be told apart, or a record could not be read when a
+// publish came again: then it is stored once more, rather than not at all.
+bool sim_model_may_store_twice(const struct sim_model *self);
 
 // --- sim_model_log.c
 
@@ -87,8 +116,12 @@ void sim_log_read_again(struct sim_model *self);
 // sim_log_check: the broker gives the same bytes back for every offset.
 void sim_log_check(struct sim_model *self, struct broker *broker);
 
-// sim_log_has: whole is the record at offset, and durable. Else the simulation fails.
-void sim_log_expect(struct sim_model *self, uint64_t offset, struct bytes whole, const char *what);
+// sim_log_expect: record is the one at offset, and durable; one that is delivered has its event's
+// topic, whatever its own. Else the simulation fails, in the words of what.
+void sim_log_expect(struct sim_model *self, uint64_t offset, const struct record *record,
+                    const char *what);
+void sim_log_expect_event(struct sim_model *self, uint64_t offset, const struct record *record,
+                          const char *what);
 
 // --- sim_model_group.c
 
@@ -100,11 +133,23 @@ void sim_group_deliver(struct sim_model *self, uint32_t peer, uint64_t offset, u
 void sim_group_ack(struct sim_model *self, uint32_t peer, uint64_t offset, uint32_t attempt);
 void sim_group_fail(struct sim_model *self, uint32_t peer, uint64_t offset, uint32_t attempt,
                     int64_t delay_ms, bool rejects);
-void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t offset);
+void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t offset,
+                    uint64_t letter);
+void sim_group_redriven(struct sim_model *self, struct sim_group *group, uint64_t letter);
+void sim_group_reset(struct sim_model *self, struct sim_group *group, uint64_t offset);
+void sim_group_delete(struct sim_group *group);
 void sim_group_leave(struct sim_model *self, uint32_t peer);
 void sim_group_check(struct sim_model *self, struct sim_group *group, struct broker *broker);
 void sim_group_crashed(struct sim_group *group, uint64_t count);
 void sim_group_started(struct sim_model *self, struct sim_group *group, struct broker *broker);
 uint64_t sim_group_first_left(struct sim_model *self, struct sim_group *group);
+
+// --- sim_model_peer.c
+
+// sim_reset_target: where the RESET that was asked for leads, now.
+uint64_t sim_reset_target(const struct sim_model *self);
+
+// --- sim_model_report.c
+void sim_report_check(struct sim_model *self, struct bytes json);
 
 #endif

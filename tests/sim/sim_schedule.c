@@ -67,6 +67,7 @@ struct schedule {
     int64_t broker_start_us; // when it comes up again; NEVER: that is not planned
     int64_t disk_good_us;    // when the disk is good again; 0: it is
     bool is_quiet;
+    bool has_letters_max; // so few that groups may have to wait for a redrive
 };
 
 // --- who there is
@@ -137,7 +138,8 @@ static void add_member(struct schedule *self, const struct sim_group_options *gr
     actor->client = sim_client_new(sim, self->net, &client);
 }
 
-static void add_groups(struct schedule *self, uint32_t topics)
+static void add_groups(struct schedule *self, uint32_t topics,
+                       struct sim_operator_options *operator_)
 {
     static const char *const names[SIM_GROUPS_MAX] = {"payment", "ledger", "fraud", "stock"};
     struct sim *sim = &self->sim;
@@ -151,6 +153,7 @@ static void add_groups(struct schedule *self, uint32_t topics)
             .is_unordered = sim_chance(sim, 250),
         };
         sim_model_add_group(self->model, &group);
+        operator_->groups[operator_->groups_count++] = group.name;
         const size_t members = 1 + (size_t)sim_below(sim, 3);
         for (size_t member = 0; member < members; member++) {
             add_member(self, &group, member, false);
@@ -198,16 +201,24 @@ static void set_up(struct schedule *self)
     const struct sim_broker_options broker = {
         .segment_bytes = (uint64_t)sim_between(sim, 1000, 16000),
         .heartbeat_ms = (uint32_t)sim_between(sim, 200, 1000),
+        .dead_letters_max = sim_chance(sim, 150) ? 1 + (uint32_t)sim_below(sim, 3) : 1000,
+        .has_weak_random = sim_chance(sim, 50),
     };
+    self->has_letters_max = broker.dead_letters_max < 1000;
     self->net = sim_net_new(sim, &net);
     self->broker = sim_broker_new(sim, self->net, &broker);
-    self->model = sim_model_new(sim, sim_broker_disk(self->broker));
+    self->model = sim_model_new(sim, sim_broker_disk(self->broker), broker.dead_letters_max);
+    if (broker.has_weak_random) {
+        sim_model_allow_twice(self->model);
+    }
     sim_broker_watch(self->broker, self->model);
     const uint32_t topics = 1 + (uint32_t)sim_below(sim, SIM_TOPICS_MAX);
     const uint32_t keys = 1 + (uint32_t)sim_below(sim, SIM_KEYS_MAX);
     add_producers(self, topics, keys);
-    add_groups(self, topics);
-    self->operator_ = sim_operator_new(sim, self->net, self->actors_count);
+    struct sim_operator_options operator_ = {0};
+    add_groups(self, topics, &operator_);
+    operator_.dealer = self->actors_count;
+    self->operator_ = sim_operator_new(sim, self->net, &operator_);
     for (size_t i = 0; i < self->actors_count; i++) {
         self->actors[i].start_us = sim->now_us + sim_between(sim, 1, 300000);
     }
@@ -434,7 +445,7 @@ static void quiet_down(struct schedule *self)
     mend_disk(self);
     sim_broker_kill_within(self->broker, 0, false, false);
     sim_broker_pause(self->broker, sim->now_us);
-    sim_operator_end(self->operator_);
+    sim_operator_finish(self->operator_, self->has_letters_max);
     for (size_t i = 0; i < self->actors_count; i++) {
         struct actor *actor = &self->actors[i];
         if (actor->is_twin) {
