@@ -1,5 +1,6 @@
-// bench_group [EVENTS] - how fast one group alone takes events: offer, deliver, ack,
-// of one core's time, without log or sockets. Then what a save of a busy window costs.
+// bench_group [EVENTS] - how fast one group alone takes events: offer, deliver, ack in
+// runs, of one core's time, without log or sockets; the best of some rounds, since others
+// may want the core. Then what a save of a busy window costs, and a load.
 #include "broker/group.h"
 
 #include <inttypes.h>
@@ -11,7 +12,8 @@
 #include "common/mem.h"
 
 enum {
-    EVENTS = 5000000,
+    EVENTS = 1000000,
+    ROUNDS = 5,
 };
 
 // The time this process was on a core: others on the machine do not count.
@@ -39,7 +41,23 @@ static const struct load loads[] = {
     {.what = "1 of 5 topics", .keys = UINT64_MAX, .members = 4, .credit = 512, .matches_1 = 5},
 };
 
-static void run(const struct load *load, uint64_t events)
+// Acks what is held, neighbours together, as clients do.
+static void ack(struct group *group, const struct group_delivery *held, size_t count)
+{
+    for (size_t i = 0; i < count;) {
+        const struct group_delivery first = held[i];
+        uint32_t run = 0;
+        while (i < count && held[i].offset == first.offset + run &&
+               held[i].member == first.member && held[i].attempt == first.attempt) {
+            run++;
+            i++;
+        }
+        group_ack(group, first.member, first.offset, run, first.attempt);
+    }
+}
+
+// Gives the seconds it took.
+static double run(const struct load *load, uint64_t events, uint32_t *window)
 {
     struct group *group = group_new("bench", 0);
     for (uint32_t i = 1; i <= load->members; i++) {
@@ -48,7 +66,6 @@ static void run(const struct load *load, uint64_t events)
     const uint64_t credit_all = (uint64_t)load->members * load->credit;
     struct group_delivery *held = mem_calloc(credit_all, sizeof *held);
     size_t held_count = 0;
-    uint64_t acked = 0;
     const int64_t start_us = cpu_us();
     while (group_cursor(group) < events) {
         while (group_cursor(group) < events && group_wants_more(group)) {
@@ -61,19 +78,30 @@ static void run(const struct load *load, uint64_t events)
         while (held_count < credit_all && group_deliver(group, 0, &held[held_count])) {
             held_count++;
         }
-        for (size_t i = 0; i < held_count; i++) {
-            acked += group_ack(group, held[i].member, held[i].offset, 1, held[i].attempt);
-        }
+        ack(group, held, held_count);
         held_count = 0;
     }
     const double seconds = (double)(cpu_us() - start_us) / 1e6;
-    printf("%-26s %12.0f events/s   %6.1f ns each   window %u\n",
-           load->what,
-           (double)events / seconds,
-           seconds * 1e9 / (double)events,
-           group->window.capacity);
+    *window = group->window.capacity;
     free(held);
     group_destroy(&group);
+    return seconds;
+}
+
+static void run_best(const struct load *load, uint64_t events)
+{
+    uint32_t window = 0;
+    double best = run(load, events, &window);
+    for (int i = 1; i < ROUNDS; i++) {
+        const double seconds = run(load, events, &window);
+        best = seconds < best ? seconds : best;
+    }
+    printf("%-26s %12.0f events/s   %6.1f ns each   window %u, %zu KiB\n",
+           load->what,
+           (double)events / best,
+           best * 1e9 / (double)events,
+           window,
+           window * (sizeof(struct group_entry) + sizeof(uint32_t) + 1) / 1024);
 }
 
 // A window full of entries that are held and done in turns.
@@ -98,6 +126,11 @@ static void run_save(void)
            cpu_us() - start_us,
            text.size,
            group_cursor(group));
+    group_destroy(&group);
+    const int64_t load_us = cpu_us();
+    struct reader in = {.rest = buf_view(&text)};
+    group = group_load(&in, GROUP_OFFSET_MAX, 0);
+    printf("%-26s %12" PRId64 " us\n", "load of it", cpu_us() - load_us);
     buf_release(&text);
     group_destroy(&group);
 }
@@ -106,7 +139,7 @@ int main(int argc, char **argv)
 {
     const uint64_t events = argc > 1 ? strtoull(argv[1], NULL, 10) : EVENTS;
     for (size_t i = 0; i < ARRAY_LEN(loads); i++) {
-        run(&loads[i], events);
+        run_best(&loads[i], events);
     }
     run_save();
     return 0;

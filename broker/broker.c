@@ -36,6 +36,7 @@ static void tidy(struct broker *self)
     buf_release(&self->restored);
     for (size_t i = 0; i < self->consumers_count; i++) {
         event_log_cursor_destroy(&self->consumers[i]->cursor);
+        group_tidy(self->consumers[i]->group);
     }
 }
 

@@ -411,6 +411,11 @@ void group_skip_to(struct group *self, uint64_t floor)
     }
 }
 
+void group_tidy(struct group *self)
+{
+    group_window_fit(&self->window, self->window.end - self->window.floor);
+}
+
 // --- state
 
 bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out)

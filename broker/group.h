@@ -174,6 +174,9 @@ bool group_buried(struct group *self, uint64_t offset);
 // longer backlog; answers to what was held come too late and are stale.
 void group_skip_to(struct group *self, uint64_t floor);
 
+// group_tidy gives back memory that a longer window took.
+void group_tidy(struct group *self);
+
 // --- state
 
 struct group_stats {

@@ -97,6 +97,9 @@ struct group_failing *group_failing_new(struct bytes error);
 void group_window_init(struct group_window *self, uint64_t floor);
 void group_window_release(struct group_window *self);
 
+// group_window_fit moves all entries into a ring that holds size of them, if not much more.
+void group_window_fit(struct group_window *self, uint64_t size);
+
 // group_window_at gives the entry of an offset from the floor up to the end.
 static inline struct group_entry *group_window_at(const struct group_window *self, uint64_t offset)
 {

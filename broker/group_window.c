@@ -32,8 +32,7 @@ static void bucket_put(struct group_window *self, uint64_t offset)
     *latest = (uint32_t)offset;
 }
 
-// Moves all entries into a ring that holds size of them.
-static void resize(struct group_window *self, uint64_t size)
+void group_window_fit(struct group_window *self, uint64_t size)
 {
     const struct group_window old = *self;
     self->capacity = CAPACITY_MIN;
@@ -62,7 +61,7 @@ static void resize(struct group_window *self, uint64_t size)
 void group_window_init(struct group_window *self, uint64_t floor)
 {
     *self = (struct group_window){.floor = floor, .cursor = floor, .end = floor};
-    resize(self, CAPACITY_MIN);
+    group_window_fit(self, CAPACITY_MIN);
 }
 
 void group_window_release(struct group_window *self)
@@ -80,7 +79,7 @@ struct group_entry *group_window_reach(struct group_window *self, uint64_t offse
 {
     assert(offset >= self->floor);
     if (offset - self->floor >= self->capacity) {
-        resize(self, offset - self->floor + 1);
+        group_window_fit(self, offset - self->floor + 1);
     }
     for (; self->end <= offset; self->end++) {
         *group_window_at(self, self->end) = (struct group_entry){.state = GROUP_AHEAD};

@@ -748,6 +748,36 @@ Test(group, a_group_far_behind_takes_no_more_memory_than_what_is_out)
     group_destroy(&group);
 }
 
+Test(group, a_window_that_was_long_is_given_back_and_nothing_in_it_lost)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, UINT32_MAX);
+    for (uint32_t i = 0; i < 60000; i++) {
+        offer(group, i % 30000 + 1);
+    }
+    for (int i = 0; i < 30000; i++) {
+        deliver(group);
+    }
+    group_ack(group, ANNA, 0, 29999, 1); // but the last
+    for (int i = 0; i < 29999; i++) {
+        deliver(group);
+    }
+    group_ack(group, ANNA, 30000, 29990, 1); // but the last nine, and the one behind the first
+
+    group_tidy(group);
+    cr_expect_leq(group->window.capacity, 32768);
+    cr_expect_eq(group_ack(group, ANNA, 29999, 1, 1), 1);
+    cr_expect_eq(deliver(group).offset, 59999, "its key is free");
+    group_tidy(group);
+
+    cr_expect_eq(group->window.capacity, 64);
+    offer(group, 30000);
+    expect_nothing(group);
+    cr_expect_eq(group_ack(group, ANNA, 59990, 10, 1), 10);
+    cr_expect_eq(deliver(group).offset, 60000);
+    group_destroy(&group);
+}
+
 Test(group, a_dead_letter_too_far_ahead_to_be_remembered_is_not_buried)
 {
     struct group *group = group_new("payment", 10);

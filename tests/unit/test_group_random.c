@@ -511,6 +511,8 @@ static void step(struct story *self)
         step_bury(self);
     } else if (kind < 896) {
         step_skip(self);
+    } else if (kind < 897) {
+        group_tidy(self->group);
     } else if (kind < 900) {
         self->ordered = chance(self, 70);
         group_set_order(self->group, self->ordered);
