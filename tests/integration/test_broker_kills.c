@@ -23,6 +23,7 @@ enum {
     GROUPS = 4,
     WITNESSES = 12,
     PER_SECOND = 1000, // events of each producer
+    REJECTS = 2,       // of 1000 deliveries
     LIFE_MIN_MS = 5,   // from ready to the kill
     LIFE_MAX_MS = 300,
     END_MS = 60000,      // for all to come to rest
@@ -102,7 +103,7 @@ static uint64_t from_environment(const char *name, uint64_t otherwise)
     return given == NULL ? otherwise : strtoull(given, NULL, 10);
 }
 
-static void cast_witnesses(uint64_t seed)
+static void cast_witnesses(uint64_t seed, uint32_t rejects)
 {
     signals = witness_signals_new(broker_process_directory(broker));
     for (size_t i = 0; i < WITNESSES; i++) {
@@ -112,6 +113,7 @@ static void cast_witnesses(uint64_t seed)
         role.signals = signals;
         role.seed = seed;
         role.per_second = PER_SECOND;
+        role.rejects = rejects;
         witnesses[i] = witness_new(&role);
     }
 }
@@ -232,7 +234,7 @@ static void tell(const struct testimony_figures *figures)
         "%zu kills of the broker, %zu of them while it recovered; %zu of clients; starts took %ld "
         "ms each\n"
         "%lu records, %lu publishes of the same again; %lu deliveries, %lu of them "
-        "again\n"
+        "again; %lu dead letters\n"
         "%lu acks over %d ms before an end, none of them forgotten; %lu later ones "
         "forgotten, %lu of those over %d ms before, the oldest %ld ms\n",
         broker_kills_count,
@@ -243,6 +245,7 @@ static void tell(const struct testimony_figures *figures)
         (unsigned long)figures->duplicates,
         (unsigned long)figures->deliveries,
         (unsigned long)figures->redeliveries,
+        (unsigned long)figures->dead_letters,
         (unsigned long)figures->lasting_acks,
         LAG_MS,
         (unsigned long)figures->forgotten,
@@ -259,7 +262,7 @@ static void tell_story(const char *const *env, bool drops, uint64_t kills)
     dice_state = seed | 1;
     broker_kills_us = mem_calloc(kills + 1, sizeof *broker_kills_us);
     broker = broker_process_new(env);
-    cast_witnesses(seed);
+    cast_witnesses(seed, drops ? 0 : REJECTS); // retention keeps what a dead letter is in
     start_witnesses(false);
     kill_broker();
     while (broker_kills_count < kills) {

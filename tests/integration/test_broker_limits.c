@@ -352,8 +352,10 @@ static enum wire_type publish_large(uint64_t request)
     return control.type;
 }
 
-Test(broker_limits, without_a_file_for_a_new_segment_publishers_wait_and_go_on_when_there_is_one)
+Test(broker_limits, without_files_publishers_and_connections_wait_and_go_on_when_there_are_some)
 {
+    struct wire_control control;
+    struct bytes batch;
     start_with((const char *const[]){"SEGMENT_BYTES=1048576", NULL});
     raw_client_hello(client, "order-1", 1);
     uint64_t request = 1;
@@ -365,9 +367,18 @@ Test(broker_limits, without_a_file_for_a_new_segment_publishers_wait_and_go_on_w
     }
     cr_expect_eq(answer, WIRE_ERROR);
     cr_expect_eq(publish_large(++request), WIRE_ERROR);
+    struct raw_client *newcomer = raw_client_new(broker_process_url(broker));
+    send_control(newcomer,
+                 &(struct wire_control){.type = WIRE_HELLO,
+                                        .member = bytes_of_text("order-2"),
+                                        .incarnation = 1,
+                                        .heartbeat_ms = 1000});
+    cr_expect(!raw_client_receive(newcomer, 50, &control, &batch));
 
     limit_files(1024);
     cr_expect_eq(publish_large(++request), WIRE_PUBLISHED);
+    raw_client_expect(newcomer, WIRE_WELCOME, &control, &batch);
+    raw_client_destroy(&newcomer);
     expect_http_answers();
 }
 

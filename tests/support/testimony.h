@@ -5,6 +5,7 @@
 //   - what one producer published is in the log in its order, and once;
 //   - each group was given every record of its topics, and nothing else; a late one, from
 //     wherever the log began when it came;
+//   - what it rejected, and nothing else, became a dead letter, once;
 //   - of each key in the order of the log, also after every restart of the broker;
 //   - what was acked came again only when the broker or the session ended within
 //     lag_ms of the ack.
@@ -26,9 +27,10 @@ struct testimony_case {
 };
 
 struct testimony_figures {
-    uint64_t records, first_offset;     // of the log; what lay below the first was dropped
-    uint64_t duplicates;                // answers that say that the event was there before
-    uint64_t deliveries, redeliveries;  // of all groups
+    uint64_t records, first_offset;    // of the log; what lay below the first was dropped
+    uint64_t duplicates;               // answers that say that the event was there before
+    uint64_t deliveries, redeliveries; // of all groups
+    uint64_t dead_letters;
     uint64_t lasting_acks;              // said longer than lag_ms before any end
     uint64_t forgotten, forgotten_late; // acked, came again; and its ack was over 100 ms old
     int64_t oldest_forgotten_us;        // ack, when the broker was killed

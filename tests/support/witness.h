@@ -52,6 +52,7 @@ enum note_kind {
     NOTE_REFUSED,   // event: answered, not stored
     NOTE_DELIVERED, // event, offset, attempt; written before it is acked
     NOTE_ACKED,     // event, offset, attempt; written when it has been sent
+    NOTE_REJECTED,  // event, offset, attempt; written before it is sent
     NOTE_WRONG,     // offset: a delivery that is no witness's event, or over the credit
 };
 
@@ -85,6 +86,7 @@ struct witness_role {
     bool is_late;      // the group comes when the log may have lost its beginning
     uint32_t producer; // its number
     uint32_t per_second;
+    uint32_t rejects; // a consumer: so many of 1000 events
 };
 
 // witness_signals_new makes them, all 0, in a file of folder; they last as long as the process.

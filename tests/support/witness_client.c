@@ -188,6 +188,17 @@ static void consumer_on(struct client *self, const struct bus_delivery *delivery
     }
 }
 
+static void note_answer(struct client *self, enum note_kind kind, const struct held *held)
+{
+    note(self,
+         (struct note){
+             .kind = (uint8_t)kind,
+             .event = held->event,
+             .offset = held->delivery.offset,
+             .attempt = held->delivery.attempt,
+         });
+}
+
 // Most are acked at once, some a little later, a few fail.
 static void consumer_act(struct client *self)
 {
@@ -196,7 +207,10 @@ static void consumer_act(struct client *self)
     for (size_t i = 0; i < self->held_count; i++) {
         const struct held held = self->held[i];
         const uint64_t dice = chance(self, 100);
-        if (dice < 2) {
+        if (chance(self, 1000) < self->role->rejects) {
+            bus_reject(self->bus, &held.delivery, "the dice say never");
+            note_answer(self, NOTE_REJECTED, &held);
+        } else if (dice < 2) {
             bus_nack(self->bus, &held.delivery, (int64_t)chance(self, 20), "the dice say no");
         } else if (dice < 12) {
             self->held[kept++] = held;
@@ -211,14 +225,7 @@ static void consumer_act(struct client *self)
 static void consumer_note_acks(struct client *self)
 {
     for (size_t i = 0; i < self->acked_count; i++) {
-        const struct held *held = &self->acked[i];
-        note(self,
-             (struct note){
-                 .kind = NOTE_ACKED,
-                 .event = held->event,
-                 .offset = held->delivery.offset,
-                 .attempt = held->delivery.attempt,
-             });
+        note_answer(self, NOTE_ACKED, &self->acked[i]);
     }
     self->acked_count = 0;
 }
