@@ -1,5 +1,5 @@
-// What operators ask for: REDRIVE, RESET, DELETE, STATUS. Each answer comes when what it
-// says is on disk.
+// What operators ask for: RESET, DELETE, STATUS; REDRIVE is in broker_letters.c. Each answer
+// comes when what it says is on disk.
 #include <stdio.h>
 
 #include "broker/broker_state.h"
@@ -10,8 +10,7 @@ enum {
     DETAIL_SIZE = 128
 };
 
-// Answers what was asked for: it is done.
-static void done(struct broker *self, const struct message *message, uint64_t offset, size_t count)
+void broker_done(struct broker *self, const struct message *message, uint64_t offset, size_t count)
 {
     const struct wire_control answer = {
         .type = WIRE_DONE,
@@ -22,9 +21,7 @@ static void done(struct broker *self, const struct message *message, uint64_t of
     broker_send(self, message->session, &answer);
 }
 
-// The group that a message names; NULL: there is none, which was answered. The batch is
-// synced: what comes next stands or falls alone.
-static struct consumer *group_of(struct broker *self, const struct message *message)
+struct consumer *broker_group_of(struct broker *self, const struct message *message)
 {
     (void)broker_sync(self); // a full disk was told to those whom it concerns
     struct consumer *consumer = broker_find_consumer(self, message->control->group);
@@ -32,86 +29,6 @@ static struct consumer *group_of(struct broker *self, const struct message *mess
         broker_refuse(self, message, WIRE_CODE_UNKNOWN_GROUP, "there is no such group");
     }
     return consumer;
-}
-
-// --- REDRIVE
-//
-//   dead-letter.GROUP at 9 --copy--> batch --sync--> 9 is no longer listed --> DONE
-//
-// A crash behind the sync: the next start finds the copy and takes 9 off the list.
-
-// Appends the copy that goes back to the group. Errors as of broker_append_copy.
-static enum err append_one(struct broker *self, const struct consumer *consumer,
-                           uint64_t dead_letter)
-{
-    struct event_log_entry entry;
-    struct buf headers = {0};
-    uint64_t offset = 0;
-    enum err err = broker_read(self, self->elsewhere, dead_letter, &entry);
-    if (err == ERR_OK) {
-        dead_letter_redrive_format(dead_letter, entry.record.headers, &headers);
-        err = broker_append_copy(
-            self, consumer, TOPIC_REDRIVE, &entry.record, buf_view(&headers), &offset);
-    }
-    buf_release(&headers);
-    return err;
-}
-
-static void log_redriven(struct broker *self, const struct consumer *consumer, uint64_t dead_letter)
-{
-    struct event_log_entry entry;
-    struct dead_letter letter;
-    if (broker_read(self, self->elsewhere, dead_letter, &entry) == ERR_OK &&
-        dead_letter_parse(entry.record.headers, &letter) == ERR_OK) {
-        log_info(LOG_EVENT_REDRIVEN,
-                 LOG_BYTES("correlation_id", entry.record.key),
-                 LOG_BYTES("event_id", entry.record.id),
-                 LOG_STR("topic", letter.topic),
-                 LOG_INT("offset", dead_letter),
-                 LOG_STR("group", group_name(consumer->group)),
-                 LOG_END);
-    }
-}
-
-void broker_on_redrive(struct broker *self, const struct message *message)
-{
-    const struct wire_control *control = message->control;
-    struct consumer *consumer = group_of(self, message);
-    if (consumer == NULL) {
-        return;
-    }
-    uint64_t taken[BROKER_REDRIVES_MAX];
-    size_t count = 0;
-    uint64_t next = control->offset;
-    uint64_t letter = 0;
-    for (size_t looked = 0; looked < BROKER_REDRIVES_MAX; looked++, next = letter + 1) {
-        if (!broker_dead_letter_from(self, consumer, next, &letter) || letter >= control->end) {
-            next = control->end;
-            break;
-        }
-        const enum err err = append_one(self, consumer, letter);
-        if (err == ERR_FULL) {
-            break;
-        }
-        if (err == ERR_OK) {
-            taken[count++] = letter;
-        }
-    }
-    char name[RECORD_TOPIC_MAX + 1];
-    const char *group = group_name(consumer->group);
-    consumer->redrive_topic = topic_find(&self->topics, topic_of_group(name, TOPIC_REDRIVE, group));
-    if (broker_sync(self) != ERR_OK) {
-        const char *detail = "no room in the log; nothing was redriven";
-        broker_refuse(self, message, WIRE_CODE_DISK_FULL, detail);
-        return;
-    }
-    consumer_unlist(consumer, taken, count);
-    self->counters.redriven += count;
-    broker_save_soon(self);
-    for (size_t i = 0; i < count; i++) {
-        log_redriven(self, consumer, taken[i]);
-    }
-    done(self, message, next, count);
 }
 
 // --- RESET, DELETE
@@ -174,7 +91,7 @@ static enum err reset(struct broker *self, struct consumer *consumer, uint64_t o
 
 void broker_on_reset(struct broker *self, const struct message *message)
 {
-    struct consumer *consumer = group_of(self, message);
+    struct consumer *consumer = broker_group_of(self, message);
     if (consumer == NULL) {
         return;
     }
@@ -193,13 +110,13 @@ void broker_on_reset(struct broker *self, const struct message *message)
              LOG_INT("offset", offset),
              LOG_INT("lag_events", consumer->backlog),
              LOG_END);
-    done(self, message, offset, 0);
+    broker_done(self, message, offset, 0);
     broker_end_members(self, consumer, "the group was reset");
 }
 
 void broker_on_delete(struct broker *self, const struct message *message)
 {
-    struct consumer *consumer = group_of(self, message);
+    struct consumer *consumer = broker_group_of(self, message);
     if (consumer == NULL) {
         return;
     }
@@ -221,7 +138,7 @@ void broker_on_delete(struct broker *self, const struct message *message)
              LOG_INT("dead_letters", consumer->dead_letters_count),
              LOG_END);
     consumer_destroy(&consumer);
-    done(self, message, 0, 0);
+    broker_done(self, message, 0, 0);
 }
 
 // --- STATUS

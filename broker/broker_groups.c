@@ -1,6 +1,5 @@
 // The groups, and how a start finds them: their file may lag behind the log, which is the
 // truth, so it reads the log on from where the file ends.
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,96 +52,13 @@ void consumer_destroy(struct consumer **self_p)
     *self_p = NULL;
 }
 
-void consumer_list(struct consumer *self, uint64_t dead_letter)
-{
-    const size_t count = self->dead_letters_count++;
-    assert(count == 0 || self->dead_letters[count - 1] < dead_letter);
-    if (count == self->dead_letters_capacity) {
-        self->dead_letters_capacity = 2 * count + 16;
-        self->dead_letters = mem_realloc(self->dead_letters,
-                                         self->dead_letters_capacity * sizeof *self->dead_letters);
-    }
-    self->dead_letters[count] = dead_letter;
-}
-
-void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter)
-{
-    if (group_buried(self->group, offset)) {
-        self->backlog -= self->backlog > 0;
-    }
-    consumer_list(self, dead_letter);
-}
-
-void consumer_unlist(struct consumer *self, const uint64_t *dead_letters, size_t count)
-{
-    size_t kept = 0;
-    size_t gone = 0;
-    for (size_t i = 0; i < self->dead_letters_count; i++) {
-        while (gone < count && dead_letters[gone] < self->dead_letters[i]) {
-            gone++;
-        }
-        if (gone == count || dead_letters[gone] != self->dead_letters[i]) {
-            self->dead_letters[kept++] = self->dead_letters[i];
-        }
-    }
-    self->dead_letters_count = kept;
-}
-
-static bool dead_letter_from(const struct consumer *self, uint64_t offset, uint64_t *out)
-{
-    size_t low = 0;
-    for (size_t high = self->dead_letters_count; low < high;) {
-        const size_t middle = low + (high - low) / 2;
-        if (self->dead_letters[middle] < offset) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if (low < self->dead_letters_count && self->dead_letters[low] < *out) {
-        *out = self->dead_letters[low];
-        return true;
-    }
-    return false;
-}
-
-bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
-                             uint64_t offset, uint64_t *out)
-{
-    bool found = false;
-    *out = UINT64_MAX;
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        if (consumer == NULL || consumer == self->consumers[i]) {
-            found |= dead_letter_from(self->consumers[i], offset, out);
-        }
-    }
-    return found;
-}
-
 // --- loading
-
-// A dead letter, or a copy of one that was redriven: it was durable, so its event is done,
-// or it is no longer listed, whatever the file says.
-static void replay_own(struct broker *self, const struct event_log_entry *entry, int topic)
-{
-    struct dead_letter letter;
-    struct consumer *consumer = NULL;
-    if (dead_letter_parse(entry->record.headers, &letter) == ERR_OK) {
-        consumer = broker_find_consumer(self, bytes_of_text(letter.group));
-    }
-    if (consumer != NULL && topic_begins(entry->record.topic, TOPIC_REDRIVE)) {
-        consumer->redrive_topic = topic;
-        consumer_unlist(consumer, &letter.dead_letter, 1);
-    } else if (consumer != NULL) {
-        consumer_bury(consumer, letter.offset, entry->offset);
-    }
-}
 
 // A record that the file does not know yet.
 static void replay_one(struct broker *self, const struct event_log_entry *entry, int topic)
 {
     if (topic_is_own(entry->record.topic)) {
-        replay_own(self, entry, topic);
+        broker_settle_found(self, entry, topic);
     }
     for (size_t i = 0; i < self->consumers_count; i++) {
         self->consumers[i]->backlog += consumer_wants(self->consumers[i], topic);

@@ -241,14 +241,14 @@ enum err broker_sync(struct broker *self)
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);
         self->tail_from = first;
         self->refused_bytes = 0;
-        broker_bury(self);
+        broker_settle_own(self);
     } else {
         duplicates_cut(&self->duplicates, first);
         self->refused_bytes = self->batch_bytes;
         self->retain_due_ms = 0; // if retention can make room, it does now
         self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
     }
-    self->burials_count = 0;
+    self->own_count = 0;
     self->batch_bytes = 0;
     return err;
 }

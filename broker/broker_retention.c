@@ -12,7 +12,6 @@
 // to save it, the drop makes some. A crash in between leaves a file that counts records
 // which are gone, or does not count some that are there: the start sees by its log_first
 // that it must count anew.
-#include <string.h>
 
 #include "broker/broker_state.h"
 #include "common/log.h"
@@ -95,16 +94,7 @@ static bool leaving_count(struct broker *self, const struct event_log_extent *se
 
 void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first)
 {
-    size_t gone = 0;
-    while (gone < consumer->dead_letters_count && consumer->dead_letters[gone] < first) {
-        gone++;
-    }
-    if (gone > 0) {
-        consumer->dead_letters_count -= gone;
-        memmove(consumer->dead_letters,
-                consumer->dead_letters + gone,
-                consumer->dead_letters_count * sizeof *consumer->dead_letters);
-    }
+    consumer_unlist(consumer, 0, first);
     if (floor_of(consumer) >= first) {
         return;
     }

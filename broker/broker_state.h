@@ -4,8 +4,8 @@
 //   broker_session.c   HELLO, SUBSCRIBE, CREDIT, BYE, heartbeats
 //   broker_publish.c   PUBLISH, READ, the sync and the answers after it
 //   broker_deliver.c   ACK, NACK, REJECT, and what groups are given
-//   broker_bury.c      dead letters
-//   broker_admin.c     REDRIVE, RESET, DELETE, STATUS
+//   broker_letters.c   dead letters, REDRIVE
+//   broker_admin.c     RESET, DELETE, STATUS
 //   broker_retention.c what of the log goes, and when
 //   broker_groups.c    the groups, and what a start reads back
 //   broker_save.c      what the file of the groups says
@@ -87,12 +87,13 @@ struct broker {
         bool answered;  // the client wants an answer
         bool duplicate; // these were stored before
     } publishes[BROKER_BATCH_ITEMS_MAX + WIRE_BATCH_MAX];
-    struct burial {
+    struct own_record {
         struct consumer *consumer; // borrowed
-        uint64_t offset;           // of the event
-        uint64_t dead_letter;      // its own
-    } burials[BROKER_BATCH_ITEMS_MAX];
-    size_t publishes_count, burials_count, batch_bytes;
+        uint64_t of;               // of the event, or the dead letter
+        uint64_t offset;           // its own
+        bool is_copy;              // a dead letter goes back; else it is one
+    } own[BROKER_BATCH_ITEMS_MAX];
+    size_t publishes_count, own_count, batch_bytes;
 
     struct duplicates duplicates; // ids of what was published last
     struct checked {
@@ -197,20 +198,29 @@ void broker_on_ack(struct broker *self, const struct message *message);
 void broker_on_nack(struct broker *self, const struct message *message); // and REJECT
 void broker_deliver(struct broker *self);
 
-// --- broker_bury.c
-// broker_append_copy adds one of the broker's own to the batch: record, under the topic of
-// prefix for the group and with these headers. ERR_FULL: the batch holds enough; other
-// errors concern this record, and were logged.
-enum err broker_append_copy(struct broker *self, const struct consumer *consumer,
-                            const char *prefix, const struct record *record, struct bytes headers,
-                            uint64_t *offset);
+// --- broker_letters.c
+void broker_on_redrive(struct broker *self, const struct message *message);
 // broker_append_dead_letters writes the dead letters that are due into the batch.
 void broker_append_dead_letters(struct broker *self);
-// broker_bury ends the entries whose dead letters are durable now.
-void broker_bury(struct broker *self);
+// broker_settle_own: what the broker wrote itself into the batch is durable now;
+// broker_settle_found: such a record was found in the log by a start.
+void broker_settle_own(struct broker *self);
+void broker_settle_found(struct broker *self, const struct event_log_entry *entry, int topic);
+// broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
+// consumer NULL, of all; false: none.
+bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
+                             uint64_t offset, uint64_t *out);
+// consumer_list puts a dead letter on the list, behind the others; consumer_unlist takes
+// those from first up to end off it.
+void consumer_list(struct consumer *self, uint64_t dead_letter);
+void consumer_unlist(struct consumer *self, uint64_t first, uint64_t end);
 
 // --- broker_admin.c
-void broker_on_redrive(struct broker *self, const struct message *message);
+// broker_group_of gives the group that a message names; NULL: there is none, which was
+// answered. The batch is synced: what comes next stands or falls alone. broker_done answers
+// that it is done.
+struct consumer *broker_group_of(struct broker *self, const struct message *message);
+void broker_done(struct broker *self, const struct message *message, uint64_t offset, size_t count);
 void broker_on_reset(struct broker *self, const struct message *message);
 void broker_on_delete(struct broker *self, const struct message *message);
 void broker_on_status(struct broker *self, const struct message *message);
@@ -250,15 +260,6 @@ void consumer_destroy(struct consumer **self_p);
 // Errors as broker_read: it is as it was.
 enum err broker_count_backlog(struct broker *self, struct consumer *consumer);
 enum err broker_count_fresh(struct broker *self, struct consumer *consumer);
-// broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
-// consumer NULL, of all; false: none.
-bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
-                             uint64_t offset, uint64_t *out);
-// consumer_list puts a dead letter on the list, behind the others; consumer_bury: it is durable.
-void consumer_list(struct consumer *self, uint64_t dead_letter);
-void consumer_bury(struct consumer *self, uint64_t offset, uint64_t dead_letter);
-// consumer_unlist takes dead letters, ascending, off the list: their copies are durable.
-void consumer_unlist(struct consumer *self, const uint64_t *dead_letters, size_t count);
 static inline bool consumer_wants(const struct consumer *self, int topic)
 {
     return topic == self->redrive_topic || topic_set_has(&self->wanted, topic);

@@ -70,7 +70,7 @@ void dead_letter_redrive_format(uint64_t offset, struct bytes headers, struct bu
 }
 
 // A member that may be missing.
-static uint64_t offset_or(const cJSON *json, const char *name, uint64_t otherwise)
+static uint64_t number_or(const cJSON *json, const char *name, uint64_t otherwise)
 {
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, name);
     return cJSON_IsNumber(number) && number->valuedouble >= 0 ? (uint64_t)number->valuedouble
@@ -99,8 +99,11 @@ enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
         snprintf(out->group, sizeof out->group, "%s", group);
         snprintf(out->topic, sizeof out->topic, "%s", topic);
         out->offset = (uint64_t)offset;
-        out->first_offset = offset_or(json, "first_offset", out->offset);
-        out->dead_letter = offset_or(json, "dead_letter", 0);
+        out->first_offset = number_or(json, "first_offset", out->offset);
+        out->dead_letter = number_or(json, "dead_letter", 0);
+        out->attempts = number_or(json, "attempts", 0);
+        const char *error = json_text_of(json, "error");
+        snprintf(out->error, sizeof out->error, "%s", error == NULL ? "" : error);
     }
     cJSON_Delete(json);
     return err == ERR_OK ? ERR_OK : ERR_INVALID;

@@ -35,6 +35,8 @@ struct dead_letter {
     uint64_t offset;                  // of what was given up
     uint64_t first_offset;            // of the event, however often it was redriven since
     uint64_t dead_letter;             // in a copy: the offset of the dead letter
+    uint64_t attempts;                // after which it was given up
+    char error[GROUP_ERROR_MAX + 1];  // the last one
 };
 enum err dead_letter_parse(struct bytes headers, struct dead_letter *out);
 

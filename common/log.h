@@ -78,7 +78,7 @@ void log_flush(void);
 //   event handled        event_id topic offset attempt duration_us result (done | duplicate)
 //   event failed         event_id topic offset attempt duration_us error
 //   event dead-lettered  event_id topic offset attempt group error   (the broker's)
-//   event redriven       event_id topic offset group                 (the broker's)
+//   event redriven       event_id topic offset attempt group error   (the same; its dead letter's)
 //   status changed       event_id (its cause) status reason
 // clang-format on
 #define LOG_REQUEST_ANSWERED    "request answered"

@@ -1,0 +1,255 @@
+// Dead letters: how an event that a group gives up becomes one, and goes back by REDRIVE.
+// Both go through the log, as a record of the broker's own, and only when that is durable
+// it means something; or when a start finds it there.
+//
+//   DYING ------append--> dead-letter.GROUP --sync--> the event is done, the letter is listed
+//   letter --REDRIVE----> redrive.GROUP ------sync--> the letter is listed no more
+//     ^                        |
+//     +------ disk full -------+
+#include <assert.h>
+#include <string.h>
+
+#include "broker/broker_state.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+// --- the list of a group
+
+void consumer_list(struct consumer *self, uint64_t dead_letter)
+{
+    const size_t count = self->dead_letters_count++;
+    assert(count == 0 || self->dead_letters[count - 1] < dead_letter);
+    if (count == self->dead_letters_capacity) {
+        self->dead_letters_capacity = 2 * count + 16;
+        self->dead_letters = mem_realloc(self->dead_letters,
+                                         self->dead_letters_capacity * sizeof *self->dead_letters);
+    }
+    self->dead_letters[count] = dead_letter;
+}
+
+// Where the first at or above offset is; dead_letters_count: there is none.
+static size_t place_of(const struct consumer *self, uint64_t offset)
+{
+    size_t low = 0;
+    for (size_t high = self->dead_letters_count; low < high;) {
+        const size_t middle = low + (high - low) / 2;
+        if (self->dead_letters[middle] < offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+void consumer_unlist(struct consumer *self, uint64_t first, uint64_t end)
+{
+    const size_t from = place_of(self, first);
+    const size_t to = place_of(self, end);
+    if (from < to) {
+        memmove(self->dead_letters + from,
+                self->dead_letters + to,
+                (self->dead_letters_count - to) * sizeof *self->dead_letters);
+        self->dead_letters_count -= to - from;
+    }
+}
+
+bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
+                             uint64_t offset, uint64_t *out)
+{
+    *out = UINT64_MAX;
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        const struct consumer *other = self->consumers[i];
+        const size_t place = place_of(other, offset);
+        if ((consumer == NULL || consumer == other) && place < other->dead_letters_count &&
+            other->dead_letters[place] < *out) {
+            *out = other->dead_letters[place];
+        }
+    }
+    return *out != UINT64_MAX;
+}
+
+// --- what is durable
+
+static void settle(const struct own_record *own)
+{
+    struct consumer *consumer = own->consumer;
+    if (own->is_copy) {
+        consumer_unlist(consumer, own->of, own->of + 1);
+    } else {
+        consumer->backlog -= group_buried(consumer->group, own->of) && consumer->backlog > 0;
+        consumer_list(consumer, own->offset);
+    }
+}
+
+void broker_settle_found(struct broker *self, const struct event_log_entry *entry, int topic)
+{
+    struct dead_letter letter;
+    struct own_record own = {.offset = entry->offset};
+    if (dead_letter_parse(entry->record.headers, &letter) == ERR_OK) {
+        own.consumer = broker_find_consumer(self, bytes_of_text(letter.group));
+    }
+    if (own.consumer != NULL) {
+        own.is_copy = topic_begins(entry->record.topic, TOPIC_REDRIVE);
+        own.of = own.is_copy ? letter.dead_letter : letter.offset;
+        own.consumer->redrive_topic = own.is_copy ? topic : own.consumer->redrive_topic;
+        settle(&own);
+    }
+}
+
+static void tell(struct broker *self, const struct own_record *own)
+{
+    struct event_log_entry entry;
+    struct dead_letter letter;
+    if (broker_read(self, self->elsewhere, own->offset, &entry) != ERR_OK ||
+        dead_letter_parse(entry.record.headers, &letter) != ERR_OK) {
+        return;
+    }
+    log_write(own->is_copy ? LOG_INFO : LOG_WARN,
+              own->is_copy ? LOG_EVENT_REDRIVEN : LOG_EVENT_DEAD_LETTERED,
+              (const struct log_field[]){LOG_BYTES("correlation_id", entry.record.key),
+                                         LOG_BYTES("event_id", entry.record.id),
+                                         LOG_STR("topic", letter.topic),
+                                         LOG_INT("offset", own->of),
+                                         LOG_INT("attempt", letter.attempts),
+                                         LOG_STR("group", letter.group),
+                                         LOG_STR("error", letter.error),
+                                         LOG_END});
+}
+
+void broker_settle_own(struct broker *self)
+{
+    for (size_t i = 0; i < self->own_count; i++) {
+        const struct own_record *own = &self->own[i];
+        settle(own);
+        *(own->is_copy ? &self->counters.redriven : &self->counters.dead_lettered) += 1;
+        broker_save_soon(self);
+        tell(self, own);
+    }
+}
+
+// --- writing
+
+// Puts a record of our own into the batch: the one at offset with other headers, on the
+// group's topic; dying NULL: a copy that goes back. ERR_FULL: the batch holds enough; other
+// errors, which were logged, concern this one alone, or the table of topics.
+static enum err append_own(struct broker *self, struct consumer *consumer, uint64_t offset,
+                           const struct group_entry_info *dying)
+{
+    const char *group = group_name(consumer->group);
+    char name[RECORD_TOPIC_MAX + 1];
+    struct event_log_entry entry;
+    struct buf headers = {0};
+    topic_of_group(name, dying == NULL ? TOPIC_REDRIVE : TOPIC_DEAD_LETTER, group);
+    const int topic = topic_add(&self->topics, bytes_of_text(name), TOPIC_SLOTS);
+    enum err err =
+        topic == TOPIC_NONE ? ERR_TOO_LARGE : broker_read(self, self->elsewhere, offset, &entry);
+    if (err == ERR_OK) {
+        struct record own = entry.record; // key, id and body stay
+        if (dying == NULL) {
+            dead_letter_redrive_format(offset, own.headers, &headers);
+        } else {
+            dead_letter_format(group, dying, &own, broker_wall_us(self), &headers);
+        }
+        own.topic = bytes_of_text(name);
+        own.headers = buf_view(&headers);
+        buf_clear(&self->entries);
+        err = record_append(&self->entries, &own);
+    }
+    buf_release(&headers);
+    if (err != ERR_OK) {
+        log_error(dying == NULL ? "dead letter cannot be redriven"
+                                : "dead letter cannot be written",
+                  LOG_STR("group", group),
+                  LOG_INT("offset", offset),
+                  LOG_STR("error", err_name(err)),
+                  LOG_END);
+        return err;
+    }
+    if (self->batch_bytes + self->entries.size > BROKER_BATCH_BYTES_MAX ||
+        self->own_count == BROKER_BATCH_ITEMS_MAX) {
+        return ERR_FULL;
+    }
+    self->own[self->own_count++] = (struct own_record){
+        .consumer = consumer,
+        .of = offset,
+        .offset = broker_append(self, buf_view(&self->entries), topic),
+        .is_copy = dying == NULL,
+    };
+    consumer->redrive_topic = dying == NULL ? topic : consumer->redrive_topic;
+    return ERR_OK;
+}
+
+// How many dead letters the group may have more. A list that is full is told of.
+static size_t room_for(struct broker *self, const struct consumer *consumer)
+{
+    const size_t max = self->options.dead_letters_max == 0 ? BROKER_DEAD_LETTERS_MAX
+                                                           : self->options.dead_letters_max;
+    struct group_entry_info info;
+    if (consumer->dead_letters_count < max) {
+        return max - consumer->dead_letters_count;
+    }
+    if (broker_now_ms(self) >= self->complain_ms && group_dying_next(consumer->group, 0, &info)) {
+        self->complain_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+        log_warn("the group has as many dead letters as it may have: events it gives up wait, and "
+                 "those of their keys; redrive some",
+                 LOG_STR("group", group_name(consumer->group)),
+                 LOG_INT("offset", info.offset),
+                 LOG_INT("dead_letters", consumer->dead_letters_count),
+                 LOG_END);
+    }
+    return 0;
+}
+
+void broker_append_dead_letters(struct broker *self)
+{
+    if (broker_now_ms(self) < self->bury_after_ms) {
+        return;
+    }
+    self->bury_after_ms = 0;
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        struct consumer *consumer = self->consumers[i];
+        struct group_entry_info info = {0};
+        size_t room = room_for(self, consumer);
+        for (uint64_t from = 0; room > 0 && group_dying_next(consumer->group, from, &info);
+             from = info.offset + 1) {
+            const enum err err = append_own(self, consumer, info.offset, &info);
+            if (err == ERR_FULL) {
+                self->more = true;
+                return;
+            }
+            if (err == ERR_OK) {
+                room--;
+            } else {
+                self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+            }
+        }
+    }
+}
+
+void broker_on_redrive(struct broker *self, const struct message *message)
+{
+    const struct wire_control *control = message->control;
+    struct consumer *consumer = broker_group_of(self, message);
+    if (consumer == NULL) {
+        return;
+    }
+    uint64_t next = control->offset;
+    uint64_t letter = 0;
+    for (size_t looked = 0; looked < BROKER_REDRIVES_MAX; looked++, next = letter + 1) {
+        if (!broker_dead_letter_from(self, consumer, next, &letter) || letter >= control->end) {
+            next = control->end;
+            break;
+        }
+        if (append_own(self, consumer, letter, NULL) == ERR_FULL) {
+            break;
+        }
+    }
+    const size_t count = self->own_count; // nothing else was in the batch
+    if (broker_sync(self) != ERR_OK) {
+        const char *detail = "no room in the log; nothing was redriven";
+        broker_refuse(self, message, WIRE_CODE_DISK_FULL, detail);
+        return;
+    }
+    broker_done(self, message, next, count);
+}
