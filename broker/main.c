@@ -139,15 +139,18 @@ static int run(const struct config *config, bool ignores_groups)
         .bind = config_text(config, "BROKER_BIND"),
         .http_address = config_text(config, "HTTP_ADDRESS"),
         .http_port = (uint16_t)config_int(config, "HTTP_PORT"),
-        .data_directory = config_text(config, "DATA_DIR"),
-        .event_bytes_max = (uint32_t)config_int(config, "EVENT_BYTES_MAX"),
-        .segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),
-        .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX"),
-        .retention_bytes = (uint64_t)config_int(config, "RETENTION_BYTES"),
-        .retention_hours = config_int(config, "RETENTION_HOURS"),
-        .retention_ignores_groups = ignores_groups,
-        .dead_letters_max = (uint32_t)config_int(config, "DEAD_LETTERS_MAX"),
-        .heartbeat_ms = (uint32_t)config_int(config, "HEARTBEAT_MS"),
+        .broker =
+            {
+                .log = {.segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),
+                        .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX")},
+                .directory = config_text(config, "DATA_DIR"),
+                .heartbeat_ms = (uint32_t)config_int(config, "HEARTBEAT_MS"),
+                .event_bytes_max = (uint32_t)config_int(config, "EVENT_BYTES_MAX"),
+                .dead_letters_max = (uint32_t)config_int(config, "DEAD_LETTERS_MAX"),
+                .retention_bytes = (uint64_t)config_int(config, "RETENTION_BYTES"),
+                .retention_hours = config_int(config, "RETENTION_HOURS"),
+                .retention_ignores_groups = ignores_groups,
+            },
     };
     struct server *server = NULL;
     char *problem = NULL;

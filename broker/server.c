@@ -12,7 +12,6 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#include "broker/broker.h"
 #include "broker/status.h"
 #include "common/clock.h"
 #include "common/http_server.h"
@@ -38,7 +37,6 @@ struct server {
     zsock_t *router;          // owned
     void *socket;             // borrowed; the router's own ZeroMQ handle
     int signal_fd;            // -1 until open
-    uint64_t random;          // state of chance
 };
 
 // --- the world
@@ -73,14 +71,13 @@ static int64_t world_wall_us(void *context)
     return clock_wall_us();
 }
 
-// splitmix64: it spreads retries, no more.
 static uint64_t world_random(void *context)
 {
-    struct server *self = context;
-    uint64_t value = self->random += 0x9e3779b97f4a7c15ULL;
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-    return value ^ (value >> 31);
+    (void)context;
+    uint64_t value = 0;
+    const ssize_t got = getrandom(&value, sizeof value, 0);
+    assert(got == (ssize_t)sizeof value); // so few bytes always come
+    return value;
 }
 
 // --- opening
@@ -114,21 +111,12 @@ void server_prepare_process(void)
 static enum err open_broker(struct server *self, const struct server_options *options,
                             char **problem)
 {
-    char *directory = mem_format("%s/log", options->data_directory);
-    const struct broker_options broker = {
-        .log = {.disk = &disk_os,
-                .directory = directory,
-                .segment_bytes = options->segment_bytes,
-                .disk_bytes_max = options->disk_bytes_max},
-        .directory = options->data_directory,
-        .heartbeat_ms = options->heartbeat_ms,
-        .dead_letters_max = options->dead_letters_max,
-        .event_bytes_max = options->event_bytes_max,
-        .retention_bytes = options->retention_bytes,
-        .retention_hours = options->retention_hours,
-        .retention_ignores_groups = options->retention_ignores_groups,
-        .world = {self, world_send, world_mono_us, world_wall_us, world_random},
-    };
+    struct broker_options broker = options->broker;
+    char *directory = mem_format("%s/log", broker.directory);
+    broker.log.disk = &disk_os;
+    broker.log.directory = directory;
+    broker.world =
+        (struct broker_world){self, world_send, world_mono_us, world_wall_us, world_random};
     const enum err err = broker_open(&self->broker, &broker, problem);
     free(directory);
     return err;
@@ -194,9 +182,6 @@ enum err server_open(struct server **out, const struct server_options *options, 
     *out = NULL;
     struct server *self = mem_calloc(1, sizeof *self);
     self->signal_fd = -1;
-    if (getrandom(&self->random, sizeof self->random, 0) < 0) {
-        self->random = (uint64_t)clock_wall_us();
-    }
     const struct http_server_options http = {.address = options->http_address,
                                              .port = options->http_port};
     enum err err = open_broker(self, options, problem);

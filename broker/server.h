@@ -8,9 +8,9 @@
 #ifndef FAULTLINE_SERVER_H
 #define FAULTLINE_SERVER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/broker.h"
 #include "common/err.h"
 
 enum {
@@ -26,16 +26,10 @@ struct server; // opaque
 struct server_options {
     const char *bind; // endpoints, separated by commas
     const char *http_address;
-    uint16_t http_port;         // 0: any free one
-    const char *data_directory; // made when missing
-    uint32_t event_bytes_max;
-    uint64_t retention_bytes; // this and the next two as in struct broker_options
-    int64_t retention_hours;
-    bool retention_ignores_groups;
-    uint64_t segment_bytes;
-    uint64_t disk_bytes_max;   // 0: no limit
-    uint32_t dead_letters_max; // 0: BROKER_DEAD_LETTERS_MAX
-    uint32_t heartbeat_ms;
+    uint16_t http_port; // 0: any free one
+    // Its directory is made when missing; the log lies in a folder "log" there. The log's disk
+    // and directory, and the world, are the server's own.
+    struct broker_options broker;
 };
 
 // server_prepare_process makes SIGTERM and SIGINT wait for server_run and allows as
