@@ -279,7 +279,6 @@ int64_t broker_deadline_ms(struct broker *self)
     const int64_t now_ms = broker_now_ms(self);
     int64_t deadline_ms = now_ms + BROKER_DEADLINE_MAX_MS;
     sooner(&deadline_ms, session_deadline_ms(self->sessions));
-    sooner(&deadline_ms, self->unblock_ms);
     sooner(&deadline_ms, self->save_due_ms);
     sooner(&deadline_ms, self->tidy_due_ms);
     sooner(&deadline_ms, self->retain_due_ms);

@@ -95,8 +95,7 @@ static void parcel_undo(struct broker *self, const struct parcel *parcel, enum e
         group_undeliver(session->consumer->group, &delivery);
     }
     if (err == ERR_FULL) {
-        self->unblock_ms = broker_now_ms(self) + BROKER_BLOCKED_MS;
-        session->blocked_until_ms = self->unblock_ms;
+        session->blocked_until_ms = broker_now_ms(self) + BROKER_BLOCKED_MS;
     } else {
         broker_lose(self, session);
     }

@@ -1,7 +1,6 @@
 // The groups, and how a start finds them: their file may lag behind the log, which is the
 // truth, so it reads the log on from where the file ends.
 #include <stdlib.h>
-#include <string.h>
 
 #include "broker/broker_state.h"
 #include "broker/group_file.h"
@@ -36,10 +35,7 @@ void broker_remove_consumer(struct broker *self, struct consumer *consumer)
     while (self->consumers[i] != consumer) {
         i++;
     }
-    self->consumers_count--;
-    memmove(&self->consumers[i],
-            &self->consumers[i + 1],
-            (self->consumers_count - i) * sizeof(struct consumer *));
+    self->consumers[i] = self->consumers[--self->consumers_count];
 }
 
 void consumer_destroy(struct consumer **self_p)

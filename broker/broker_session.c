@@ -249,7 +249,7 @@ static void judge(struct broker *self, struct session *session, bool all_read, i
         end_session(self, session, "cannot be reached");
         return;
     }
-    if (all_read && session_is_expired(session, now_ms)) {
+    if (all_read && now_ms >= session_expires_ms(session)) {
         broker_refuse_session(self, session, WIRE_CODE_NO_SESSION, silent);
         end_session(self, session, silent);
         return;
@@ -258,7 +258,7 @@ static void judge(struct broker *self, struct session *session, bool all_read, i
         session->blocked_until_ms = 0;
         broker_apply_credit(session);
     }
-    if (session_wants_ping(session, now_ms)) {
+    if (now_ms >= session_ping_due_ms(session)) {
         broker_send(self, session, &(struct wire_control){.type = WIRE_PING});
     }
 }
@@ -277,9 +277,6 @@ void broker_heartbeats(struct broker *self, bool all_read)
             s->seen_ms = s->seen_ms + pause_ms < now_ms ? s->seen_ms + pause_ms : now_ms;
         }
         judge(self, s, all_read, now_ms);
-    }
-    if (now_ms >= self->unblock_ms) {
-        self->unblock_ms = 0;
     }
     self->awake_by_ms = now_ms; // or later, if broker_deadline_ms says so
 }

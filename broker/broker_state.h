@@ -119,7 +119,6 @@ struct broker {
     int64_t bury_after_ms;  // 0: now; the disk was full
     int64_t tidy_due_ms;    // 0: nothing to give back
     int64_t retain_due_ms;  // 0: now
-    int64_t unblock_ms;     // 0: no member with a full queue is left alone
     int64_t complain_ms;    // what goes wrong often is logged again from then on
     uint64_t refused_bytes; // of the last batch, if it found no room
     bool is_retention_held; // the oldest segment should go, but somebody needs it

@@ -4,12 +4,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/mem.h"
 #include "common/record.h"
-
-#define TEXT_BEGIN "faultline-groups " // as version 1 began, which was text
 
 enum {
     MAGIC = 0x72674c46, // "FLgr"
@@ -21,12 +18,10 @@ enum {
 static const char *unpack(struct bytes bytes, void (*take)(void *context, struct reader *in),
                           void *context)
 {
-    const struct bytes text = bytes_of_text(TEXT_BEGIN);
     struct reader in = {.rest = bytes};
     const uint32_t magic = reader_u32(&in);
     const uint32_t version = reader_u32(&in);
-    if ((bytes.size > text.size && memcmp(bytes.data, text.data, text.size) == 0) ||
-        (magic == MAGIC && version != VERSION)) {
+    if (magic == MAGIC && version != VERSION) {
         return "has another version of the format than this broker reads";
     }
     if (magic != MAGIC || in.rest.size < sizeof(uint32_t)) {

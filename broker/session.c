@@ -160,24 +160,14 @@ struct session *session_next(const struct session_table *self, size_t *slot)
     return NULL;
 }
 
-static int64_t expires_ms(const struct session *session)
+int64_t session_expires_ms(const struct session *session)
 {
     return session->seen_ms + (int64_t)WIRE_MISSES_MAX * session->heartbeat_ms;
 }
 
-static int64_t ping_due_ms(const struct session *session)
+int64_t session_ping_due_ms(const struct session *session)
 {
     return session->sent_ms + session->heartbeat_ms;
-}
-
-bool session_is_expired(const struct session *session, int64_t now_ms)
-{
-    return now_ms >= expires_ms(session);
-}
-
-bool session_wants_ping(const struct session *session, int64_t now_ms)
-{
-    return now_ms >= ping_due_ms(session);
 }
 
 int64_t session_deadline_ms(const struct session_table *self)
@@ -185,8 +175,11 @@ int64_t session_deadline_ms(const struct session_table *self)
     int64_t deadline = INT64_MAX;
     size_t slot = 0;
     for (const struct session *s; (s = session_next(self, &slot)) != NULL;) {
-        const int64_t first = expires_ms(s) < ping_due_ms(s) ? expires_ms(s) : ping_due_ms(s);
-        deadline = first < deadline ? first : deadline;
+        const int64_t unblock_ms = s->blocked_until_ms == 0 ? INT64_MAX : s->blocked_until_ms;
+        const int64_t due_ms[] = {session_expires_ms(s), session_ping_due_ms(s), unblock_ms};
+        for (size_t i = 0; i < ARRAY_LEN(due_ms); i++) {
+            deadline = due_ms[i] < deadline ? due_ms[i] : deadline;
+        }
     }
     return deadline;
 }

@@ -32,7 +32,7 @@ struct session {
     int64_t seen_ms; // when the last message came
     int64_t sent_ms; // when the last message went
 
-    // Kept here for the broker; the registry never looks at these.
+    // Kept here for the broker.
     struct consumer *consumer; // borrowed; NULL: not subscribed
     uint32_t credit;           // what the member asked for
     uint32_t held;             // deliveries sent and not answered
@@ -78,14 +78,13 @@ size_t session_count(const struct session_table *self);
 // past it, and gives NULL at the end. Ending the session it gave is allowed.
 struct session *session_next(const struct session_table *self, size_t *slot);
 
-// session_is_expired: silent for WIRE_MISSES_MAX heartbeats.
-bool session_is_expired(const struct session *session, int64_t now_ms);
+// session_expires_ms: when it has been silent for WIRE_MISSES_MAX heartbeats;
+// session_ping_due_ms: when nothing was sent to it for one.
+int64_t session_expires_ms(const struct session *session);
+int64_t session_ping_due_ms(const struct session *session);
 
-// session_wants_ping: nothing was sent to it for a heartbeat.
-bool session_wants_ping(const struct session *session, int64_t now_ms);
-
-// session_deadline_ms: when the next of these two becomes true for any session;
-// INT64_MAX without sessions.
+// session_deadline_ms: when it is time for one of these, or to try a blocked session again,
+// for any session; INT64_MAX without sessions.
 int64_t session_deadline_ms(const struct session_table *self);
 
 #endif

@@ -38,24 +38,6 @@ static void reply_problem(struct http_exchange *exchange, int status, const char
     reply(exchange, status, HTTP_PROBLEM, json);
 }
 
-// --- GET /status, /metrics
-
-static void on_status(struct broker *self, struct http_exchange *exchange)
-{
-    struct buf out = {0};
-    report_json(self, &out);
-    http_reply(exchange, 200, HTTP_JSON, buf_view(&out));
-    buf_release(&out);
-}
-
-static void on_metrics(struct broker *self, struct http_exchange *exchange)
-{
-    struct buf out = {0};
-    report_metrics(self, &out);
-    http_reply(exchange, 200, HTTP_TEXT, buf_view(&out));
-    buf_release(&out);
-}
-
 // --- GET /dead-letters
 
 // The dead letter at offset: what its headers say, and what they are about. NULL: it
@@ -149,15 +131,17 @@ static void on_dead_letter(struct broker *self, struct http_exchange *exchange, 
 
 static const struct {
     const char *path;
+    const char *text; // the answer, or
+    void (*put)(struct broker *self, struct buf *out);
+    const char *type; // what it puts, or
     void (*handle)(struct broker *self, struct http_exchange *exchange);
-    const char *text; // the answer when nobody needs to be asked
 } routes[] = {
     {.path = "/healthz", .text = "{\"status\":\"alive\"}"},
     // The log is open and the groups are loaded before anything listens: who can ask
     // may publish.
     {.path = "/readyz", .text = "{\"status\":\"ready\",\"log\":\"open\"}"},
-    {.path = "/metrics", .handle = on_metrics},
-    {.path = "/status", .handle = on_status},
+    {.path = "/metrics", .put = report_metrics, .type = HTTP_TEXT},
+    {.path = "/status", .put = report_json, .type = HTTP_JSON},
     {.path = "/dead-letters", .handle = on_dead_letters},
 };
 
@@ -180,6 +164,11 @@ static void answer(struct broker *self, struct http_exchange *exchange)
         on_dead_letter(self, exchange, path + sizeof one - 1);
     } else if (routes[route].text != NULL) {
         http_reply(exchange, 200, HTTP_JSON, bytes_of_text(routes[route].text));
+    } else if (routes[route].put != NULL) {
+        struct buf out = {0};
+        routes[route].put(self, &out);
+        http_reply(exchange, 200, routes[route].type, buf_view(&out));
+        buf_release(&out);
     } else {
         routes[route].handle(self, exchange);
     }

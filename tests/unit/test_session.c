@@ -143,25 +143,26 @@ Test(session, a_walk_visits_each_once_though_sessions_end_on_the_way)
 Test(session, three_silent_heartbeats_are_the_end_and_not_a_moment_before)
 {
     struct session *session = started("peer-a", "payment-1", 7, 1000);
-    cr_expect_not(session_is_expired(session, 2499));
-    cr_expect(session_is_expired(session, 2500));
+    cr_expect_eq(session_expires_ms(session), 2500);
 
     session->seen_ms = 2499;
 
-    cr_expect_not(session_is_expired(session, 3998));
-    cr_expect(session_is_expired(session, 3999));
+    cr_expect_eq(session_expires_ms(session), 3999);
 }
 
 Test(session, a_ping_is_due_when_nothing_was_sent_for_a_heartbeat)
 {
     struct session *session = started("peer-a", "payment-1", 7, 1000);
-    cr_expect_not(session_wants_ping(session, 1499));
-    cr_expect(session_wants_ping(session, 1500));
+    cr_expect_eq(session_ping_due_ms(session), 1500);
     cr_expect_eq(session_deadline_ms(table), 1500);
 
     session->sent_ms = 2400;
 
     cr_expect_eq(session_deadline_ms(table), 2500); // now silence comes first
+
+    session->blocked_until_ms = 1010;
+
+    cr_expect_eq(session_deadline_ms(table), 1010);
 }
 
 Test(session, without_sessions_there_is_no_deadline)
