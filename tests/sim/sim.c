@@ -39,6 +39,8 @@ static const char *const names[SIM_HAPPENING_COUNT] = {
     [SIM_RESETS] = "groups reset", [SIM_DELETES] = "groups deleted",
     [SIM_REPORTS] = "reports", [SIM_REFUSED_REQUESTS] = "requests refused",
     [SIM_FULL_LISTS] = "lists of dead letters full",
+    [SIM_DROPPED_SEGMENTS] = "segments dropped", [SIM_SKIPPED_EVENTS] = "events retention took",
+    [SIM_CALENDAR_JUMPS] = "calendar jumps",
 };
 // clang-format on
 

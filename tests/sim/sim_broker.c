@@ -226,6 +226,9 @@ static void start(struct sim_broker *self)
         .event_bytes_max = EVENT_BYTES_MAX,
         .sessions_max = self->options.sessions_max,
         .dead_letters_max = self->options.dead_letters_max,
+        .retention_bytes = self->options.retention_bytes,
+        .retention_hours = self->options.retention_hours,
+        .retention_ignores_groups = self->options.retention_ignores_groups,
         .world = {self, world_send, world_mono_us, world_wall_us, world_random},
     };
     char *problem = NULL;
@@ -303,6 +306,7 @@ static void stop(struct sim_broker *self)
 {
     for (int rounds = 0; rounds < STOP_ROUNDS_MAX && !drain(self); rounds++) {
         (void)broker_turn(self->broker, false);
+        observe(self, sim_model_check);
     }
     (void)broker_stop(self->broker);
     if (!self->is_dead) {

@@ -15,6 +15,9 @@ struct sim_broker_options {
     uint32_t heartbeat_ms;
     uint32_t sessions_max;
     uint32_t dead_letters_max;
+    uint64_t retention_bytes;
+    int64_t retention_hours;
+    bool retention_ignores_groups;
     bool has_weak_random; // its random numbers are all 0
 };
 

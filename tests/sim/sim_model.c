@@ -28,12 +28,13 @@ const char *sim_key_name(uint32_t key)
     return key_names[key];
 }
 
-struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk, size_t letters_max)
+struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk,
+                                const struct sim_model_options *options)
 {
     struct sim_model *self = mem_calloc(1, sizeof *self);
     self->sim = sim;
     self->disk = disk;
-    self->letters_max = letters_max;
+    self->options = *options;
     self->failed_calls = sim->counts[SIM_FAILED_CALLS];
     self->unsaved_ms = -1;
     return self;
@@ -84,12 +85,8 @@ uint32_t sim_model_add_event(struct sim_model *self, uint32_t topic, uint32_t ke
 
 bool sim_model_may_store_twice(const struct sim_model *self)
 {
-    return self->may_store_twice || self->sim->counts[SIM_FAILED_CALLS] != self->failed_calls;
-}
-
-void sim_model_allow_twice(struct sim_model *self)
-{
-    self->may_store_twice = true;
+    return self->options.can_store_twice ||
+           self->sim->counts[SIM_FAILED_CALLS] != self->failed_calls;
 }
 
 const struct sim_event *sim_model_event(const struct sim_model *self, uint32_t event)
@@ -162,11 +159,15 @@ void sim_model_check(struct sim_model *self, struct broker *broker)
     compare(self, "dead letters", counters->dead_lettered, self->dead_lettered);
     compare(self, "redriven", counters->redriven, self->redriven);
     compare(self, "records", event_log_next(broker->log), self->stored_count);
+    struct event_log_extent oldest;
+    event_log_oldest(broker->log, &oldest);
+    self->oldest_end = oldest.next;
     for (size_t i = 0; i < self->groups_count; i++) {
         if (self->groups[i].exists) {
             sim_group_check(self, &self->groups[i], broker);
         }
     }
+    sim_log_dropped(self, event_log_first(broker->log));
 }
 
 void sim_model_crashed(struct sim_model *self, bool has_lost_power)
@@ -185,7 +186,7 @@ void sim_model_crashed(struct sim_model *self, bool has_lost_power)
 
 void sim_model_started(struct sim_model *self, struct broker *broker)
 {
-    sim_log_read_again(self);
+    sim_log_read_again(self, event_log_first(broker->log));
     sim_log_check(self, broker);
     for (size_t i = 0; i < self->groups_count; i++) {
         sim_group_started(self, &self->groups[i], broker);
@@ -216,7 +217,7 @@ void sim_model_answered(struct sim_model *self, uint32_t number, const struct bu
                  event->id,
                  offset);
     }
-    if (offset != event->first_offset && !sim_model_may_store_twice(self)) {
+    if (offset != event->first_offset && !event->is_twice) {
         sim_fail(self->sim,
                  "%s was answered with offset %" PRIu64 ", it is at %" PRIu64,
                  event->id,

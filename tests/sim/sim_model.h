@@ -36,6 +36,7 @@ struct sim_event {
     size_t body_size;
     bool is_stored;
     uint64_t first_offset; // is_stored: where
+    bool is_twice;         // and again, when the first was dropped or could not be read
 };
 
 // What a group shall be; all who subscribe to it say the same.
@@ -48,13 +49,15 @@ struct sim_group_options {
 
 struct sim_model; // opaque
 
-// letters_max: dead letters that a group may have.
-struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk, size_t letters_max);
-void sim_model_destroy(struct sim_model **self_p);
+struct sim_model_options {
+    size_t letters_max;   // dead letters that a group may have
+    bool can_store_twice; // ids cannot be told apart; no event may be taken for another one
+    bool retention_ignores_groups; // events go that a group has not handled
+};
 
-// sim_model_allow_twice: ids cannot be told apart any more, so that an event may be stored
-// twice, though never be taken for another one.
-void sim_model_allow_twice(struct sim_model *self);
+struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk,
+                                const struct sim_model_options *options);
+void sim_model_destroy(struct sim_model **self_p);
 
 const char *sim_topic_name(uint32_t topic);
 const char *sim_key_name(uint32_t key);

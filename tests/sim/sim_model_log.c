@@ -58,7 +58,7 @@ static struct sim_stored describe_own(struct sim_model *self, const struct recor
     }
     stored.event = self->stored[stored.of].event;
     const uint64_t first = self->events[stored.event].first_offset;
-    if (letter.first_offset != first && !sim_model_may_store_twice(self)) {
+    if (letter.first_offset != first && !self->events[stored.event].is_twice) {
         sim_fail(self->sim,
                  "offset %" PRIu64 " says that its event was first at %" PRIu64,
                  self->stored_count,
@@ -111,7 +111,9 @@ static void store_event(struct sim_model *self, uint32_t number, uint64_t offset
     if (!event->is_stored) {
         event->is_stored = true;
         event->first_offset = offset;
-    } else if (!sim_model_may_store_twice(self)) {
+    } else if (event->first_offset < self->first_kept || sim_model_may_store_twice(self)) {
+        event->is_twice = true;
+    } else {
         sim_fail(self->sim,
                  "%s is stored at %" PRIu64 " and again at %" PRIu64,
                  event->id,
@@ -248,19 +250,56 @@ void sim_log_synced(struct sim_model *self, const char *path)
     }
 }
 
-void sim_log_read_again(struct sim_model *self)
+void sim_log_read_again(struct sim_model *self, uint64_t first)
 {
     self->read_count = 0;
     for (size_t i = 0; i < self->segments_count; i++) {
         self->segments[i].at = 0;
     }
     sim_log_synced(self, "/data/log");
-    if (self->read_count != self->stored_count) {
+    if (self->read_count != self->stored_count - first) {
         sim_fail(self->sim,
-                 "%" PRIu64 " records were durable, %" PRIu64 " are left",
-                 self->stored_count,
+                 "%" PRIu64 " records were durable from offset %" PRIu64 " on, %" PRIu64
+                 " are left",
+                 self->stored_count - first,
+                 first,
                  self->read_count);
     }
+    if (first < self->first_kept) {
+        self->first_kept = first; // a crash has brought a segment back
+    }
+}
+
+uint64_t sim_log_border(const struct sim_model *self, uint64_t offset)
+{
+    uint64_t border = self->oldest_end <= offset ? self->oldest_end : 0;
+    for (size_t i = 0; i < self->segments_count && self->segments[i].base <= offset; i++) {
+        border = self->segments[i].base > border ? self->segments[i].base : border;
+    }
+    return border;
+}
+
+void sim_log_dropped(struct sim_model *self, uint64_t first)
+{
+    if (first == self->first_kept) {
+        return;
+    }
+    if (first < self->first_kept || first != sim_log_border(self, first)) {
+        sim_fail(self->sim, "the log begins at %" PRIu64 " now", first);
+    }
+    for (size_t i = 0; i < self->groups_count; i++) {
+        struct sim_group *group = &self->groups[i];
+        const bool has_letter = group->letters_count > 0 && group->letters[0] < first;
+        if (group->exists && (sim_group_first_left(self, group) < first || has_letter)) {
+            sim_fail(self->sim,
+                     "the log begins at %" PRIu64 " now, but %s needs %" PRIu64,
+                     first,
+                     group->options.name,
+                     has_letter ? group->letters[0] : group->first_left);
+        }
+    }
+    sim_count(self->sim, SIM_DROPPED_SEGMENTS);
+    self->first_kept = first;
 }
 
 static void expect_durable(struct sim_model *self, uint64_t offset, const char *what)

@@ -36,6 +36,7 @@ struct sim_segment {
 struct sim_entry {
     bool matches;
     bool is_done, is_dying;
+    bool is_skipped;                 // is_done, since retention took it
     uint32_t holder;                 // a peer; 0: nobody
     uint32_t attempts, attempts_min; // deliveries; a crash may forget some
     uint32_t failures, failures_saved;
@@ -75,10 +76,12 @@ struct sim_asked {
 struct sim_model {
     struct sim *sim;             // borrowed
     const struct sim_disk *disk; // borrowed
-    struct sim_event *events;    // owned
+    struct sim_model_options options;
+    struct sim_event *events; // owned
     uint32_t events_count, events_capacity;
     struct sim_stored *stored; // owned; by offset
     uint64_t first_kept;       // retention has dropped what is below
+    uint64_t oldest_end;       // of the oldest segment; the next one may have no file yet
     uint64_t stored_count, stored_capacity;
     struct sim_segment segments[SIM_SEGMENTS_MAX];
     size_t segments_count;
@@ -90,12 +93,10 @@ struct sim_model {
     uint64_t replaced_version, saved_version;
     uint64_t clean_version; // nothing since then has to be saved
     bool has_lost_power;    // before the last start
-    bool may_store_twice;   // ids cannot be told apart
     uint64_t failed_calls;  // of the disk, in all, when this began
     uint64_t troubles;      // that the disk has made so far
     int64_t unsaved_ms;     // since when the file of the groups lags; -1: it does not
     int64_t patient_ms;     // until then a disk in trouble excuses that
-    size_t letters_max;     // of a group
     struct sim_asked asked;
     uint64_t read_count; // records read from the disk since the last reading of all
     uint64_t published, delivered, redelivered, acked, stale_acks, failed, dead_lettered, redriven;
@@ -110,8 +111,14 @@ bool sim_model_may_store_twice(const struct sim_model *self);
 // sim_log_synced reads what has become durable with path: a segment, or the names of all.
 void sim_log_synced(struct sim_model *self, const char *path);
 
-// sim_log_read_again reads all segments from their beginning: nothing is missing.
-void sim_log_read_again(struct sim_model *self);
+// sim_log_read_again reads all segments from their beginning: from first on nothing is missing.
+void sim_log_read_again(struct sim_model *self, uint64_t first);
+
+// sim_log_dropped: the log begins at first now; nobody needs what is below.
+void sim_log_dropped(struct sim_model *self, uint64_t first);
+
+// sim_log_border: where the segment of offset begins.
+uint64_t sim_log_border(const struct sim_model *self, uint64_t offset);
 
 // sim_log_check: the broker gives the same bytes back for every offset.
 void sim_log_check(struct sim_model *self, struct broker *broker);

@@ -20,7 +20,8 @@ enum {
     RUN_MAX_US = 6000000,
 };
 
-#define NEVER INT64_MAX
+#define NEVER   INT64_MAX
+#define HOUR_US INT64_C(3600000000)
 
 // What can go wrong. A seed takes some of them, and how often.
 enum fault {
@@ -37,6 +38,7 @@ enum fault {
     FAULT_PAUSE_BROKER,
     FAULT_FULL_DISK,
     FAULT_BAD_DISK,
+    FAULT_CALENDAR,
     FAULT_COUNT
 };
 
@@ -180,6 +182,7 @@ static void choose_faults(struct schedule *self)
         [FAULT_PAUSE_BROKER] = 2,
         [FAULT_FULL_DISK] = 3,
         [FAULT_BAD_DISK] = 3,
+        [FAULT_CALENDAR] = 1,
     };
     for (size_t i = 0; i < FAULT_COUNT; i++) {
         self->weights[i] = sim_chance(&self->sim, 600) ? weights[i] : 0;
@@ -201,16 +204,21 @@ static void set_up(struct schedule *self)
     const struct sim_broker_options broker = {
         .segment_bytes = (uint64_t)sim_between(sim, 1000, 16000),
         .heartbeat_ms = (uint32_t)sim_between(sim, 200, 1000),
+        .retention_bytes = sim_chance(sim, 250) ? 2000 + sim_below(sim, 12000) : 0,
+        .retention_hours = sim_chance(sim, 150) ? 1 : 0,
+        .retention_ignores_groups = sim_chance(sim, 300),
         .dead_letters_max = sim_chance(sim, 150) ? 1 + (uint32_t)sim_below(sim, 3) : 1000,
         .has_weak_random = sim_chance(sim, 50),
     };
     self->has_letters_max = broker.dead_letters_max < 1000;
     self->net = sim_net_new(sim, &net);
     self->broker = sim_broker_new(sim, self->net, &broker);
-    self->model = sim_model_new(sim, sim_broker_disk(self->broker), broker.dead_letters_max);
-    if (broker.has_weak_random) {
-        sim_model_allow_twice(self->model);
-    }
+    const struct sim_model_options model = {
+        .letters_max = broker.dead_letters_max,
+        .can_store_twice = broker.has_weak_random,
+        .retention_ignores_groups = broker.retention_ignores_groups,
+    };
+    self->model = sim_model_new(sim, sim_broker_disk(self->broker), &model);
     sim_broker_watch(self->broker, self->model);
     const uint32_t topics = 1 + (uint32_t)sim_below(sim, SIM_TOPICS_MAX);
     const uint32_t keys = 1 + (uint32_t)sim_below(sim, SIM_KEYS_MAX);
@@ -306,6 +314,9 @@ static void wrong_broker(struct schedule *self, enum fault fault)
         sim_broker_stop(self->broker);
     } else if (fault == FAULT_PAUSE_BROKER) {
         sim_broker_pause(self->broker, sim->now_us + sim_between(sim, 1000, 4000000));
+    } else if (fault == FAULT_CALENDAR) {
+        sim_count(sim, SIM_CALENDAR_JUMPS);
+        sim->wall_us += sim_between(sim, 0, 2 * HOUR_US);
     } else if (self->disk_good_us == 0) {
         spoil_disk(self, fault == FAULT_FULL_DISK);
     }
