@@ -22,6 +22,8 @@ enum {
     PROBE_GAP_NS = 4000000,
     PROGRESS_MS = 2000,
     KILL_WAIT_MS = 2000,
+    PORT_CHECKS_MAX = 100, // a second in all
+    PORT_CHECK_GAP_NS = 10000000,
 };
 
 size_t launch_set_count(const struct launch_set *set)
@@ -52,12 +54,20 @@ static char *executable_path(const struct stack *stack, const struct stack_proce
     return mem_format("%s/faultline-%s", stack->bin, house_service(process->service));
 }
 
+// A process that was killed just now is dead as soon as its first thread is, and lets go of
+// its port when the last one is: nobody has the port then, and it is not free.
 static enum err check_port(int port, const char *whose, char **problem)
 {
-    if (port_is_free(port)) {
-        return ERR_OK;
+    char *owner = NULL;
+    for (int i = 0; i < PORT_CHECKS_MAX && owner == NULL; i++) {
+        if (port_is_free(port)) {
+            return ERR_OK;
+        }
+        owner = port_owner(port);
+        if (owner == NULL) {
+            nanosleep(&(struct timespec){.tv_nsec = PORT_CHECK_GAP_NS}, NULL);
+        }
     }
-    char *owner = port_owner(port);
     *problem = mem_format("port %d, which %s needs, is taken%s%s",
                           port,
                           whose,
