@@ -147,6 +147,31 @@ static void print_failing(const cJSON *groups)
     table_destroy(&table);
 }
 
+// What keeps the log from getting smaller, and events that find no place to go to.
+static void print_held(const cJSON *groups, const cJSON *log)
+{
+    const cJSON *hold = cJSON_GetObjectItemCaseSensitive(log, "held_back_by");
+    const char *holder = json_text_of(hold, "group");
+    if (holder != NULL) {
+        printf("\nRetention is held back by %s, at offset %lld.\n",
+               holder,
+               (long long)number_of(hold, "offset"));
+    }
+    const cJSON *group = NULL;
+    cJSON_ArrayForEach(group, groups)
+    {
+        const char *name = json_text_of(group, "name");
+        if (number_of(group, "dying") > 0 && name != NULL) {
+            printf("\n%s gave up %lld more and has no room for them among its dead letters: they "
+                   "wait. Make room: %s dead-letters redrive --group %s\n",
+                   name,
+                   (long long)number_of(group, "dying"),
+                   cli_name(),
+                   name);
+        }
+    }
+}
+
 static enum cli_exit list_run(const struct options *options)
 {
     struct api *api = api_open(cli_dir(options));
@@ -164,6 +189,7 @@ static enum cli_exit list_run(const struct options *options)
         } else {
             print_groups(groups);
             print_failing(groups);
+            print_held(groups, cJSON_GetObjectItemCaseSensitive(answer.json, "log"));
             result = CLI_YES;
         }
         cJSON_Delete(groups);

@@ -74,6 +74,20 @@ for _ in 1 2; do
 done
 faultline dead-letters show "$offset" | grep -q "itself is at $first_offset" || fail "show tells where the event is"
 
+story "a list of dead letters that is full holds the next one back, and nothing is lost"
+dying() { curl -sf "$broker_url/status" | jq '.groups[] | select(.name == "payment") | .dying'; }
+faultline kill broker
+DEAD_LETTERS_MAX=1 faultline start broker
+faultline order --token tok_poison --json >"$folder/poison"
+becomes 1 dying
+faultline groups | grep -q "payment gave up 1 more and has no room" || fail "groups tells it: $(faultline groups)"
+faultline kill broker # with more room from now on
+faultline start broker
+becomes 2 dead_letters
+becomes 0 dying
+members() { curl -sf "$broker_url/status" | jq '[.groups[].members | length] | min'; }
+becomes 1 members # all are back
+
 story "mistakes are told, with what to do"
 fails_with 2 "redrive which" faultline dead-letters redrive
 fails_with 2 "redrive which" faultline dead-letters redrive "$offset" --all
@@ -87,7 +101,7 @@ fails_with 1 "the log holds offsets" faultline replay payment --from 99999999
 fails_with 1 "has members" faultline groups delete payment
 fails_with 1 "no such group" faultline groups delete nobody
 
-pending_but_poison() { echo $(($(pending_orders) - 1)); }
+pending_but_poison() { echo $(($(pending_orders) - 2)); }
 acked() { curl -sf "$broker_url/status" | jq .counters.acked; }
 
 # What there is of effects: what the ledger booked, who was told, what is left of the stock.
