@@ -57,17 +57,14 @@ static void make_way(struct broker *self, struct session *older, const struct me
 void broker_on_hello(struct broker *self, const struct message *message)
 {
     struct message refused = {.peer = message->peer, .control = message->control};
-    const struct session_hello hello = {
-        .peer = message->peer,
-        .member = message->control->member,
-        .incarnation = message->control->incarnation,
-        .heartbeat_ms = message->control->heartbeat_ms,
-        .heartbeat_max_ms = self->options.heartbeat_ms,
-    };
     struct session *session = NULL;
     enum err err = ERR_OK;
-    while ((err = session_start(self->sessions, &hello, broker_now_ms(self), &session)) ==
-           ERR_EXISTS) {
+    while ((err = session_start(self->sessions,
+                                message->peer,
+                                message->control,
+                                self->options.heartbeat_ms,
+                                broker_now_ms(self),
+                                &session)) == ERR_EXISTS) {
         make_way(self, session, message);
     }
     if (err == ERR_CONFLICT) {

@@ -85,17 +85,12 @@ enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
     const char *topic = NULL;
     int64_t offset = 0;
     *out = (struct dead_letter){0};
-    enum err err = json_parse(headers, &json, &problem);
-    if (err == ERR_OK) {
-        err = json_get_text(json, "", "group", 1, WIRE_NAME_MAX, &group, &problem);
-    }
-    if (err == ERR_OK) {
-        err = json_get_text(json, "", "topic", 1, RECORD_TOPIC_MAX, &topic, &problem);
-    }
-    if (err == ERR_OK) {
-        err = json_get_int(json, "", "offset", 0, INT64_C(1) << 53, &offset, &problem);
-    }
-    if (err == ERR_OK) {
+    const bool is_good =
+        json_parse(headers, &json, &problem) == ERR_OK &&
+        json_get_text(json, "", "group", 1, WIRE_NAME_MAX, &group, &problem) == ERR_OK &&
+        json_get_text(json, "", "topic", 1, RECORD_TOPIC_MAX, &topic, &problem) == ERR_OK &&
+        json_get_int(json, "", "offset", 0, INT64_C(1) << 53, &offset, &problem) == ERR_OK;
+    if (is_good) {
         snprintf(out->group, sizeof out->group, "%s", group);
         snprintf(out->topic, sizeof out->topic, "%s", topic);
         out->offset = (uint64_t)offset;
@@ -106,7 +101,7 @@ enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
         snprintf(out->error, sizeof out->error, "%s", error == NULL ? "" : error);
     }
     cJSON_Delete(json);
-    return err == ERR_OK ? ERR_OK : ERR_INVALID;
+    return is_good ? ERR_OK : ERR_INVALID;
 }
 
 void dead_letter_restore(struct record *record, struct buf *scratch)

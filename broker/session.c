@@ -89,12 +89,13 @@ struct session *session_by_number(const struct session_table *self, uint64_t num
     return session != NULL && session->number == number ? session : NULL;
 }
 
-enum err session_start(struct session_table *self, const struct session_hello *hello,
-                       int64_t now_ms, struct session **out)
+enum err session_start(struct session_table *self, struct bytes peer,
+                       const struct wire_control *hello, uint32_t heartbeat_max_ms, int64_t now_ms,
+                       struct session **out)
 {
-    assert(hello->peer.size >= 1 && hello->peer.size <= SESSION_PEER_MAX);
+    assert(peer.size >= 1 && peer.size <= SESSION_PEER_MAX);
     assert(hello->member.size >= 1 && hello->member.size <= WIRE_NAME_MAX);
-    *out = session_by_peer(self, hello->peer);
+    *out = session_by_peer(self, peer);
     if (*out != NULL) {
         return ERR_EXISTS; // the same connection begins anew
     }
@@ -112,14 +113,14 @@ enum err session_start(struct session_table *self, const struct session_hello *h
     struct session *session = mem_calloc(1, sizeof *session);
     *session = (struct session){
         .number = (++self->started << SLOT_BITS) | slot,
-        .peer = {.data = session->peer_data, .size = hello->peer.size},
+        .peer = {.data = session->peer_data, .size = peer.size},
         .incarnation = hello->incarnation,
-        .heartbeat_ms = hello->heartbeat_ms < hello->heartbeat_max_ms ? hello->heartbeat_ms
-                                                                      : hello->heartbeat_max_ms,
+        .heartbeat_ms =
+            hello->heartbeat_ms < heartbeat_max_ms ? hello->heartbeat_ms : heartbeat_max_ms,
         .seen_ms = now_ms,
         .sent_ms = now_ms,
     };
-    memcpy(session->peer_data, hello->peer.data, hello->peer.size);
+    memcpy(session->peer_data, peer.data, peer.size);
     memcpy(session->member, hello->member.data, hello->member.size);
     self->slots[slot] = session;
     self->count++;

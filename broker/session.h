@@ -49,20 +49,14 @@ struct session_table; // opaque
 struct session_table *session_table_new(size_t sessions_max);
 void session_table_destroy(struct session_table **self_p);
 
-struct session_hello {
-    struct bytes peer;
-    struct bytes member; // a valid name
-    uint64_t incarnation;
-    uint32_t heartbeat_ms;     // asked for
-    uint32_t heartbeat_max_ms; // the broker's own: the smaller one holds
-};
-
-// session_start begins a session. ERR_EXISTS: *out is an older session, of this
+// session_start begins a session for the HELLO of a peer; the smaller one of the heartbeats
+// holds. ERR_EXISTS: *out is an older session, of this
 // peer or this member, which the caller must end first; then call again. ERR_CONFLICT:
 // this member is here, at another peer, with the same or a newer incarnation. ERR_FULL: as many
 // sessions as may be. On ERR_OK *out is borrowed from the table until session_end.
-enum err session_start(struct session_table *self, const struct session_hello *hello,
-                       int64_t now_ms, struct session **out);
+enum err session_start(struct session_table *self, struct bytes peer,
+                       const struct wire_control *hello, uint32_t heartbeat_max_ms, int64_t now_ms,
+                       struct session **out);
 
 // session_end removes and frees it.
 void session_end(struct session_table *self, struct session *session);

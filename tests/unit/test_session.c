@@ -22,13 +22,13 @@ static enum err hello(const char *peer, const char *member, uint64_t incarnation
                       struct session **out)
 {
     return session_start(table,
-                         &(struct session_hello){
-                             .peer = bytes_of_text(peer),
+                         bytes_of_text(peer),
+                         &(struct wire_control){
                              .member = bytes_of_text(member),
                              .incarnation = incarnation,
                              .heartbeat_ms = 1000,
-                             .heartbeat_max_ms = 500,
                          },
+                         500,
                          now_ms,
                          out);
 }
