@@ -1,6 +1,5 @@
 #include "broker/status.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,13 +24,7 @@ static void reply(struct http_exchange *exchange, int status, const char *type, 
 static void reply_problem(struct http_exchange *exchange, int status, const char *code,
                           const char *field, const char *detail)
 {
-    char type[64];
-    snprintf(type, sizeof type, "urn:faultline:problem:%s", code);
-    cJSON *json = cJSON_CreateObject();
-    cJSON_AddStringToObject(json, "type", type);
-    cJSON_AddStringToObject(json, "title", http_status_text(status));
-    cJSON_AddNumberToObject(json, "status", status);
-    cJSON_AddStringToObject(json, "detail", detail);
+    cJSON *json = http_problem_new(status, code, detail);
     if (field != NULL) {
         cJSON_AddStringToObject(json, "field", field);
     }

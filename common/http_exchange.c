@@ -147,17 +147,24 @@ void http_exchange_respond(struct http_exchange *self, int status, const char *c
     }
 }
 
+cJSON *http_problem_new(int status, const char *code, const char *detail)
+{
+    cJSON *problem = cJSON_CreateObject();
+    char *type = mem_format("urn:faultline:problem:%s", code);
+    cJSON_AddStringToObject(problem, "type", type);
+    cJSON_AddStringToObject(problem, "title", http_status_text(status));
+    cJSON_AddNumberToObject(problem, "status", status);
+    cJSON_AddStringToObject(problem, "detail", detail);
+    free(type);
+    return problem;
+}
+
 static void respond_refusal(struct http_exchange *self, const struct refusal *refusal)
 {
     struct buf body = {0};
-    // Only constants without quotes go in: nothing to escape.
-    buf_printf(&body,
-               "{\"type\":\"urn:faultline:problem:%s\",\"title\":\"%s\",\"status\":%d,"
-               "\"detail\":\"%s\"}",
-               refusal->code,
-               http_status_text(refusal->status),
-               refusal->status,
-               refusal->detail);
+    cJSON *problem = http_problem_new(refusal->status, refusal->code, refusal->detail);
+    json_append(&body, problem);
+    cJSON_Delete(problem);
     if (refusal->header != NULL) {
         http_set_header(self, refusal->header, refusal->header_value);
     }

@@ -22,6 +22,7 @@
 
 #include "common/bytes.h"
 #include "common/err.h"
+#include "common/json.h"
 
 struct http_server;   // opaque
 struct http_exchange; // one request, and the answer it waits for
@@ -83,6 +84,10 @@ void http_reply(struct http_exchange *exchange, int status, const char *content_
 #define HTTP_JSON    "application/json"
 #define HTTP_PROBLEM "application/problem+json"
 #define HTTP_TEXT    "text/plain; version=0.0.4; charset=utf-8"
+
+// http_problem_new makes a problem document (RFC 9457) of type
+// "urn:faultline:problem:CODE", which the caller may add to and deletes.
+cJSON *http_problem_new(int status, const char *code, const char *detail);
 
 // http_status_text: "Not Found".
 const char *http_status_text(int status);

@@ -432,18 +432,6 @@ enum err request_reply(struct request *self, int status, cJSON *json)
     return request_reply_created(self, status, NULL, json);
 }
 
-static cJSON *problem_new(int status, const char *code, const char *detail)
-{
-    cJSON *problem = cJSON_CreateObject();
-    char *type = mem_format("urn:faultline:problem:%s", code);
-    cJSON_AddStringToObject(problem, "type", type);
-    cJSON_AddStringToObject(problem, "title", http_status_text(status));
-    cJSON_AddNumberToObject(problem, "status", status);
-    cJSON_AddStringToObject(problem, "detail", detail);
-    free(type);
-    return problem;
-}
-
 enum err request_reply_problem(struct request *self, int status, const char *code,
                                const char *field, const char *detail, ...)
 {
@@ -452,7 +440,7 @@ enum err request_reply_problem(struct request *self, int status, const char *cod
     va_start(args, detail);
     vsnprintf(text, sizeof text, detail, args);
     va_end(args);
-    cJSON *problem = problem_new(status, code, text);
+    cJSON *problem = http_problem_new(status, code, text);
     if (field != NULL) {
         cJSON_AddStringToObject(problem, "field", field);
     }
@@ -463,7 +451,7 @@ enum err request_reply_problem(struct request *self, int status, const char *cod
 enum err request_reply_problem_with(struct request *self, int status, const char *code,
                                     const char *detail, cJSON *extra)
 {
-    cJSON *problem = problem_new(status, code, detail);
+    cJSON *problem = http_problem_new(status, code, detail);
     while (extra->child != NULL) {
         cJSON *member = cJSON_DetachItemViaPointer(extra, extra->child);
         cJSON_AddItemToObject(problem, member->string, member);
