@@ -104,3 +104,13 @@ struct group *group_load(struct reader *in, uint64_t log_end, int64_t now_ms)
     self->dirty = false;
     return self;
 }
+
+bool group_is_dirty(const struct group *self)
+{
+    return self->dirty;
+}
+
+void group_saved(struct group *self)
+{
+    self->dirty = false;
+}
