@@ -624,6 +624,33 @@ Test(group, what_a_leaving_member_held_goes_to_others_in_log_order_and_is_no_fai
     group_destroy(&group);
 }
 
+Test(group, whoever_leaves_the_others_keep_what_they_hold)
+{
+    enum {
+        CARL = 3
+    };
+    struct group *group = new_group();
+    for (uint64_t member = ANNA; member <= CARL; member++) {
+        group_join(group, member, 1);
+    }
+    offer_count(group, NO_KEY, 3);
+    struct group_delivery held[3];
+    for (int i = 0; i < 3; i++) {
+        held[i] = deliver(group);
+        cr_assert_eq(held[i].member, (uint64_t)i + 1);
+    }
+
+    group_leave(group, ANNA);
+
+    ack(group, held[2]);
+    ack(group, held[1]);
+    offer(group, NO_KEY);
+    cr_expect_eq(deliver(group).offset, 0);
+    cr_expect_eq(deliver(group).offset, 3, "both have their credit back");
+    expect_nothing(group);
+    group_destroy(&group);
+}
+
 Test(group, joining_twice_or_too_many_is_refused)
 {
     struct group *group = new_group();
