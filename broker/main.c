@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "broker/server.h"
-#include "common/config.h"
+#include "common/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/ready.h"
@@ -19,7 +19,6 @@ static const struct setting settings[] = {
     {.name = "BROKER_BIND",
      .fallback = "tcp://127.0.0.1:5550",
      .help = "where clients connect: tcp://host:port or ipc://path, several with commas"},
-    {.name = "HTTP_ADDRESS", .fallback = "127.0.0.1", .help = "address of the HTTP interface"},
     {.name = "HTTP_PORT",
      .fallback = "8000",
      .kind = SETTING_INT,
@@ -73,20 +72,10 @@ static const struct setting settings[] = {
      .max = 60000,
      .unit = "ms",
      .help = "longest interval of heartbeats; three misses end a session"},
-    {.name = "LOG_FORMAT",
-     .fallback = "json",
-     .kind = SETTING_CHOICE,
-     .choices = "json|text",
-     .help = "json: an object a line; text: for people"},
-    {.name = "LOG_LEVEL",
-     .fallback = "info",
-     .kind = SETTING_CHOICE,
-     .choices = "debug|info|warn|error",
-     .help = "the least that is logged"},
     {.name = NULL},
 };
 
-static const struct setting *const tables[] = {settings};
+static const struct setting *const tables[] = {settings, daemon_settings};
 
 static int help(void)
 {
@@ -196,7 +185,6 @@ int main(int argc, char **argv)
                         config_text(config, "LOG_FORMAT"),
                         config_text(config, "LOG_LEVEL")) == ERR_OK) {
         umask(S_IRWXG | S_IRWXO); // the log holds everybody's data
-        server_prepare_process();
         code = run(config, ignores_groups);
     }
     config_destroy(&config);

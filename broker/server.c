@@ -3,17 +3,15 @@
 #include <assert.h>
 #include <czmq.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 #include <zmq.h>
 
 #include "broker/status.h"
 #include "common/clock.h"
+#include "common/daemon.h"
 #include "common/http_server.h"
 
 // czmq brings <syslog.h>, whose levels are ours by name only.
@@ -27,7 +25,7 @@ enum {
     RECEIVE_HWM = 256,
     SEND_HWM = 2048,
     KEEPALIVE_S = 60,
-    FILES_MAX = 8192, // connections, segments, and some
+    FILES_MAX = 8192, // connections, segments, and some; a socket that cannot accept spins
     STOP_ROUNDS_MAX = 64,
 };
 
@@ -36,7 +34,7 @@ struct server {
     struct http_server *http; // owned
     zsock_t *router;          // owned
     void *socket;             // borrowed; the router's own ZeroMQ handle
-    int signal_fd;            // -1 until open
+    int signal_fd;            // readable: stop
 };
 
 // --- the world
@@ -81,32 +79,6 @@ static uint64_t world_random(void *context)
 }
 
 // --- opening
-
-static sigset_t stop_signals(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    return set;
-}
-
-void server_prepare_process(void)
-{
-    const sigset_t set = stop_signals();
-    sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); // a file at its limit is a full disk
-    // czmq would take these signals for itself and stop every loop.
-    zsys_handler_set(NULL);
-    // As many sessions as there may be want more files than the usual 1024, and
-    // a socket that cannot accept spins.
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
-        files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
-        (void)setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
 
 static enum err open_broker(struct server *self, const struct server_options *options,
                             char **problem)
@@ -181,7 +153,9 @@ enum err server_open(struct server **out, const struct server_options *options, 
 {
     *out = NULL;
     struct server *self = mem_calloc(1, sizeof *self);
-    self->signal_fd = -1;
+    self->signal_fd = daemon_take_signals();
+    daemon_allow_files(FILES_MAX);
+    zsys_handler_set(NULL); // czmq would take the signals for itself and stop every loop
     const struct http_server_options http = {.address = options->http_address,
                                              .port = options->http_port};
     enum err err = open_broker(self, options, problem);
@@ -192,9 +166,6 @@ enum err server_open(struct server **out, const struct server_options *options, 
         err = http_server_open(&self->http, &http, problem);
     }
     if (err == ERR_OK) {
-        const sigset_t set = stop_signals();
-        self->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-        assert(self->signal_fd >= 0);
         log_info("started", LOG_INT("http_port", http_server_port(self->http)), LOG_END);
         log_flush();
         *out = self;
@@ -210,9 +181,7 @@ void server_destroy(struct server **self_p)
     if (self == NULL) {
         return;
     }
-    if (self->signal_fd >= 0) {
-        close(self->signal_fd);
-    }
+    close(self->signal_fd);
     http_server_destroy(&self->http);
     zsock_destroy(&self->router);
     broker_destroy(&self->broker);

@@ -32,11 +32,8 @@ struct server_options {
     struct broker_options broker;
 };
 
-// server_prepare_process makes SIGTERM and SIGINT wait for server_run and allows as
-// many open files as 1024 sessions need. Call it before any thread exists.
-void server_prepare_process(void);
-
-// server_open recovers the log and the groups, then listens. Not ERR_OK: *problem,
+// server_open makes SIGTERM and SIGINT wait for server_run, recovers the log and the groups,
+// then listens. Call it before any thread exists. Not ERR_OK: *problem,
 // which the caller frees, is a sentence for the operator. The caller owns *out.
 enum err server_open(struct server **out, const struct server_options *options, char **problem);
 

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/daemon.h"
 #include "common/http_exchange.h"
 #include "common/http_socket.h"
 #include "common/mem.h"
@@ -328,17 +328,6 @@ static void *daemon_run(void *context)
 
 // --- start and stop
 
-// The usual soft limit of 1024 descriptors is fewer than HTTP_CONNECTIONS_MAX.
-static void files_limit_raise(void)
-{
-    struct rlimit limit;
-    const rlim_t wanted = HTTP_CONNECTIONS_MAX + FILES_SPARE;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static bool daemon_start(struct http_server *self, int64_t timeout_ms)
 {
     self->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME,
@@ -395,7 +384,8 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
         goto out;
     }
     self->port = http_port_of(self->listener);
-    files_limit_raise();
+    // The usual soft limit of 1024 files is fewer than HTTP_CONNECTIONS_MAX.
+    daemon_allow_files(HTTP_CONNECTIONS_MAX + FILES_SPARE);
     self->waiting.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->answered.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (self->waiting.event_fd < 0 || self->answered.event_fd < 0 ||

@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/daemon.h"
+
 // clang-format off
 static const struct setting common_settings[] = {
-    {.name = "HTTP_ADDRESS", .fallback = "127.0.0.1", .help = "address to listen on"},
     {.name = "BUS_URL", .fallback = "tcp://127.0.0.1:5550",
      .help = "the broker: tcp://host:port or ipc://path"},
     {.name = "BUS_RETRIES", .fallback = "3", .kind = SETTING_INT, .max = 1000,
@@ -17,10 +18,6 @@ static const struct setting common_settings[] = {
      .choices = "earliest|latest", .help = "where a new group starts"},
     {.name = "BUS_CREDIT", .fallback = "512", .kind = SETTING_INT, .min = 1, .max = 4096,
      .unit = "events", .help = "deliveries held at a time"},
-    {.name = "LOG_FORMAT", .fallback = "json", .kind = SETTING_CHOICE, .choices = "json|text",
-     .help = "json: an object a line; text: for people"},
-    {.name = "LOG_LEVEL", .fallback = "info", .kind = SETTING_CHOICE,
-     .choices = "debug|info|warn|error", .help = "the least that is logged"},
     {.name = "SYNC_WORKERS", .fallback = "8", .kind = SETTING_INT, .min = 1, .max = 256,
      .unit = "threads", .help = "blocking HTTP calls at a time"},
     {.name = "SYNC_QUEUE", .fallback = "64", .kind = SETTING_INT, .max = 1024, .unit = "requests",
@@ -67,9 +64,10 @@ void service_settings_make(struct service_settings *out, const struct service_de
     // clang-format on
     memcpy(out->own, own, sizeof own);
     out->tables[0] = out->own;
-    out->tables[1] = common_settings;
-    out->tables[2] = def->settings;
-    out->tables_count = def->settings == NULL ? 2 : 3;
+    out->tables[1] = daemon_settings;
+    out->tables[2] = common_settings;
+    out->tables[3] = def->settings;
+    out->tables_count = def->settings == NULL ? 3 : 4;
 }
 
 int service_answer_arguments(const struct service_def *def, const struct service_settings *settings,

@@ -14,7 +14,7 @@ enum {
 struct service_settings {
     char port[8], data_dir[64], member[64];
     struct setting own[5];
-    const struct setting *tables[3];
+    const struct setting *tables[4];
     size_t tables_count;
 };
 

@@ -1,14 +1,13 @@
 // How a service's process comes up: database, bus, HTTP, workers; and goes down again.
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/daemon.h"
 #include "common/folder.h"
 #include "common/inbox.h"
 #include "common/log.h"
@@ -169,25 +168,11 @@ static void open_workers(struct service *self)
     self->workers = worker_pool_new((size_t)config_int(config, "SYNC_WORKERS"), queue_max, callers);
 }
 
-// Before any thread starts: all of them inherit the mask, so that the signals come
-// to signal_fd alone.
-static void take_signals(struct service *self)
-{
-    sigset_t mask;
-    sigemptyset(&mask);
-    sigaddset(&mask, SIGTERM);
-    sigaddset(&mask, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &mask, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); // a file at its limit is a full disk
-    self->signal_fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
 enum err service_open(struct service *self)
 {
     snprintf(self->source, sizeof self->source, "/services/%s", self->def->name);
     self->metrics = metrics_new();
-    take_signals(self);
+    self->signal_fd = daemon_take_signals();
     enum err err = open_store(self);
     if (err == ERR_OK) {
         err = open_bus(self);
