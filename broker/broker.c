@@ -149,8 +149,7 @@ void broker_refuse_record(struct broker *self, const struct message *message, ui
         log_warn("message refused",
                  LOG_STR("member", session == NULL ? NULL : session->member),
                  LOG_STR("code", code),
-                 LOG_STR("detail", detail),
-                 LOG_END);
+                 LOG_STR("detail", detail));
     }
 }
 

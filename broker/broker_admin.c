@@ -108,8 +108,7 @@ void broker_on_reset(struct broker *self, const struct message *message)
     log_info("group reset",
              LOG_STR("group", group_name(consumer->group)),
              LOG_INT("offset", offset),
-             LOG_INT("lag_events", consumer->backlog),
-             LOG_END);
+             LOG_INT("lag_events", consumer->backlog));
     broker_done(self, message, offset, 0);
     broker_end_members(self, consumer, "the group was reset");
 }
@@ -135,8 +134,7 @@ void broker_on_delete(struct broker *self, const struct message *message)
     log_info("group deleted",
              LOG_STR("group", group_name(consumer->group)),
              LOG_INT("lag_events", consumer->backlog),
-             LOG_INT("dead_letters", consumer->dead_letters_count),
-             LOG_END);
+             LOG_INT("dead_letters", consumer->dead_letters_count));
     consumer_destroy(&consumer);
     broker_done(self, message, 0, 0);
 }

@@ -111,13 +111,11 @@ static enum err open_log(struct broker *self, char **problem)
              LOG_INT("records", recovery.records),
              LOG_INT("next_offset", event_log_next(self->log)),
              LOG_INT("segments", event_log_segments(self->log)),
-             LOG_INT("duration_us", self->world.mono_us(self->world.context) - started_us),
-             LOG_END);
+             LOG_INT("duration_us", self->world.mono_us(self->world.context) - started_us));
     if (recovery.torn_bytes > 0) {
         log_warn("torn tail cut off",
                  LOG_INT("bytes", recovery.torn_bytes),
-                 LOG_INT("offset", recovery.torn_at),
-                 LOG_END);
+                 LOG_INT("offset", recovery.torn_at));
     }
     return ERR_OK;
 }

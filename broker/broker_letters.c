@@ -107,14 +107,13 @@ static void tell(struct broker *self, const struct own_record *own)
     }
     log_write(own->is_copy ? LOG_INFO : LOG_WARN,
               own->is_copy ? LOG_EVENT_REDRIVEN : LOG_EVENT_DEAD_LETTERED,
-              (const struct log_field[]){LOG_BYTES("correlation_id", entry.record.key),
-                                         LOG_BYTES("event_id", entry.record.id),
-                                         LOG_STR("topic", letter.topic),
-                                         LOG_INT("offset", own->of),
-                                         LOG_INT("attempt", letter.attempts),
-                                         LOG_STR("group", letter.group),
-                                         LOG_STR("error", letter.error),
-                                         LOG_END});
+              LOG_FIELDS(LOG_BYTES("correlation_id", entry.record.key),
+                         LOG_BYTES("event_id", entry.record.id),
+                         LOG_STR("topic", letter.topic),
+                         LOG_INT("offset", own->of),
+                         LOG_INT("attempt", letter.attempts),
+                         LOG_STR("group", letter.group),
+                         LOG_STR("error", letter.error)));
 }
 
 void broker_settle_own(struct broker *self)
@@ -162,8 +161,7 @@ static enum err append_own(struct broker *self, struct consumer *consumer, uint6
                                 : "dead letter cannot be written",
                   LOG_STR("group", group),
                   LOG_INT("offset", offset),
-                  LOG_STR("error", err_name(err)),
-                  LOG_END);
+                  LOG_STR("error", err_name(err)));
         return err;
     }
     if (self->batch_bytes + self->entries.size > BROKER_BATCH_BYTES_MAX ||

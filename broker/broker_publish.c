@@ -261,10 +261,8 @@ enum err broker_read(struct broker *self, struct event_log_cursor *cursor, uint6
     const enum err err = event_log_cursor_read(cursor, offset, out);
     if (err != ERR_OK && err != ERR_NOT_FOUND && broker_now_ms(self) >= self->complain_ms) {
         self->complain_ms = broker_now_ms(self) + BROKER_RETRY_MS;
-        log_error("record cannot be read",
-                  LOG_INT("offset", offset),
-                  LOG_STR("error", err_name(err)),
-                  LOG_END);
+        log_error(
+            "record cannot be read", LOG_INT("offset", offset), LOG_STR("error", err_name(err)));
     }
     return err;
 }

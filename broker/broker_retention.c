@@ -69,13 +69,7 @@ struct leaving {
 static bool leaving_count(struct broker *self, const struct event_log_extent *segment,
                           struct leaving *out)
 {
-    size_t behind[BROKER_GROUPS_MAX]; // groups whose floor is in it, or before; mostly none
-    size_t behind_count = 0;
     *out = (struct leaving){0};
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        behind[behind_count] = i;
-        behind_count += floor_of(self->consumers[i]) < segment->next;
-    }
     for (uint64_t offset = segment->first; offset < segment->next; offset++) {
         struct event_log_entry entry;
         if (broker_read(self, self->elsewhere, offset, &entry) != ERR_OK) {
@@ -83,9 +77,9 @@ static bool leaving_count(struct broker *self, const struct event_log_extent *se
         }
         const int topic = topic_find(&self->topics, entry.record.topic);
         out->records[topic]++;
-        for (size_t i = 0; i < behind_count; i++) {
-            const struct consumer *consumer = self->consumers[behind[i]];
-            out->lost[behind[i]] +=
+        for (size_t i = 0; i < self->consumers_count; i++) {
+            const struct consumer *consumer = self->consumers[i];
+            out->lost[i] +=
                 consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
         }
     }
@@ -121,8 +115,7 @@ static void groups_leave(struct broker *self, const struct event_log_extent *seg
             log_warn("retention took events that a group had not handled",
                      LOG_STR("group", group_name(consumer->group)),
                      LOG_INT("events", lost[i]),
-                     LOG_INT("offset", segment->next),
-                     LOG_END);
+                     LOG_INT("offset", segment->next));
         }
     }
 }
@@ -142,8 +135,7 @@ static void drop(struct broker *self, const struct event_log_extent *segment)
     if (err != ERR_OK) {
         log_error("segment cannot be removed",
                   LOG_INT("offset", segment->first),
-                  LOG_STR("error", err_name(err)),
-                  LOG_END);
+                  LOG_STR("error", err_name(err)));
         return;
     }
     for (int topic = 0; topic < self->topics.count; topic++) {
@@ -155,8 +147,7 @@ static void drop(struct broker *self, const struct event_log_extent *segment)
     log_info("segment dropped",
              LOG_INT("offset", segment->first),
              LOG_INT("records", segment->next - segment->first),
-             LOG_INT("bytes", segment->bytes),
-             LOG_END);
+             LOG_INT("bytes", segment->bytes));
 }
 
 void broker_retain(struct broker *self)

@@ -60,7 +60,7 @@ enum err broker_save(struct broker *self)
         self->options.log.disk, self->options.directory, buf_view(&content), problem);
     buf_release(&content);
     if (err != ERR_OK) {
-        log_error("groups cannot be saved", LOG_STR("error", problem), LOG_END);
+        log_error("groups cannot be saved", LOG_STR("error", problem));
         return err;
     }
     for (size_t i = 0; i < self->consumers_count; i++) {

@@ -17,8 +17,7 @@ static void end_session(struct broker *self, struct session *session, const char
     log_info("session ended",
              LOG_STR("member", session->member),
              LOG_STR("group", consumer == NULL ? NULL : group_name(consumer->group)),
-             LOG_STR("reason", why),
-             LOG_END);
+             LOG_STR("reason", why));
     session_end(self->sessions, session);
 }
 
@@ -77,7 +76,7 @@ void broker_on_hello(struct broker *self, const struct message *message)
             self, &refused, WIRE_CODE_LIMIT, "the broker has as many sessions as it may have");
         return;
     }
-    log_info("session started", LOG_STR("member", session->member), LOG_END);
+    log_info("session started", LOG_STR("member", session->member));
     const struct wire_control welcome = {
         .type = WIRE_WELCOME,
         .heartbeat_ms = session->heartbeat_ms,
@@ -161,7 +160,7 @@ static struct consumer *create(struct broker *self, const struct wire_control *c
         consumer_destroy(&consumer);
         return NULL;
     }
-    log_info("group created", LOG_STR("group", name), LOG_INT("offset", floor), LOG_END);
+    log_info("group created", LOG_STR("group", name), LOG_INT("offset", floor));
     return consumer;
 }
 
@@ -185,8 +184,7 @@ static void join(struct broker *self, const struct message *message, struct cons
              LOG_STR("member", session->member),
              LOG_STR("group", group_name(consumer->group)),
              LOG_INT("offset", stats.floor),
-             LOG_INT("lag_events", consumer->backlog),
-             LOG_END);
+             LOG_INT("lag_events", consumer->backlog));
 }
 
 void broker_on_subscribe(struct broker *self, const struct message *message)

@@ -100,7 +100,7 @@ static enum err bind_endpoint(struct server *self, const char *endpoint, char **
         char bound[256] = "";
         size_t size = sizeof bound;
         zmq_getsockopt(self->socket, ZMQ_LAST_ENDPOINT, bound, &size);
-        log_info("listening", LOG_STR("endpoint", bound), LOG_END);
+        log_info("listening", LOG_STR("endpoint", bound));
         return ERR_OK;
     }
     if (errno == EADDRINUSE) {
@@ -166,7 +166,7 @@ enum err server_open(struct server **out, const struct server_options *options, 
         err = http_server_open(&self->http, &http, problem);
     }
     if (err == ERR_OK) {
-        log_info("started", LOG_INT("http_port", http_server_port(self->http)), LOG_END);
+        log_info("started", LOG_INT("http_port", http_server_port(self->http)));
         log_flush();
         *out = self;
         self = NULL;

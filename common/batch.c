@@ -152,15 +152,14 @@ static void log_event(const struct input *input, bool is_handled)
     const char *text = is_handled ? outcome_names[input->outcome] : input->why;
     log_write(is_handled ? LOG_INFO : LOG_WARN,
               is_handled ? LOG_EVENT_HANDLED : LOG_EVENT_FAILED,
-              (const struct log_field[]){LOG_BYTES("correlation_id", input->delivery.key),
-                                         LOG_BYTES("event_id", input->delivery.id),
-                                         LOG_BYTES("topic", input->delivery.topic),
-                                         LOG_INT("offset", input->delivery.offset),
-                                         LOG_INT("attempt", input->delivery.attempt),
-                                         LOG_INT("duration_us", input->duration_us),
-                                         LOG_STR(is_handled ? "result" : "error", text),
-                                         LOG_STR("trace_id", text_or_null(input->trace.trace_id)),
-                                         LOG_END});
+              LOG_FIELDS(LOG_BYTES("correlation_id", input->delivery.key),
+                         LOG_BYTES("event_id", input->delivery.id),
+                         LOG_BYTES("topic", input->delivery.topic),
+                         LOG_INT("offset", input->delivery.offset),
+                         LOG_INT("attempt", input->delivery.attempt),
+                         LOG_INT("duration_us", input->duration_us),
+                         LOG_STR(is_handled ? "result" : "error", text),
+                         LOG_STR("trace_id", text_or_null(input->trace.trace_id))));
 }
 
 static void count_event(struct service *self, const struct input *input)
@@ -200,8 +199,7 @@ static void settle_request(struct service *self, struct input *input)
                   LOG_STR("correlation_id", request->correlation_id),
                   LOG_STR("request_id", request->id),
                   LOG_STR("path", request->route->path),
-                  LOG_STR("error", input->why),
-                  LOG_END);
+                  LOG_STR("error", input->why));
     }
     if (request->work != NULL) {
         struct work *work = request->work;
@@ -231,8 +229,7 @@ static void settle(struct service *self)
                  LOG_STR("correlation_id", change->subject),
                  LOG_STR("event_id", change->cause),
                  LOG_STR("status", change->status),
-                 LOG_STR("reason", text_or_null(change->reason)),
-                 LOG_END);
+                 LOG_STR("reason", text_or_null(change->reason)));
     }
     outbox_committed(self->outbox, self->bus);
     for (size_t i = 0; i < self->inputs_count; i++) {
@@ -269,8 +266,7 @@ static void abandon(struct service *self)
 {
     log_error("the batch could not be committed and is undone",
               LOG_STR("error", store_last_error(self->store)),
-              LOG_INT("inputs", self->inputs_count),
-              LOG_END);
+              LOG_INT("inputs", self->inputs_count));
     store_rollback(self->store);
     outbox_aborted(self->outbox);
     self->store_failed = true;
@@ -304,8 +300,7 @@ void batch_read(struct service *self, struct request *request)
         log_error("a request failed",
                   LOG_STR("request_id", request->id),
                   LOG_STR("path", request->route->path),
-                  LOG_STR("error", input.why[0] == '\0' ? err_name(err) : input.why),
-                  LOG_END);
+                  LOG_STR("error", input.why[0] == '\0' ? err_name(err) : input.why));
     }
     request_send(&request);
 }

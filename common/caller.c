@@ -111,8 +111,7 @@ static struct call_result try_once(struct caller *self, const struct call_try *t
              LOG_STR("request_id", self->context.request_id),
              LOG_STR("trace_id", span.trace_id),
              LOG_STR("span_id", span.span_id),
-             LOG_STR("parent_span_id", self->context.trace.span_id),
-             LOG_END);
+             LOG_STR("parent_span_id", self->context.trace.span_id));
     return result;
 }
 
@@ -177,8 +176,7 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
         if (!breaker_allows(self, breaker, clock_mono_ms())) {
             log_warn("the circuit to a service is open, it is not called",
                      LOG_STR("correlation_id", self->context.correlation_id),
-                     LOG_STR("target", target),
-                     LOG_END);
+                     LOG_STR("target", target));
             break;
         }
         cJSON_Delete(result.json);

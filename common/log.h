@@ -1,7 +1,7 @@
 // log - one line for each thing that happened, on standard output: a JSON object,
 // or aligned and coloured text for people (LOG_FORMAT=text).
 //
-//   log_info("event handled", LOG_STR("topic", topic), LOG_INT("offset", offset), LOG_END);
+//   log_info("event handled", LOG_STR("topic", topic), LOG_INT("offset", offset));
 //
 // Lines gather in a buffer; log_flush writes them with one write(2). A process's
 // core thread flushes once a batch; lines of level warn and above flush at once,
@@ -60,10 +60,13 @@ void log_write(enum log_level level, const char *msg, const struct log_field *fi
 // blocks or ends the process for good (SIGPIPE is ignored by service and broker).
 void log_flush(void);
 
-#define log_debug(msg, ...) log_write(LOG_DEBUG, (msg), (const struct log_field[]){__VA_ARGS__})
-#define log_info(msg, ...)  log_write(LOG_INFO, (msg), (const struct log_field[]){__VA_ARGS__})
-#define log_warn(msg, ...)  log_write(LOG_WARN, (msg), (const struct log_field[]){__VA_ARGS__})
-#define log_error(msg, ...) log_write(LOG_ERROR, (msg), (const struct log_field[]){__VA_ARGS__})
+// The fields, ended: at least one, LOG_END for none.
+#define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__, LOG_END})
+
+#define log_debug(msg, ...) log_write(LOG_DEBUG, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_info(msg, ...)  log_write(LOG_INFO, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_warn(msg, ...)  log_write(LOG_WARN, (msg), LOG_FIELDS(__VA_ARGS__))
+#define log_error(msg, ...) log_write(LOG_ERROR, (msg), LOG_FIELDS(__VA_ARGS__))
 
 // The sentences of a story: `faultline trace` finds them by these messages, so
 // they and their fields are an interface. All carry correlation_id (the order or

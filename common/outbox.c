@@ -134,8 +134,7 @@ enum err outbox_clean(struct outbox *self)
                      LOG_STR("correlation_id", store_text(row, 2)),
                      LOG_STR("event_id", store_text(row, 0)),
                      LOG_STR("topic", store_text(row, 1)),
-                     LOG_INT("offset", answered.offset),
-                     LOG_END);
+                     LOG_INT("offset", answered.offset));
             // Only the end of the statement makes sure that the row is deleted.
             err = store_next(row);
         }
@@ -172,8 +171,7 @@ void outbox_committed(struct outbox *self, struct bus *bus)
                  LOG_STR("event_id", added.event.id),
                  LOG_STR("topic", added.event.type),
                  LOG_STR("causation_id", added.event.causation_id),
-                 LOG_STR("trace_id", text_or_null(added.event.trace.trace_id)),
-                 LOG_END);
+                 LOG_STR("trace_id", text_or_null(added.event.trace.trace_id)));
         publish_added(self, bus, &added);
     }
     outbox_undo(self, 0);
@@ -205,9 +203,7 @@ static void on_refused(struct outbox *self, const struct bus_input *input, int64
     store_bind_text(row, input->detail);
     store_bind_int(row, (int64_t)input->tag);
     if (store_run(row) != ERR_OK) {
-        log_error("cannot mark the refused event",
-                  LOG_STR("error", store_last_error(self->store)),
-                  LOG_END);
+        log_error("cannot mark the refused event", LOG_STR("error", store_last_error(self->store)));
     }
 }
 

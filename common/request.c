@@ -281,19 +281,17 @@ static void account(const struct request *self)
     metrics_observe(metrics, &service_metric_request_seconds, labels, (double)duration_us / 1e6);
     // Reading changes nothing: it is no part of a story.
     const char *method = http_method(self->exchange);
-    log_write(
-        method_matches("GET", method) ? LOG_DEBUG : LOG_INFO,
-        LOG_REQUEST_ANSWERED,
-        (const struct log_field[]){LOG_STR("correlation_id", text_or_null(self->correlation_id)),
-                                   LOG_STR("method", method),
-                                   LOG_STR("path", http_path(self->exchange)),
-                                   LOG_INT("status", self->status),
-                                   LOG_INT("duration_us", duration_us),
-                                   LOG_STR("request_id", self->id),
-                                   LOG_STR("trace_id", self->trace.trace_id),
-                                   LOG_STR("span_id", self->trace.span_id),
-                                   LOG_STR("parent_span_id", text_or_null(self->parent_span_id)),
-                                   LOG_END});
+    log_write(method_matches("GET", method) ? LOG_DEBUG : LOG_INFO,
+              LOG_REQUEST_ANSWERED,
+              LOG_FIELDS(LOG_STR("correlation_id", text_or_null(self->correlation_id)),
+                         LOG_STR("method", method),
+                         LOG_STR("path", http_path(self->exchange)),
+                         LOG_INT("status", self->status),
+                         LOG_INT("duration_us", duration_us),
+                         LOG_STR("request_id", self->id),
+                         LOG_STR("trace_id", self->trace.trace_id),
+                         LOG_STR("span_id", self->trace.span_id),
+                         LOG_STR("parent_span_id", text_or_null(self->parent_span_id))));
 }
 
 void request_send(struct request **self_p)

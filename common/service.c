@@ -84,7 +84,7 @@ static void take_events(struct service *self)
         if (inputs[i].kind == BUS_CONNECTED) {
             log_info("connected to the broker", LOG_END);
         } else if (inputs[i].kind == BUS_LOST) {
-            log_warn("lost the broker", LOG_STR("error", inputs[i].detail), LOG_END);
+            log_warn("lost the broker", LOG_STR("error", inputs[i].detail));
         }
         if (inputs[i].kind != BUS_DELIVERY) {
             outbox_on_input(self->outbox, &inputs[i], self->now_ms);
@@ -194,7 +194,7 @@ static int stop(struct service *self)
     log_info("stopping", LOG_END);
     drain(self);
     const bool unfinished = has_jobs(self);
-    log_info("stopped", LOG_INT("outbox", outbox_depth(self->outbox)), LOG_END);
+    log_info("stopped", LOG_INT("outbox", outbox_depth(self->outbox)));
     log_flush();
     if (unfinished) {
         // A worker blocks in a call for up to SYNC_TIMEOUT_MS, say. All that must stay

@@ -34,7 +34,7 @@ static const char schema_version_sql[] = "PRAGMA user_version = 1";
 // person look, and the process ends. problem is freed.
 static enum err give_up(enum err err, char *problem)
 {
-    log_error("cannot start", LOG_STR("error", problem), LOG_END);
+    log_error("cannot start", LOG_STR("error", problem));
     free(problem);
     return err;
 }
@@ -132,8 +132,7 @@ static enum err open_bus(struct service *self)
                   LOG_STR("error", problem),
                   LOG_STR("BUS_URL", config_text(self->config, "BUS_URL")),
                   LOG_STR("BUS_GROUP", config_text(self->config, "BUS_GROUP")),
-                  LOG_STR("BUS_MEMBER", service_member(self)),
-                  LOG_END);
+                  LOG_STR("BUS_MEMBER", service_member(self)));
     }
     return err;
 }
@@ -186,8 +185,7 @@ enum err service_open(struct service *self)
                  LOG_INT("port", http_server_port(self->http)),
                  LOG_STR("bus", config_text(self->config, "BUS_URL")),
                  LOG_STR("member", service_member(self)),
-                 LOG_STR("version", FAULTLINE_VERSION),
-                 LOG_END);
+                 LOG_STR("version", FAULTLINE_VERSION));
         log_flush();
     }
     return err;

@@ -84,8 +84,7 @@ static enum err hear(struct service *service, const struct event *event, const c
     if (err == ERR_NOT_FOUND) {
         log_warn("an answer for an order that is not here is ignored",
                  LOG_STR("correlation_id", event->subject),
-                 LOG_STR("topic", event->type),
-                 LOG_END);
+                 LOG_STR("topic", event->type));
         return ERR_OK;
     }
     if (err != ERR_OK || order.is_sync ||

@@ -63,7 +63,7 @@ static void answer(struct stress *stress, struct http_exchange *exchange, const 
     const double seconds = (double)(clock_mono_us() - http_received_us(exchange)) / 1e6;
     metrics_add(stress->metrics, &requests_def, METRIC_LABELS(thread, path), 1);
     metrics_observe(stress->metrics, &duration_def, METRIC_LABELS(thread), seconds);
-    log_info("request answered", LOG_STR("path", path), LOG_STR("thread", thread), LOG_END);
+    log_info("request answered", LOG_STR("path", path), LOG_STR("thread", thread));
     http_set_header(exchange, "X-Thread", thread);
     http_reply(exchange, 200, HTTP_TEXT, http_body(exchange));
     free(path);
@@ -175,7 +175,7 @@ static void *scraper_run(void *argument)
     while (!atomic_load(&stress->is_stopping)) {
         buf_clear(&page);
         metrics_format(stress->metrics, &page);
-        log_warn("scraped", LOG_INT("bytes", page.size), LOG_END);
+        log_warn("scraped", LOG_INT("bytes", page.size));
         poll(NULL, 0, 1);
     }
     buf_release(&page);
