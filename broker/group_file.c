@@ -100,6 +100,7 @@ enum err group_file_save(const struct disk *disk, const char *directory, struct 
     problem[0] = '\0';
     char *path = mem_format("%s/" GROUP_FILE_NAME, directory);
     struct disk_file temp = {.disk = disk, .path = mem_format("%s.tmp", path), .fd = -1};
+    struct disk_file folder = {.disk = disk, .path = mem_strdup(directory), .fd = -1};
     struct buf bytes = {0};
     buf_put_u32(&bytes, MAGIC);
     buf_put_u32(&bytes, VERSION);
@@ -108,20 +109,25 @@ enum err group_file_save(const struct disk *disk, const char *directory, struct 
 
     const char *doing = "write";
     enum err err = ERR_OK;
-    bool done = disk_file_open(&temp, O_WRONLY | O_CREAT | O_TRUNC) &&
+    bool done = disk_file_open(&folder, O_RDONLY | O_DIRECTORY) &&
+                disk_file_open(&temp, O_WRONLY | O_CREAT | O_TRUNC) &&
                 disk_file_write(&temp, bytes.data, bytes.size, 0) && disk_file_datasync(&temp);
     disk_file_close(&temp);
     if (done) {
         doing = "rename";
         done = disk->rename(disk->context, temp.path, path) == 0;
     }
-    if (!done) {
+    if (done) {
+        // Without this a power cut may bring the old file back after a group was confirmed
+        // to its first member. When it fails, a crash may bring back either: nobody can be
+        // told any more that something is saved, nor that it is not.
+        disk_file_must(&folder, disk_file_sync(&folder), "sync");
+    } else {
         err = disk_file_problem(&temp, doing, problem, GROUP_FILE_PROBLEM_SIZE);
         (void)disk->unlink(disk->context, temp.path);
-    } else if (!folder_sync(disk, directory)) {
-        err = disk_file_problem(&temp, "sync the folder of", problem, GROUP_FILE_PROBLEM_SIZE);
     }
     buf_release(&bytes);
+    disk_file_release(&folder);
     disk_file_release(&temp);
     free(path);
     return err;

@@ -26,8 +26,8 @@ enum err group_file_load(const struct disk *disk, const char *directory,
 
 // group_file_save replaces the file: it writes directory/groups.tmp, syncs it, renames
 // it, syncs the folder. ERR_FULL: no space; ERR_IO: the system said no. Then problem is a
-// sentence, and a whole file is still there: the old one; the new one if only the folder
-// could not be synced.
+// sentence, and the old file is still there. A folder that cannot be synced ends the
+// process: the old file or the new one, nobody knows which will be there after a crash.
 enum err group_file_save(const struct disk *disk, const char *directory, struct bytes content,
                          char problem[GROUP_FILE_PROBLEM_SIZE]);
 

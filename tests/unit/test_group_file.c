@@ -1,6 +1,7 @@
 // The file of the groups comes back as it was saved, or says what is wrong with it.
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +290,21 @@ Test(group_file, a_failed_sync_leaves_the_old_file)
     disk.sync_error = 0;
     cr_expect_eq(load(&taken), ERR_OK);
     cr_expect_eq(taken.calls, 0);
+}
+
+static int fsync_fails(void *context, int fd)
+{
+    (void)context;
+    (void)fd;
+    errno = EIO;
+    return -1;
+}
+
+// Whoever asked for the save can be told neither that it is done nor that it is not.
+Test(group_file, a_folder_that_cannot_be_synced_ends_the_process, .signal = SIGABRT)
+{
+    disk.disk.fsync = fsync_fails;
+    (void)save("all groups");
 }
 
 // A process that died between the rename and the sync of the folder leaves a file that a
