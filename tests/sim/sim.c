@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "common/record.h"
@@ -89,11 +90,6 @@ void sim_count(struct sim *self, enum sim_happening what)
     self->counts[what]++;
 }
 
-static void say_when(const struct sim *self, FILE *out)
-{
-    fprintf(out, "%6" PRIu64 " %10.3f ms  ", self->steps, (double)self->now_us / 1000);
-}
-
 void sim_trace(struct sim *self, const char *format, ...)
 {
     if (!self->is_traced) {
@@ -102,7 +98,7 @@ void sim_trace(struct sim *self, const char *format, ...)
     va_list args;
     va_start(args, format);
     log_flush(); // what the broker has said before
-    say_when(self, stderr);
+    fprintf(stderr, "%6" PRIu64 " %10.3f ms  ", self->steps, (double)self->now_us / 1000);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);
@@ -110,14 +106,16 @@ void sim_trace(struct sim *self, const char *format, ...)
 
 void sim_fail(struct sim *self, const char *format, ...)
 {
+    struct buf text = {0}; // written at once: another process may fail at the same time
+    const unsigned long long seed = self->seed;
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "\nsim: seed %" PRIu64 " fails at step %" PRIu64, self->seed, self->steps);
-    fprintf(stderr, ", %.3f ms: ", (double)self->now_us / 1000);
-    vfprintf(stderr, format, args);
-    fprintf(stderr,
-            "\n     again, with all that happened: sim --seed %" PRIu64 " --trace\n",
-            self->seed);
+    log_flush();
+    buf_printf(&text, "\nsim: seed %llu fails at step %" PRIu64, seed, self->steps);
+    buf_printf(&text, ", %.3f ms: ", (double)self->now_us / 1000);
+    buf_vprintf(&text, format, args);
+    buf_printf(&text, "\n     again, with all that happened: sim --seed %llu --trace\n", seed);
     va_end(args);
-    exit(1);
+    fwrite(text.data, 1, text.size, stderr);
+    _exit(1);
 }
