@@ -44,9 +44,11 @@ static void take_acks(struct sim_model *self, uint32_t peer, struct bytes batch)
     }
 }
 
-static void take_asked(struct sim_model *self, const struct wire_control *control)
+static void take_asked(struct sim_model *self, uint32_t peer, const struct wire_control *control)
 {
-    self->asked = (struct sim_asked){.type = (uint8_t)control->type,
+    self->asked = (struct sim_asked){.peer = peer,
+                                     .request = control->request,
+                                     .type = (uint8_t)control->type,
                                      .group = group_of(self, control->group),
                                      .reset_to = control->reset_to,
                                      .offset = control->offset};
@@ -88,7 +90,7 @@ void sim_model_broker_takes(struct sim_model *self, struct bytes routing_id, str
     } else if (control.type == WIRE_BYE) {
         sim_group_leave(self, peer);
     } else if (control.type == WIRE_RESET || control.type == WIRE_DELETE) {
-        take_asked(self, &control);
+        take_asked(self, peer, &control);
     } else if (control.type == WIRE_SUBSCRIBE) {
         from->asked_group = group_of(self, control.group);
         from->asked_credit = control.credit;
@@ -183,7 +185,9 @@ static void send_error(struct sim_model *self, uint32_t peer, const struct wire_
 {
     const bool is_evicted = bytes_equal_text(control->code, WIRE_CODE_EVICTED);
     const bool is_lost = bytes_equal_text(control->code, WIRE_CODE_NO_SESSION);
-    self->asked = control->request == 0 ? self->asked : (struct sim_asked){0};
+    if (self->asked.peer == peer && self->asked.request == control->request) {
+        self->asked = (struct sim_asked){0};
+    }
     if (is_evicted || is_lost) {
         sim_count(self->sim, is_evicted ? SIM_EVICTIONS : SIM_SILENT_SESSIONS);
         sim_group_leave(self, peer);

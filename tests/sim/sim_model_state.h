@@ -67,6 +67,8 @@ struct sim_peer {
 
 // What an operator asked for and was not answered yet.
 struct sim_asked {
+    uint32_t peer;
+    uint64_t request;
     uint8_t type; // of enum wire_type; 0: nothing
     int group;    // SIM_NONE: of none that there is
     uint8_t reset_to;

@@ -42,6 +42,7 @@ struct sim_net {
     uint32_t ids; // routing ids given out
     struct dealer dealers[SIM_DEALERS_MAX];
     struct connection connections[SIM_CONNECTIONS_MAX];
+    size_t places; // of connections that were ever used
 };
 
 enum {
@@ -149,6 +150,7 @@ static void connection_make(struct sim_net *self, size_t dealer)
         at++;
         assert(at < SIM_CONNECTIONS_MAX);
     }
+    self->places = at < self->places ? self->places : at + 1;
     struct connection *connection = &self->connections[at];
     *connection = (struct connection){.is_used = true, .dealer = (int)dealer};
     store_u32(connection->id + 1, ++self->ids);
@@ -249,7 +251,7 @@ static void arrive(struct sim_net *self, struct connection *connection)
 void sim_net_run(struct sim_net *self)
 {
     const int64_t now_us = self->sim->now_us;
-    for (size_t i = 0; i < SIM_CONNECTIONS_MAX; i++) {
+    for (size_t i = 0; i < self->places; i++) {
         struct connection *connection = &self->connections[i];
         if (!connection->is_used) {
             continue;
@@ -287,7 +289,7 @@ static void sooner(int64_t *next_us, int64_t candidate_us)
 int64_t sim_net_next_us(const struct sim_net *self)
 {
     int64_t next_us = INT64_MAX;
-    for (size_t i = 0; i < SIM_CONNECTIONS_MAX; i++) {
+    for (size_t i = 0; i < self->places; i++) {
         const struct connection *connection = &self->connections[i];
         if (!connection->is_used) {
             continue;
@@ -324,7 +326,7 @@ void sim_net_bind(struct sim_net *self)
 void sim_net_unbind(struct sim_net *self)
 {
     self->is_bound = false;
-    for (size_t i = 0; i < SIM_CONNECTIONS_MAX; i++) {
+    for (size_t i = 0; i < self->places; i++) {
         struct connection *connection = &self->connections[i];
         if (connection->is_used) {
             connection_cut(self, connection, CLOSE_NOTICE_US);
@@ -339,7 +341,7 @@ enum err sim_net_route(struct sim_net *self, struct bytes peer, struct bytes con
                        struct bytes batch, int64_t at_us)
 {
     struct connection *connection = NULL;
-    for (size_t i = 0; i < SIM_CONNECTIONS_MAX && connection == NULL; i++) {
+    for (size_t i = 0; i < self->places && connection == NULL; i++) {
         struct connection *candidate = &self->connections[i];
         if (candidate->is_used && memcmp(candidate->id, peer.data, sizeof candidate->id) == 0) {
             connection = candidate;
@@ -368,9 +370,9 @@ enum err sim_net_route(struct sim_net *self, struct bytes peer, struct bytes con
 
 struct sim_message *sim_net_receive(struct sim_net *self)
 {
-    const size_t start = (size_t)sim_below(self->sim, SIM_CONNECTIONS_MAX);
-    for (size_t i = 0; i < SIM_CONNECTIONS_MAX; i++) {
-        struct connection *connection = &self->connections[(start + i) % SIM_CONNECTIONS_MAX];
+    const size_t start = (size_t)sim_below(self->sim, self->places + 1);
+    for (size_t i = 0; i < self->places; i++) {
+        struct connection *connection = &self->connections[(start + i) % self->places];
         if (connection->is_used && connection->inbox.count > 0) {
             return pop(&connection->inbox);
         }
@@ -380,7 +382,7 @@ struct sim_message *sim_net_receive(struct sim_net *self)
 
 bool sim_net_has_input(const struct sim_net *self)
 {
-    for (size_t i = 0; i < SIM_CONNECTIONS_MAX; i++) {
+    for (size_t i = 0; i < self->places; i++) {
         if (self->connections[i].is_used && self->connections[i].inbox.count > 0) {
             return true;
         }
