@@ -1,6 +1,7 @@
 // The groups, and how a start finds them: their file may lag behind the log, which is the
 // truth, so it reads the log on from where the file ends.
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/broker_state.h"
 #include "broker/group_file.h"
@@ -172,19 +173,36 @@ enum err broker_count_backlog(struct broker *self, struct consumer *consumer)
 {
     struct group_stats stats;
     struct event_log_entry entry;
+    struct buf unwanted = {0}; // offsets that were offered as wanted
+    uint64_t backlog = 0;
+    enum err err = ERR_OK;
     group_stats_get(consumer->group, &stats);
-    uint64_t backlog =
-        (uint64_t)stats.ready + stats.held + stats.waiting + stats.parked + stats.dying;
-    for (uint64_t offset = stats.cursor; offset < event_log_next(self->log); offset++) {
-        const enum err err = broker_read(self, self->elsewhere, offset, &entry);
-        if (err != ERR_OK) {
-            return err; // a part of it would be wrong for ever
+    for (uint64_t at = stats.floor; at < event_log_next(self->log) && err == ERR_OK; at++) {
+        if (group_is_done(consumer->group, at)) {
+            continue;
         }
-        const int topic = topic_find(&self->topics, entry.record.topic);
-        backlog += consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
+        err = broker_read(self, self->elsewhere, at, &entry);
+        if (err == ERR_OK &&
+            consumer_wants(consumer, topic_find(&self->topics, entry.record.topic))) {
+            backlog++;
+        } else if (err == ERR_OK && at < stats.cursor) {
+            buf_put(&unwanted, &at, sizeof at);
+        }
     }
-    consumer->backlog = backlog;
-    return ERR_OK;
+    if (err == ERR_OK) { // else a part of it would be wrong for ever
+        consumer->backlog = backlog;
+    }
+    // A start would offer them again, as unwanted; so they end now, before they are counted.
+    for (size_t at = 0; err == ERR_OK && at < unwanted.size; at += sizeof(uint64_t)) {
+        uint64_t offset = 0;
+        memcpy(&offset, unwanted.data + at, sizeof offset);
+        (void)group_buried(consumer->group, offset);
+    }
+    if (unwanted.size > 0 && err == ERR_OK) {
+        broker_let_go(self, consumer);
+    }
+    buf_release(&unwanted);
+    return err;
 }
 
 enum err broker_count_fresh(struct broker *self, struct consumer *consumer)

@@ -86,14 +86,9 @@ static bool leaving_count(struct broker *self, const struct event_log_extent *se
     return true;
 }
 
-void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first)
+void broker_let_go(struct broker *self, const struct consumer *consumer)
 {
-    consumer_unlist(consumer, 0, first);
-    if (floor_of(consumer) >= first) {
-        return;
-    }
-    group_skip_to(consumer->group, first);
-    size_t slot = 0; // what a member held of it frees its credit, and its share of memory
+    size_t slot = 0;
     for (struct session *s; (s = session_next(self->sessions, &slot)) != NULL;) {
         if (s->consumer == consumer) {
             s->held = 0;
@@ -101,6 +96,16 @@ void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t fir
             broker_apply_credit(s);
         }
     }
+}
+
+void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first)
+{
+    consumer_unlist(consumer, 0, first);
+    if (floor_of(consumer) >= first) {
+        return;
+    }
+    group_skip_to(consumer->group, first);
+    broker_let_go(self, consumer);
 }
 
 // Ends for the groups what they have in a segment that goes.

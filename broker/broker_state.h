@@ -238,6 +238,9 @@ bool broker_retention_hold(const struct broker *self, struct retention_hold *out
 // broker_skip_to ends what a group has below first, which the log loses or has lost; the
 // backlog is the caller's.
 void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first);
+// broker_let_go: what members held may have ended without an answer; their credit, and
+// their share of memory, is free again.
+void broker_let_go(struct broker *self, const struct consumer *consumer);
 
 // --- broker_save.c
 // broker_put_kept appends what the file of the groups says; broker_take_kept takes it into
@@ -254,7 +257,8 @@ struct consumer *broker_add_consumer(struct broker *self, struct group *group);
 // broker_remove_consumer takes it off the list; the caller destroys it. It has no members.
 void broker_remove_consumer(struct broker *self, struct consumer *consumer);
 void consumer_destroy(struct consumer **self_p);
-// broker_count_backlog counts a group's backlog anew: its topics have changed.
+// broker_count_backlog counts a group's backlog anew: its topics have changed. What it was
+// offered and does not want any more is done.
 // broker_count_fresh does for a group that was offered nothing yet.
 // Errors as broker_read: it is as it was.
 enum err broker_count_backlog(struct broker *self, struct consumer *consumer);
