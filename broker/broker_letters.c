@@ -193,8 +193,7 @@ static size_t room_for(struct broker *self, const struct consumer *consumer)
                  "those of their keys; redrive some",
                  LOG_STR("group", group_name(consumer->group)),
                  LOG_INT("offset", info.offset),
-                 LOG_INT("dead_letters", consumer->dead_letters_count),
-                 LOG_END);
+                 LOG_INT("dead_letters", consumer->dead_letters_count));
     }
     return 0;
 }

@@ -197,8 +197,7 @@ static void on_refused(struct outbox *self, const struct bus_input *input, int64
     // It would be refused each time: keep it for a person, out of the others' way.
     log_error("the broker refused an event for good; it stays in the outbox",
               LOG_INT("outbox_seq", input->tag),
-              LOG_STR("error", input->detail),
-              LOG_END);
+              LOG_STR("error", input->detail));
     struct store_row *row = store_query(self->store, refuse_sql);
     store_bind_text(row, input->detail);
     store_bind_int(row, (int64_t)input->tag);
