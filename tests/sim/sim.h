@@ -2,7 +2,8 @@
 // the trace, what has happened how often, and the way to fail.
 //
 //   main            options, processes, the summary
-//   sim_schedule    one seed: who there is, what goes wrong when, in which order all act
+//   sim_schedule    one seed: in which order all act; sim_cast: who there is; sim_faults:
+//                   what goes wrong
 //   sim_broker      the broker's process around the real broker core
 //   sim_client      a client's process around the real bus_session
 //   sim_operator    a hand-made client: READ, STATUS and what a person may ask for

@@ -1,5 +1,6 @@
 // sim_model_state - the inside of sim_model: sim_model_log.c is what is stored,
-// sim_model_group.c the groups, sim_model_peer.c the messages, sim_model.c the rest.
+// sim_model_group.c the groups, sim_model_beside.c compares them with the broker's,
+// sim_model_peer.c is the messages, sim_model_report.c reports, sim_model.c the rest.
 #ifndef FAULTLINE_SIM_MODEL_STATE_H
 #define FAULTLINE_SIM_MODEL_STATE_H
 
@@ -134,24 +135,43 @@ void sim_log_expect_event(struct sim_model *self, uint64_t offset, const struct 
 
 // --- sim_model_group.c
 
+// sim_group_entry is what the group has of an offset; sim_entry_is_left: it matches and is
+// not done. sim_group_first_left: the lowest offset of such; stored_count: none.
 struct sim_entry *sim_group_entry(struct sim_group *self, uint64_t offset);
+bool sim_entry_is_left(const struct sim_entry *entry);
+uint64_t sim_group_first_left(struct sim_model *self, struct sim_group *group);
+
+// sim_group_look_again: what is left may begin anywhere again.
+void sim_group_look_again(struct sim_group *group);
+
+// sim_group_grow makes room for capacity offsets; sim_group_stored: one more is durable.
 void sim_group_grow(struct sim_model *self, struct sim_group *group, uint64_t capacity);
 void sim_group_stored(struct sim_model *self, struct sim_group *group, uint64_t offset);
+
+// The life of a group: it begins, is reset, is deleted.
 void sim_group_begin(struct sim_model *self, struct sim_group *group, uint64_t start);
+void sim_group_reset(struct sim_model *self, struct sim_group *group, uint64_t offset);
+void sim_group_delete(struct sim_group *group);
+
+// What passes between the broker and a member, and that a session has ended.
 void sim_group_deliver(struct sim_model *self, uint32_t peer, uint64_t offset, uint32_t attempt);
 void sim_group_ack(struct sim_model *self, uint32_t peer, uint64_t offset, uint32_t attempt);
 void sim_group_fail(struct sim_model *self, uint32_t peer, uint64_t offset, uint32_t attempt,
                     int64_t delay_ms, bool rejects);
+void sim_group_leave(struct sim_model *self, uint32_t peer);
+
+// sim_group_bury: the dead letter of offset is durable, at letter; sim_group_redriven: a copy
+// of that letter is.
 void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t offset,
                     uint64_t letter);
 void sim_group_redriven(struct sim_model *self, struct sim_group *group, uint64_t letter);
-void sim_group_reset(struct sim_model *self, struct sim_group *group, uint64_t offset);
-void sim_group_delete(struct sim_group *group);
-void sim_group_leave(struct sim_model *self, uint32_t peer);
+
+// --- sim_model_beside.c
+
+// After a round, at the end of a process, and when the next one has read its files.
 void sim_group_check(struct sim_model *self, struct sim_group *group, struct broker *broker);
 void sim_group_crashed(struct sim_group *group, uint64_t count);
 void sim_group_started(struct sim_model *self, struct sim_group *group, struct broker *broker);
-uint64_t sim_group_first_left(struct sim_model *self, struct sim_group *group);
 
 // --- sim_model_peer.c
 
