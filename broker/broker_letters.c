@@ -71,15 +71,25 @@ bool broker_dead_letter_from(const struct broker *self, const struct consumer *c
 
 // --- what is durable
 
-static void settle(const struct own_record *own)
+// Settles the first of count records, and how many it gives: copies of letters that stand
+// together in the list go together, since each time the rest of a long list has to move.
+static size_t settle(const struct own_record *own, size_t count)
 {
     struct consumer *consumer = own->consumer;
-    if (own->is_copy) {
-        consumer_unlist(consumer, own->of, own->of + 1);
-    } else {
+    if (!own->is_copy) {
         consumer->backlog -= group_buried(consumer->group, own->of) && consumer->backlog > 0;
         consumer_list(consumer, own->offset);
+        return 1;
     }
+    const size_t from = place_of(consumer, own->of);
+    size_t run = 1;
+    while (run < count && own[run].is_copy && own[run].consumer == consumer &&
+           from + run < consumer->dead_letters_count &&
+           consumer->dead_letters[from + run] == own[run].of) {
+        run++;
+    }
+    consumer_unlist(consumer, own->of, own[run - 1].of + 1);
+    return run;
 }
 
 void broker_settle_found(struct broker *self, const struct event_log_entry *entry, int topic)
@@ -93,7 +103,7 @@ void broker_settle_found(struct broker *self, const struct event_log_entry *entr
         own.is_copy = topic_begins(entry->record.topic, TOPIC_REDRIVE);
         own.of = own.is_copy ? letter.dead_letter : letter.offset;
         own.consumer->redrive_topic = own.is_copy ? topic : own.consumer->redrive_topic;
-        settle(&own);
+        (void)settle(&own, 1);
     }
 }
 
@@ -118,9 +128,11 @@ static void tell(struct broker *self, const struct own_record *own)
 
 void broker_settle_own(struct broker *self)
 {
+    for (size_t i = 0; i < self->own_count;) {
+        i += settle(&self->own[i], self->own_count - i);
+    }
     for (size_t i = 0; i < self->own_count; i++) {
         const struct own_record *own = &self->own[i];
-        settle(own);
         *(own->is_copy ? &self->counters.redriven : &self->counters.dead_lettered) += 1;
         broker_save_soon(self);
         tell(self, own);

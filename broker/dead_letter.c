@@ -8,6 +8,7 @@
 #include "common/json.h"
 
 #define OWN_HEADERS ",\"headers\":"
+#define OFFSET_MAX  (INT64_C(1) << 53) // what JSON says exactly
 
 enum {
     REDRIVE_SIZE = 48, // what dead_letter_redrive_format adds, at most
@@ -73,8 +74,9 @@ void dead_letter_redrive_format(uint64_t offset, struct bytes headers, struct bu
 static uint64_t number_or(const cJSON *json, const char *name, uint64_t otherwise)
 {
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, name);
-    return cJSON_IsNumber(number) && number->valuedouble >= 0 ? (uint64_t)number->valuedouble
-                                                              : otherwise;
+    const bool fits =
+        cJSON_IsNumber(number) && number->valuedouble >= 0 && number->valuedouble <= OFFSET_MAX;
+    return fits ? (uint64_t)number->valuedouble : otherwise;
 }
 
 enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
@@ -89,7 +91,7 @@ enum err dead_letter_parse(struct bytes headers, struct dead_letter *out)
         json_parse(headers, &json, &problem) == ERR_OK &&
         json_get_text(json, "", "group", 1, WIRE_NAME_MAX, &group, &problem) == ERR_OK &&
         json_get_text(json, "", "topic", 1, RECORD_TOPIC_MAX, &topic, &problem) == ERR_OK &&
-        json_get_int(json, "", "offset", 0, INT64_C(1) << 53, &offset, &problem) == ERR_OK;
+        json_get_int(json, "", "offset", 0, OFFSET_MAX, &offset, &problem) == ERR_OK;
     if (is_good) {
         snprintf(out->group, sizeof out->group, "%s", group);
         snprintf(out->topic, sizeof out->topic, "%s", topic);
