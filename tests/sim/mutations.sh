@@ -185,7 +185,7 @@ mutation list-without-end broker/broker_letters.c \
   'max'
 
 mutation redriven-letter-stays broker/broker_letters.c \
-  'consumer_unlist(consumer, own->of, own->of + 1);' \
+  'consumer_unlist(consumer, own->of, own[run - 1].of + 1);' \
   'consumer_unlist(consumer, own->of, own->of);'
 
 # --- duplicates, retention
