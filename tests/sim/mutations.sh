@@ -115,6 +115,15 @@ mutation leave-forgets broker/group.c \
   'entry_let_go(self, entry);
         } else'
 
+mutation next-of-key-forgotten broker/group.c \
+  'if (entry->state != GROUP_ENDED) {
+            entry_wake(self, offset);' \
+  'if (entry->state != GROUP_ENDED) {'
+
+mutation full-queue-forgotten broker/broker_session.c \
+  'if (session->blocked_until_ms != 0 && now_ms >= session->blocked_until_ms) {' \
+  'if (session->blocked_until_ms < 0) {'
+
 mutation cursor-not-rewound broker/group_save.c \
   'group_window_advance(window);
     self->dirty = false;' \

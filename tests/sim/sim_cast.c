@@ -90,6 +90,7 @@ static void add_groups(struct sim_schedule *self, uint32_t topics,
         for (size_t member = 0; member < members; member++) {
             add_member(self, &group, member, false);
         }
+        self->actors[self->actors_count - 1].hangs = members > 1 && sim_chance(sim, 500);
         if (sim_chance(sim, 200)) {
             add_member(self, &group, 0, true);
         }

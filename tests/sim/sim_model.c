@@ -247,6 +247,15 @@ uint64_t sim_model_left(const struct sim_model *self)
     return left;
 }
 
+uint64_t sim_model_starving(struct sim_model *self)
+{
+    uint64_t starving = 0;
+    for (size_t i = 0; i < self->groups_count; i++) {
+        starving += self->groups[i].exists ? sim_group_starving(self, &self->groups[i]) : 1;
+    }
+    return starving;
+}
+
 void sim_model_explain(struct sim_model *self)
 {
     for (size_t i = 0; i < self->groups_count; i++) {

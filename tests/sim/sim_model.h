@@ -96,6 +96,10 @@ void sim_model_delivered(struct sim_model *self, const struct bus_delivery *deli
 // sim_model_left counts the events that groups still need; 0: all is done.
 uint64_t sim_model_left(const struct sim_model *self);
 
+// sim_model_starving counts those that somebody could do now: nobody holds them, nor an
+// earlier one of their key.
+uint64_t sim_model_starving(struct sim_model *self);
+
 // sim_model_finish: nothing more happens; what has to be true now?
 void sim_model_finish(struct sim_model *self);
 

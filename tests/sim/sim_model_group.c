@@ -100,6 +100,20 @@ static uint64_t first_of_key(struct sim_model *self, struct sim_group *group, ui
     return *first;
 }
 
+uint64_t sim_group_starving(struct sim_model *self, struct sim_group *group)
+{
+    uint64_t starving = 0;
+    for (uint64_t at = sim_group_first_left(self, group); at < self->stored_count; at++) {
+        const struct sim_entry *entry = sim_group_entry(group, at);
+        const uint32_t key = group->options.is_unordered ? 0 : self->stored[at].key;
+        if (sim_entry_is_left(entry) && entry->holder == 0) {
+            const uint64_t first = key == 0 ? at : first_of_key(self, group, key);
+            starving += sim_group_entry(group, first)->holder == 0;
+        }
+    }
+    return starving;
+}
+
 // --- deliveries
 
 static void check_delivery(struct sim_model *self, struct sim_group *group, uint64_t offset,

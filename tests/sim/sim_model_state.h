@@ -141,6 +141,9 @@ struct sim_entry *sim_group_entry(struct sim_group *self, uint64_t offset);
 bool sim_entry_is_left(const struct sim_entry *entry);
 uint64_t sim_group_first_left(struct sim_model *self, struct sim_group *group);
 
+// sim_group_starving: as sim_model_starving.
+uint64_t sim_group_starving(struct sim_model *self, struct sim_group *group);
+
 // sim_group_look_again: what is left may begin anywhere again.
 void sim_group_look_again(struct sim_group *group);
 

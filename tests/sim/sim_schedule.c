@@ -140,20 +140,51 @@ static void quiet_down(struct sim_schedule *self)
         }
         if (actor->consumer != NULL) {
             sim_consumer_calm(actor->consumer);
+            if (actor->hangs) {
+                sim_consumer_hang(actor->consumer, SIM_NEVER);
+            }
         } else {
             sim_producer_finish(actor->producer);
         }
     }
 }
 
-static bool is_done(const struct sim_schedule *self)
+static bool is_published(const struct sim_schedule *self)
 {
-    bool done = sim_broker_is_up(self->broker) && sim_model_left(self->model) == 0;
+    bool done = sim_broker_is_up(self->broker);
     for (size_t i = 0; i < self->actors_count && done; i++) {
         const struct sim_actor *actor = &self->actors[i];
         done = actor->producer == NULL || sim_producer_is_done(actor->producer);
     }
     return done;
+}
+
+// First some members do nothing but hold what they have: all else must be done. Then they
+// answer as well, and nothing must be left.
+static void finish(struct sim_schedule *self)
+{
+    int64_t limit_us = self->sim.now_us + QUIET_MAX_US;
+    while (self->sim.now_us < limit_us &&
+           !(is_published(self) && sim_model_starving(self->model) == 0)) {
+        step(self);
+    }
+    if (!is_published(self)) {
+        sim_fail(&self->sim, "a producer is never answered");
+    }
+    if (sim_model_starving(self->model) > 0) {
+        sim_model_explain(self->model);
+        sim_fail(&self->sim, "events starve though there are members with credit");
+    }
+    for (size_t i = 0; i < self->actors_count; i++) {
+        if (self->actors[i].hangs) {
+            sim_consumer_calm(self->actors[i].consumer);
+        }
+    }
+    limit_us = self->sim.now_us + QUIET_MAX_US;
+    while (self->sim.now_us < limit_us && sim_model_left(self->model) > 0) {
+        step(self);
+    }
+    sim_model_finish(self->model);
 }
 
 uint64_t sim_schedule_run(uint64_t seed, bool is_traced, uint64_t *counts)
@@ -173,14 +204,7 @@ uint64_t sim_schedule_run(uint64_t seed, bool is_traced, uint64_t *counts)
         step(self);
     }
     quiet_down(self);
-    const int64_t limit_us = self->sim.now_us + QUIET_MAX_US;
-    while (!is_done(self) && self->sim.now_us < limit_us) {
-        step(self);
-    }
-    sim_model_finish(self->model);
-    if (!is_done(self)) {
-        sim_fail(&self->sim, "a producer is never answered");
-    }
+    finish(self);
     const uint64_t hash = self->sim.hash;
     counts[SIM_STEPS] += self->sim.steps;
     sim_cast_tear_down(self);

@@ -45,6 +45,7 @@ struct sim_actor {
     size_t topics_count;
     uint32_t credit;
     bool is_twin;     // of a member of the same name
+    bool hangs;       // when the faults have ended; others of its group do not
     int64_t start_us; // when it comes up again; SIM_NEVER: that is not planned
 };
 
