@@ -119,3 +119,13 @@ void sim_faults_strike(struct sim_schedule *self)
         wrong_broker(self, (enum sim_fault)fault);
     }
 }
+
+// What one death has left half done may need another one soon, to do harm.
+void sim_faults_follow(struct sim_schedule *self)
+{
+    struct sim *sim = &self->sim;
+    if (!self->is_quiet && self->weights[SIM_FAULT_KILL_WITHIN] > 0 && sim_chance(sim, 300)) {
+        const uint32_t calls = 1 + (uint32_t)sim_below(sim, 60);
+        sim_broker_kill_within(self->broker, calls, false, sim_chance(sim, 700));
+    }
+}

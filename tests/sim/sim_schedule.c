@@ -42,6 +42,7 @@ static void broker_step(struct sim_schedule *self)
     } else {
         self->broker_start_us = SIM_NEVER;
         sim_broker_start(self->broker);
+        sim_faults_follow(self);
     }
 }
 

@@ -71,9 +71,11 @@ struct sim_schedule {
 void sim_cast_set_up(struct sim_schedule *self);
 void sim_cast_tear_down(struct sim_schedule *self);
 
-// sim_faults_choose decides what may go wrong, sim_faults_strike lets something go wrong.
+// sim_faults_choose decides what may go wrong, sim_faults_strike lets something go wrong,
+// sim_faults_follow perhaps, when the broker has started again.
 void sim_faults_choose(struct sim_schedule *self);
 void sim_faults_strike(struct sim_schedule *self);
+void sim_faults_follow(struct sim_schedule *self);
 void sim_faults_mend_disk(struct sim_schedule *self);
 
 #endif
