@@ -57,8 +57,8 @@ struct broker_options {
 };
 
 // broker_open reads the file of the groups, opens the log and reads what it holds behind
-// that. ERR_CORRUPT, ERR_CONFLICT, ERR_IO: *problem, which the caller frees, says which
-// file, what is wrong and what to do. The caller owns *out.
+// that. ERR_CORRUPT, ERR_CONFLICT, ERR_FULL (no room for the lock), ERR_IO: *problem, which
+// the caller frees, says which file, what is wrong and what to do. The caller owns *out.
 enum err broker_open(struct broker **out, const struct broker_options *options, char **problem);
 
 // broker_destroy frees *self_p and closes the log; it saves nothing.
