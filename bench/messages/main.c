@@ -1,8 +1,11 @@
 // bench_messages - measures the broker, and what others do with the same workloads in
 // the same run. bench/broker and bench/peers build it and call it.
 #include <argp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -150,6 +153,29 @@ static bool applies(const struct workload *workload, const struct engine *engine
     return !workload->ours_only || engine == &engine_faultline;
 }
 
+// Measures in a process of its own, so that a client that fails ends one measurement and
+// not all. false: it failed, and said why.
+static bool measure(const struct workload *workload, const struct engine *engine,
+                    const struct options *options, struct result *out)
+{
+    int ends[2];
+    if (pipe(ends) != 0) {
+        return false;
+    }
+    const pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        workload_run(workload, engine, options, out);
+        exit(write(ends[1], out, sizeof *out) == (ssize_t)sizeof *out ? 0 : 1);
+    }
+    close(ends[1]);
+    const bool is_whole = read(ends[0], out, sizeof *out) == (ssize_t)sizeof *out;
+    close(ends[0]);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    return is_whole && status == 0;
+}
+
 // One run of a workload on all brokers, one after the other: what else the machine does
 // meets all of them.
 static void round_run(struct settings *self, size_t row, size_t run)
@@ -163,15 +189,16 @@ static void round_run(struct settings *self, size_t row, size_t run)
         }
         struct cell *cell = &report->cells[row][column];
         struct result *result = &cell->runs[cell->count];
-        workload_run(workload, engine, &self->options, result);
+        fprintf(
+            stderr, "run %zu of %zu, %s, %s: ", run + 1, self->runs, workload->name, engine->name);
+        if (!measure(workload, engine, &self->options, result)) {
+            fprintf(stderr, "failed, and does not count\n");
+            continue;
+        }
         cell->count++;
         fprintf(stderr,
-                "run %zu of %zu, %s, %s: %.0f (p99 %.0f us, %.2f us of the broker each, wrong "
+                "%.0f (p99 %.0f us, %.2f us of the broker each, wrong "
                 "%llu)\n",
-                run + 1,
-                self->runs,
-                workload->name,
-                engine->name,
                 workload_figure(workload, result),
                 result->p99_us,
                 result->server_us,
