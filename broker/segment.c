@@ -151,7 +151,7 @@ bool batch_reader_bytes(struct batch_reader *self, uint64_t at, size_t size, str
 {
     const uint64_t left = at < self->end ? self->end - at : 0;
     size = left < size ? (size_t)left : size;
-    if (at < self->at || at + size > self->at + self->size) {
+    if (self->data == NULL || at < self->at || at + size > self->at + self->size) {
         if (!read_on(self, at, size)) {
             return false;
         }

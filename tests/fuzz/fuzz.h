@@ -26,4 +26,8 @@ bool fuzz_is_same(struct bytes left, struct bytes right);
 // mutation would ever get behind a CRC.
 size_t fuzz_mend_record(uint8_t *data, size_t size, size_t at);
 
+// fuzz_mend_batch does so for the batch of a segment that begins at at, and, records
+// true, for the records in it before. The batch's mark is taken as it is.
+size_t fuzz_mend_batch(uint8_t *data, size_t size, size_t at, bool records);
+
 #endif

@@ -34,22 +34,12 @@ static void mend_header(uint8_t *data, uint64_t base)
 static void mend_batches(uint8_t *data, size_t size, uint64_t base, uint8_t flags)
 {
     for (size_t at = 24; at + 32 < size;) {
-        uint8_t *batch = data + at;
-        const size_t batch_size = load_u32(batch + 8);
-        if (batch_size <= 32 || batch_size > size - at) {
-            return;
-        }
-        store_u32(batch, MARK);
+        store_u32(data + at, MARK);
         if ((flags & FLAG_BASE) != 0) {
-            store_u64(batch + 16, base);
-            base += load_u32(batch + 12);
+            store_u64(data + at + 16, base);
+            base += load_u32(data + at + 12);
         }
-        for (size_t record = 32; (flags & FLAG_RECORD) != 0 && record < batch_size;) {
-            record = fuzz_mend_record(batch, batch_size, record);
-        }
-        const uint32_t mark = record_crc32c(0, batch, 4);
-        store_u32(batch + 4, record_crc32c(mark, batch + 8, batch_size - 8));
-        at += batch_size;
+        at = fuzz_mend_batch(data, size, at, (flags & FLAG_RECORD) != 0);
     }
 }
 

@@ -49,11 +49,11 @@ for target in "${targets[@]}"; do
     continue
   fi
   nice -n 10 build/fuzz/bin/fuzz_"$target" -max_total_time=$((minutes * 60)) -print_final_stats=1 \
-    -artifact_prefix=build/fuzz/found/"$target"- -timeout=20 -rss_limit_mb=2048 \
+    -close_fd_mask=1 -artifact_prefix=build/fuzz/found/"$target"- -timeout=20 -rss_limit_mb=2048 \
     "$gathered" "$kept" >"$log" 2>&1
   status=$?
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  coverage=$(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -1)
+  coverage=$(grep -aoE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -1)
   verdict="nothing found"
   if ((status != 0)); then
     verdict="FOUND: see $log"
