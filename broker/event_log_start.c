@@ -186,8 +186,10 @@ static int compare_bases(const void *a, const void *b)
 static size_t bases_take(struct bytes names, uint64_t *bases)
 {
     size_t count = 0;
-    const char *end = (const char *)names.data + names.size;
-    for (const char *name = (const char *)names.data; name != end; name += strlen(name) + 1) {
+    size_t next = 0;
+    while (next < names.size) {
+        const char *name = (const char *)names.data + next;
+        next += strlen(name) + 1;
         if (strspn(name, "0123456789") == 20 && strcmp(name + 20, ".log") == 0 &&
             strcmp(name, "09223372036854775807.log") <= 0) { // no log reaches more: sums never wrap
             bases[count++] = strtoull(name, NULL, 10);
