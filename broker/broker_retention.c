@@ -4,14 +4,13 @@
 //     due? ---> needed by a group or a listed dead letter? ---> it stays, and /status says why
 //                  | no, or retention ignores groups
 //                  v
-//     read it: what leaves with it ---> groups skip it ---> file of the groups ---> drop
+//     read it: what leaves with it ---> drop ---> groups skip it ---> file of the groups
 //
 // Reading takes 33 ms for 64 MiB of 256-byte events, once a segment; the round waits for it.
 //
-// The file is saved before: floors in it then lie behind what goes. When there is no room
-// to save it, the drop makes some. A crash in between leaves a file that counts records
-// which are gone, or does not count some that are there: the start sees by its log_first
-// that it must count anew.
+// The groups skip what is gone, not what is about to go: a drop that fails takes nothing from
+// them. A crash before the file is saved leaves one that counts records which are gone: the
+// start sees by its log_first that it must count anew, and lets the groups skip them.
 
 #include "broker/broker_state.h"
 #include "common/log.h"
@@ -131,18 +130,14 @@ static void drop(struct broker *self, const struct event_log_extent *segment)
     if (!leaving_count(self, segment, &leaving)) {
         return;
     }
-    groups_leave(self, segment, leaving.lost);
-    enum err err = broker_save(self);
-    if (err != ERR_OK && err != ERR_FULL) {
-        return;
-    }
-    err = event_log_drop(self->log, segment->next);
+    const enum err err = event_log_drop(self->log, segment->next);
     if (err != ERR_OK) {
         log_error("segment cannot be removed",
                   LOG_INT("offset", segment->first),
                   LOG_STR("error", err_name(err)));
         return;
     }
+    groups_leave(self, segment, leaving.lost);
     for (int topic = 0; topic < self->topics.count; topic++) {
         self->topics.topics[topic].records -= leaving.records[topic];
     }
