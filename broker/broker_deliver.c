@@ -19,13 +19,15 @@ void broker_on_ack(struct broker *self, const struct message *message)
     struct consumer *consumer = session->consumer;
     struct wire_ack ack;
     uint32_t count = 0;
+    uint32_t events = 0;
     struct bytes rest = message->batch;
     while (wire_ack_take(&rest, &ack) == ERR_OK) {
         count++;
+        events += ack.count;
     }
-    if (rest.size != 0 || count != message->control->count) {
-        const char *detail =
-            "the batch must hold count entries, each a run of offsets and an attempt of 1 or more";
+    if (rest.size != 0 || count != message->control->count || events > WIRE_ACK_EVENTS_MAX) {
+        const char *detail = "the batch must hold count entries, each a run of offsets and an "
+                             "attempt of 1 or more, and 16384 offsets in all at most";
         broker_refuse(self, message, WIRE_CODE_MALFORMED, detail);
         return;
     }

@@ -20,6 +20,7 @@ enum {
     WIRE_BATCH_BYTES_MAX = 1024 * 1024,
     WIRE_ERROR_MAX = 1024, // bytes of an error text
     WIRE_CREDIT_MAX = 4096,
+    WIRE_ACK_EVENTS_MAX = 4 * WIRE_CREDIT_MAX, // deliveries that the entries of one ACK name
     WIRE_HEARTBEAT_MIN_MS = 50,
     WIRE_HEARTBEAT_MAX_MS = 60000,
     WIRE_MISSES_MAX = 3, // heartbeats without a message until a side counts as gone

@@ -60,6 +60,34 @@ static const struct consumer *payment(void)
     return broker_find_consumer(world.broker, bytes_of_text("payment"));
 }
 
+// --- what one message may cost
+
+// Runs are cheap to send and not to look up: else 64 KiB would hold the loop for 40 ms.
+Test(broker, an_ack_of_more_than_anybody_can_hold_is_refused_whole)
+{
+    subscribe('c', 10);
+    toy_publish(&world, 'p', "order-created", "", 10);
+    expect_gets('c', 0, 1);
+    struct buf runs = {0};
+    for (uint32_t events = 0; events < WIRE_ACK_EVENTS_MAX; events += WIRE_CREDIT_MAX) {
+        wire_ack_append(&runs, (struct wire_ack){.count = WIRE_CREDIT_MAX, .attempt = 1});
+    }
+    wire_ack_append(&runs, (struct wire_ack){.count = 1, .attempt = 1});
+    const uint32_t count = (uint32_t)(runs.size / WIRE_ACK_SIZE);
+    const struct wire_control ack = {.type = WIRE_ACK, .count = count};
+    toy_send(&world, 'c', &ack, buf_view(&runs));
+    toy_turn(&world);
+    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_MALFORMED));
+    cr_expect_eq(payment()->backlog, 1);
+
+    runs.size -= WIRE_ACK_SIZE; // as many as may be
+    const struct wire_control most = {.type = WIRE_ACK, .count = count - 1};
+    toy_send(&world, 'c', &most, buf_view(&runs));
+    toy_turn(&world);
+    cr_expect_eq(payment()->backlog, 0);
+    buf_release(&runs);
+}
+
 // --- the sync comes first
 
 Test(broker, nothing_is_answered_or_delivered_before_the_sync)
