@@ -33,6 +33,7 @@ void event_log_destroy(struct event_log **self_p)
         return;
     }
     buf_release(&self->batch);
+    buf_release(&self->newest_bytes);
     buf_release(&self->positions);
     for (size_t i = 0; i < self->segments_count; i++) {
         disk_file_release(&self->segments[i].file);
@@ -105,6 +106,19 @@ enum err event_log_peek(const struct event_log *self, uint64_t offset, struct re
     return record_split(&rest, out) ? ERR_OK : ERR_CORRUPT;
 }
 
+// Whoever keeps up with the log reads the batch that was just written: it stays at hand
+// in memory until the next one, and its buffer and that of the next take turns.
+static void keep(struct event_log *self, const struct batch *batch)
+{
+    event_log_cursors_forget(self);
+    const struct buf before = self->newest_bytes;
+    self->newest_bytes = self->batch;
+    self->batch = before;
+    self->newest = *batch;
+    self->newest.records = (struct bytes){.data = self->newest_bytes.data + BATCH_HEADER_SIZE,
+                                          .size = batch->size - BATCH_HEADER_SIZE};
+}
+
 static enum err batch_write(struct event_log *self, uint64_t time_us)
 {
     const size_t size = self->batch.size;
@@ -131,6 +145,7 @@ static enum err batch_write(struct event_log *self, uint64_t time_us)
         segment, buf_view(&self->batch), most < self->segment_bytes ? most : self->segment_bytes);
     if (err == ERR_OK) {
         event_log_note(self, &batch);
+        keep(self, &batch);
     }
     return err;
 }

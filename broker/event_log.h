@@ -96,11 +96,12 @@ uint64_t event_log_bytes(const struct event_log *self);
 struct event_log_entry {
     uint64_t offset;
     uint64_t time_us;     // of its batch
-    struct record record; // borrowed from the cursor until its next read
+    struct record record; // borrowed from the cursor until its next read or the log's next sync
 };
 
-// A cursor reads forward through a buffer of its own, one read(2) for many
-// records. Any number of cursors may be open; the log must outlive them.
+// A cursor reads forward through a buffer of its own, one read(2) for many records;
+// the batch that was synced last is still in memory and needs none. Any number of
+// cursors may be open; the log must outlive them.
 struct event_log_cursor; // opaque
 
 struct event_log_cursor *event_log_cursor_new(struct event_log *log);

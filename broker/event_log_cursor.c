@@ -16,6 +16,7 @@ struct event_log_cursor {
     uint64_t segment;                     // number of the one that the reader has open
     uint64_t position;                    // where batch begins
     struct batch batch;                   // being read; count 0: none. Borrowed from reader
+    bool is_newest;                       // no, from the log, until its next sync
     uint64_t next;                        // offset of the record at the beginning of rest
     struct reader rest;                   // of batch.records
     char problem[512];
@@ -54,6 +55,13 @@ void event_log_cursors_leave(const struct event_log *self, uint64_t number)
         if (i->segment == number) {
             disk_file_close(&i->reader.file);
         }
+    }
+}
+
+void event_log_cursors_forget(const struct event_log *self)
+{
+    for (struct event_log_cursor *i = self->cursors; i != NULL; i = i->next_cursor) {
+        i->batch.count = i->is_newest ? 0 : i->batch.count;
     }
 }
 
@@ -106,6 +114,12 @@ static struct log_place place_of(const struct event_log *log, uint64_t offset)
 // Makes the batch that holds offset the current one.
 static enum err batch_enter(struct event_log_cursor *self, uint64_t offset)
 {
+    const struct batch *newest = &self->log->newest;
+    self->is_newest = newest->count > 0 && offset >= newest->base;
+    if (self->is_newest) {
+        self->batch = *newest;
+        return ERR_OK;
+    }
     struct log_place at = place_of(self->log, offset);
     const uint64_t behind = self->batch.base + self->batch.count;
     if (self->batch.count > 0 && at.segment == self->segment && at.offset < behind &&

@@ -28,6 +28,8 @@ struct event_log {
     struct buf batch;                 // room for a header, then the records not synced yet
     struct buf positions;             // where in batch each of them begins, u32
     uint32_t pending;                 // how many
+    struct buf newest_bytes;          // the batch that was synced last, as it lies on disk
+    struct batch newest;              // count 0: none is at hand
     struct event_log_cursor *cursors; // borrowed; all of them
 };
 
@@ -42,5 +44,8 @@ void event_log_note(struct event_log *self, const struct batch *batch);
 // event_log_cursors_leave closes the file of the segment with this number wherever a
 // cursor has it open: as long as one does, the disk does not get its space back.
 void event_log_cursors_leave(const struct event_log *self, uint64_t number);
+
+// event_log_cursors_forget: what cursors borrowed of newest is written over now.
+void event_log_cursors_forget(const struct event_log *self);
 
 #endif

@@ -256,6 +256,31 @@ Test(event_log, a_cursor_at_the_end_reads_what_is_stored_later_also_in_new_segme
     }
 }
 
+// The newest batch is still in memory when those who keep up want it.
+Test(event_log, whoever_keeps_up_reads_nothing_from_the_disk)
+{
+    fixture.options.segment_bytes = 4096;
+    open_log();
+    struct event_log_cursor *slow = event_log_cursor_new(fixture.log);
+    struct event_log_entry entry;
+    for (uint64_t round = 0; round < 20; round++) {
+        log_fixture_store(&fixture, 3, 100 + round);
+        fixture.disk.read_error = 5;
+        for (uint64_t i = 0; i < 3; i++) {
+            cr_assert(log_fixture_holds(&fixture, 3 * round + i));
+        }
+        // The slow one is in the middle of it when the next one comes.
+        cr_assert_eq(event_log_cursor_read(slow, 3 * round, &entry), ERR_OK);
+        fixture.disk.read_error = 0;
+        if (round > 0) {
+            cr_assert_eq(event_log_cursor_read(slow, 3 * round - 1, &entry), ERR_OK);
+            cr_assert_eq(entry.offset, 3 * round - 1);
+        }
+    }
+    cr_expect(log_fixture_holds_all(&fixture));
+    event_log_cursor_destroy(&slow);
+}
+
 Test(event_log, many_small_batches_take_few_reads)
 {
     open_log();
