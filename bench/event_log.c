@@ -57,7 +57,7 @@ static void write_run(struct event_log *log, struct bytes record, uint64_t batch
                 fail("append", "the batch is too large");
             }
         }
-        if (event_log_sync(log, (uint64_t)clock_wall_us()) != ERR_OK) {
+        if (event_log_sync(log, (uint64_t)clock_wall_us(), false) != ERR_OK) {
             fail("sync", "the disk is full");
         }
         const int64_t then = now;

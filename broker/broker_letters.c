@@ -141,9 +141,9 @@ void broker_settle_own(struct broker *self)
 
 // --- writing
 
-// Puts a record of our own into the batch: the one at offset with other headers, on the
-// group's topic; dying NULL: a copy that goes back. ERR_FULL: the batch holds enough; other
-// errors, which were logged, concern this one alone, or the table of topics.
+// Puts a record of our own into the batch, which no publish is in: the one at offset with other
+// headers, on the group's topic; dying NULL: a copy that goes back. ERR_FULL: the batch holds
+// enough; other errors, which were logged, concern this one alone, or the table of topics.
 static enum err append_own(struct broker *self, struct consumer *consumer, uint64_t offset,
                            const struct group_entry_info *dying)
 {
@@ -151,6 +151,9 @@ static enum err append_own(struct broker *self, struct consumer *consumer, uint6
     char name[RECORD_TOPIC_MAX + 1];
     struct event_log_entry entry;
     struct buf headers = {0};
+    if (self->own_count == 0) {
+        (void)broker_sync(self); // refused or not, what was published takes none of these along
+    }
     topic_of_group(name, dying == NULL ? TOPIC_REDRIVE : TOPIC_DEAD_LETTER, group);
     const int topic = topic_add(&self->topics, bytes_of_text(name), TOPIC_SLOTS);
     enum err err =
@@ -177,7 +180,7 @@ static enum err append_own(struct broker *self, struct consumer *consumer, uint6
         return err;
     }
     if (self->batch_bytes + self->entries.size > BROKER_BATCH_BYTES_MAX ||
-        self->own_count == BROKER_BATCH_ITEMS_MAX) {
+        self->own_count == self->own_max) {
         return ERR_FULL;
     }
     self->own[self->own_count++] = (struct own_record){

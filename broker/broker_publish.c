@@ -233,7 +233,8 @@ enum err broker_sync(struct broker *self)
     }
     const uint64_t first = event_log_next(self->log);
     const int64_t started_us = self->world.mono_us(self->world.context);
-    const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self));
+    const bool is_own = self->own_count > 0;
+    const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self), is_own);
     const bool stored = err == ERR_OK;
     settle_topics(self, stored);
     answer_publishes(self, 0, stored);
@@ -246,6 +247,12 @@ enum err broker_sync(struct broker *self)
         duplicates_cut(&self->duplicates, first);
         self->refused_bytes = self->batch_bytes;
         self->retain_due_ms = 0; // if retention can make room, it does now
+    }
+    if (is_own && stored) {
+        self->own_max =
+            2 * self->own_max < BROKER_BATCH_ITEMS_MAX ? 2 * self->own_max : BROKER_BATCH_ITEMS_MAX;
+    } else if (is_own) {
+        self->own_max = 1; // there may be room for some of them
         self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
     }
     self->own_count = 0;

@@ -28,7 +28,7 @@ enum {
     BROKER_HELD_BYTES_MAX = 8 * 1024 * 1024,
     BROKER_UNREAD_BYTES_MAX = 8 * 1024 * 1024, // large answers that may wait for one session
     BROKER_BATCH_BYTES_MAX = EVENT_LOG_BATCH_MAX - 64 * 1024, // what the log adds is far less
-    BROKER_BATCH_ITEMS_MAX = 1024, // runs of publishes, and dead letters, of one sync
+    BROKER_BATCH_ITEMS_MAX = 1024, // runs of publishes, or records of our own, of one sync
     BROKER_REDRIVES_MAX = 1024,    // dead letters that one REDRIVE looks at
     BROKER_BLOCKED_MS = 10,        // how long a member with a full queue is left alone
     BROKER_RETAIN_MS = 1000,       // how often retention looks
@@ -78,7 +78,8 @@ struct broker {
     uint64_t tail_from;                 // where the last batch began
 
     // The batch: what was appended since the last sync, and who waits for that. A publish
-    // waits as one or more runs of offsets that follow each other, all new or all not.
+    // waits as one or more runs of offsets that follow each other, all new or all not. Records of
+    // our own come in a batch of theirs: they may use the reserve of the disk, publishes may not.
     struct waiting_publish {
         uint64_t session, request;
         uint64_t offset; // of the first record
@@ -94,6 +95,7 @@ struct broker {
         bool is_copy;              // a dead letter goes back; else it is one
     } own[BROKER_BATCH_ITEMS_MAX];
     size_t publishes_count, own_count, batch_bytes;
+    size_t own_max; // of the next batch: few, while there is little room
 
     struct duplicates duplicates; // ids of what was published last
     struct checked {

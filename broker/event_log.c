@@ -19,11 +19,13 @@ static struct segment *last_of(const struct event_log *self)
     return &self->segments[self->segments_count - 1];
 }
 
-// How many bytes more the files may take.
-static uint64_t room_of(const struct event_log *self)
+// How many bytes the last file may take. It may be longer: zeros that a sync with the reserve
+// wrote ahead are no room for one without.
+static uint64_t last_bytes_max(const struct event_log *self, bool uses_reserve)
 {
-    const uint64_t used = event_log_bytes(self);
-    return used < self->disk_bytes_max ? self->disk_bytes_max - used : 0;
+    const uint64_t taken = event_log_bytes(self) - last_of(self)->file_bytes +
+                           (uses_reserve ? 0 : self->reserve_bytes);
+    return taken < self->disk_bytes_max ? self->disk_bytes_max - taken : 0;
 }
 
 void event_log_destroy(struct event_log **self_p)
@@ -119,7 +121,7 @@ static void keep(struct event_log *self, const struct batch *batch)
                                           .size = batch->size - BATCH_HEADER_SIZE};
 }
 
-static enum err batch_write(struct event_log *self, uint64_t time_us)
+static enum err batch_write(struct event_log *self, uint64_t time_us, bool uses_reserve)
 {
     const size_t size = self->batch.size;
     struct segment *segment = last_of(self);
@@ -129,7 +131,7 @@ static enum err batch_write(struct event_log *self, uint64_t time_us)
         disk_file_close(&segment->file); // cursors open it for themselves
         segment = event_log_segment_add(self, segment->next);
     }
-    const uint64_t most = segment->file_bytes + room_of(self);
+    const uint64_t most = last_bytes_max(self, uses_reserve);
     if (segment->tail + size > most) {
         return ERR_FULL;
     }
@@ -150,12 +152,12 @@ static enum err batch_write(struct event_log *self, uint64_t time_us)
     return err;
 }
 
-enum err event_log_sync(struct event_log *self, uint64_t time_us)
+enum err event_log_sync(struct event_log *self, uint64_t time_us, bool uses_reserve)
 {
     if (self->pending == 0) {
         return ERR_OK;
     }
-    const enum err err = batch_write(self, time_us);
+    const enum err err = batch_write(self, time_us, uses_reserve);
     self->pending = 0;
     buf_clear(&self->batch);
     return err;

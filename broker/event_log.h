@@ -8,6 +8,7 @@
 #ifndef FAULTLINE_EVENT_LOG_H
 #define FAULTLINE_EVENT_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "broker/disk.h"
@@ -22,6 +23,7 @@ struct event_log_options {
     const char *directory;   // made when missing, parents too
     uint64_t segment_bytes;  // a file's size; 0: 64 MiB. A larger batch makes a larger file
     uint64_t disk_bytes_max; // 0: no limit but the disk's own
+    uint64_t reserve_bytes;  // of disk_bytes_max: only for a sync that may use them
     uint64_t known_end;      // the caller knows that offsets below were synced; 0: of none
 };
 
@@ -59,12 +61,13 @@ enum err event_log_append(struct event_log *self, struct bytes record, uint64_t 
 // next append; offset must be one. Errors as record_take: what was appended is bad.
 enum err event_log_peek(const struct event_log *self, uint64_t offset, struct record *out);
 
-// event_log_sync writes the batch with time_us and syncs it. Nothing to write: ERR_OK
-// at once. ERR_FULL: no space; the whole batch is dropped, its offsets will be
-// given again, the log is as before, and a later sync works when there is space. A failed fdatasync
-// or a write that fails for another reason ends the process with a sentence on stderr and abort():
-// what the page cache holds is unknown then, and the next start reads the disk.
-enum err event_log_sync(struct event_log *self, uint64_t time_us);
+// event_log_sync writes the batch with time_us and syncs it; uses_reserve: it may take all of
+// disk_bytes_max. Nothing to write: ERR_OK at once. ERR_FULL: no space; the whole batch is dropped,
+// its offsets will be given again, the log is as before, and a later sync works when there is
+// space. A failed fdatasync or a write that fails for another reason ends the process with a
+// sentence on stderr and abort(): what the page cache holds is unknown then, and the next start
+// reads the disk.
+enum err event_log_sync(struct event_log *self, uint64_t time_us, bool uses_reserve);
 
 // event_log_first is the oldest offset kept, event_log_next the one after the last
 // synced record (equal: empty); event_log_pending counts appended, unsynced ones.

@@ -19,6 +19,7 @@ struct event_log {
     struct disk_file lock; // held while it is open
     uint64_t segment_bytes;
     uint64_t disk_bytes_max;
+    uint64_t reserve_bytes;
     uint64_t known_end;       // of opening
     struct segment *segments; // owned; oldest first, the last is written to
     size_t segments_count;    // at least one, once the log is open

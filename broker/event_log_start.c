@@ -256,6 +256,7 @@ enum err event_log_open(struct event_log **out, const struct event_log_options *
                  .fd = -1},
         .segment_bytes = segment_bytes == 0 ? segment_bytes_default : segment_bytes,
         .disk_bytes_max = options->disk_bytes_max == 0 ? UINT64_MAX : options->disk_bytes_max,
+        .reserve_bytes = options->disk_bytes_max == 0 ? 0 : options->reserve_bytes,
         .known_end = options->known_end,
     };
     enum err err = folder_open(self, recovery);

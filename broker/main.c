@@ -46,7 +46,8 @@ static const struct setting settings[] = {
      .kind = SETTING_INT,
      .max = INT64_C(1) << 50,
      .unit = "bytes",
-     .help = "what the log may take; publishers then get disk-full; 0: the whole disk"},
+     .help = "what the log may take, SEGMENT_BYTES of it for dead letters and what is redriven "
+             "alone; publishers then get disk-full; 0: the whole disk"},
     {.name = "RETENTION_BYTES",
      .fallback = "0",
      .kind = SETTING_INT,
@@ -95,27 +96,30 @@ static int help(void)
     return EXIT_SUCCESS;
 }
 
-// What no single setting can tell. The newest file is never dropped, so retention needs
-// room for two to keep publishers going. NULL: all is well.
+// What no single setting can tell. One file of DISK_BYTES_MAX is a reserve for the broker's own
+// records. The newest file is never dropped, so retention needs room for two more to keep
+// publishers going. NULL: all is well.
 static char *limits_problem(const struct config *config)
 {
     const int64_t disk = config_int(config, "DISK_BYTES_MAX");
     const int64_t segment = config_int(config, "SEGMENT_BYTES");
     const int64_t retention = config_int(config, "RETENTION_BYTES");
     const bool retains = retention != 0 || config_int(config, "RETENTION_HOURS") != 0;
-    const int64_t segments = retains ? 2 * segment : segment;
+    const int64_t segments = retains ? 3 * segment : 2 * segment;
     if (disk != 0 && disk < segments) {
         return mem_format("DISK_BYTES_MAX is %lld, but %s takes %lld: raise it, or lower "
                           "SEGMENT_BYTES",
                           (long long)disk,
-                          retains ? "a log with retention, two files of SEGMENT_BYTES,"
-                                  : "one file of the log, SEGMENT_BYTES,",
+                          retains ? "a log with retention, three files of SEGMENT_BYTES (one in "
+                                    "reserve),"
+                                  : "a log, two files of SEGMENT_BYTES (one in reserve),",
                           (long long)segments);
     }
-    if (disk != 0 && disk < retention) {
+    if (disk != 0 && disk - segment < retention) {
         return mem_format(
-            "DISK_BYTES_MAX is %lld, but RETENTION_BYTES keeps %lld: the disk would be "
-            "full before anything is dropped; raise the one, or lower the other",
+            "DISK_BYTES_MAX is %lld, but RETENTION_BYTES keeps %lld, and a file of SEGMENT_BYTES "
+            "is in reserve: publishes would be refused before anything is dropped; raise the one, "
+            "or lower the other",
             (long long)disk,
             (long long)retention);
     }
@@ -131,7 +135,8 @@ static int run(const struct config *config, bool ignores_groups)
         .broker =
             {
                 .log = {.segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),
-                        .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX")},
+                        .disk_bytes_max = (uint64_t)config_int(config, "DISK_BYTES_MAX"),
+                        .reserve_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES")},
                 .directory = config_text(config, "DATA_DIR"),
                 .heartbeat_ms = (uint32_t)config_int(config, "HEARTBEAT_MS"),
                 .event_bytes_max = (uint32_t)config_int(config, "EVENT_BYTES_MAX"),

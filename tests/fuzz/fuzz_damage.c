@@ -85,7 +85,7 @@ static void batch_store(struct world *self, struct reader *input)
         self->next++;
         buf_release(&whole);
     }
-    const enum err err = event_log_sync(self->check.log, 1000 + base);
+    const enum err err = event_log_sync(self->check.log, 1000 + base, false);
     assert(err == ERR_OK);
     (void)err;
 }

@@ -76,7 +76,7 @@ void log_check_store(struct log_check *self, struct bytes body)
     assert(err == ERR_OK);
     err = event_log_append(self->log, buf_view(&whole), &offset);
     assert(err == ERR_OK && offset == next);
-    err = event_log_sync(self->log, 1000 + next);
+    err = event_log_sync(self->log, 1000 + next, false);
     assert(err == ERR_OK && event_log_next(self->log) == next + 1);
     (void)err;
     buf_release(&whole);

@@ -115,9 +115,9 @@ Test(broker_process, settings_that_cannot_work_together_stop_the_start_with_a_se
         const char *settings[3];
         const char *names;
     } cases[] = {
-        {{"DISK_BYTES_MAX=1048576"}, "SEGMENT_BYTES"},
-        {{"DISK_BYTES_MAX=67108864", "RETENTION_HOURS=1"}, "two files"},
-        {{"DISK_BYTES_MAX=200000000", "RETENTION_BYTES=200000001"}, "RETENTION_BYTES keeps"},
+        {{"DISK_BYTES_MAX=134217727"}, "two files of SEGMENT_BYTES"},
+        {{"DISK_BYTES_MAX=134217728", "RETENTION_HOURS=1"}, "three files"},
+        {{"DISK_BYTES_MAX=300000000", "RETENTION_BYTES=232891137"}, "RETENTION_BYTES keeps"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char *output = NULL;

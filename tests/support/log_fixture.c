@@ -91,7 +91,7 @@ void log_fixture_append(struct log_fixture *self, uint64_t number, uint64_t coun
 
 enum err log_fixture_sync(struct log_fixture *self)
 {
-    return event_log_sync(self->log, 1000 + event_log_next(self->log));
+    return event_log_sync(self->log, 1000 + event_log_next(self->log), false);
 }
 
 void log_fixture_store(struct log_fixture *self, uint64_t count, size_t body_bytes)

@@ -373,6 +373,9 @@ ParameterizedTest(uint64_t *seed, broker_random,
         step(self);
     }
     finish(self);
+    redrive(self, 0); // a dead letter that is listed holds its segment
+    redrive(self, 1);
+    finish(self);
     expect_all_done(self);
     cr_assert_gt(self->redriven, 0);
     retain(self);

@@ -549,6 +549,117 @@ Test(broker_retention, a_full_quota_waits_for_a_group_and_publishing_resumes_whe
     expect_exact_also_after_a_crash();
 }
 
+// Two segments for publishes, one in reserve; all of the former is full, and held back by
+// what payment does not do. From then on no time passes unless a test says so.
+static void fill_quota(void)
+{
+    world.options.log.disk_bytes_max = 3 * SEGMENT;
+    world.options.log.reserve_bytes = SEGMENT;
+    retain(2 * SEGMENT, 0);
+    crash();
+    subscribe("payment", 1, "order-created");
+    publish("order-created", 1);
+    bool is_stored = true;
+    while (is_stored) {
+        toy_publish(&world, 'p', "order-cancelled", "", BODY);
+        is_stored = toy_hears(&world, 'p', WIRE_PUBLISHED);
+    }
+    cr_assert_leq(event_log_bytes(world.log), 2 * SEGMENT);
+    cr_assert_eq(first(), 0);
+    expect_hold("payment", 0, false);
+}
+
+static void reject(uint64_t offset)
+{
+    toy_send(&world,
+             'c',
+             &(struct wire_control){.type = WIRE_REJECT, .offset = offset, .attempt = 1},
+             (struct bytes){0});
+}
+
+static void redrive(void)
+{
+    toy_send(&world,
+             'p',
+             &(struct wire_control){.type = WIRE_REDRIVE,
+                                    .request = 1,
+                                    .group = bytes_of_text("payment"),
+                                    .end = UINT64_MAX},
+             (struct bytes){0});
+}
+
+Test(broker_retention, an_event_given_up_on_a_full_quota_finds_room_and_retention_goes_on)
+{
+    fill_quota();
+    reject(0);
+    toy_publish(&world, 'p', "order-cancelled", "", BODY); // of the same round
+    cr_expect(toy_hears_error(&world, 'p', WIRE_CODE_DISK_FULL));
+    cr_expect_eq(consumer("payment")->dead_letters_count, 1, "it was not refused along");
+    look();
+    cr_expect_gt(first(), 0);
+    toy_forget(&world, 'p');
+    toy_publish(&world, 'p', "order-cancelled", "", BODY);
+    cr_expect(toy_hears(&world, 'p', WIRE_PUBLISHED));
+    expect_exact_also_after_a_crash();
+}
+
+Test(broker_retention, a_dead_letter_that_holds_a_full_quota_can_be_given_back)
+{
+    fill_quota();
+    reject(0);
+    toy_turn(&world);
+    const uint64_t letter = consumer("payment")->dead_letters[0];
+    look();
+    struct retention_hold hold;
+    while (!broker_retention_hold(world.broker, &hold) || !hold.is_dead_letter) {
+        toy_publish(&world, 'p', "order-cancelled", "", BODY); // until it is full again
+    }
+    cr_assert_gt(next(), letter + 20);
+    toy_forget(&world, 'p');
+    redrive();
+    cr_expect(toy_hears(&world, 'p', WIRE_DONE));
+    toy_publish(&world, 'p', "order-cancelled", "", BODY); // the one that finds it full
+    look();
+    cr_expect_gt(first(), letter);
+    expect_exact_also_after_a_crash();
+}
+
+Test(broker_retention, publishes_never_use_the_reserve)
+{
+    fill_quota();
+    reject(0);
+    toy_turn(&world); // writes zeros ahead, into the reserve
+    retain(3 * SEGMENT, 0);
+    for (int i = 0; i < 10; i++) {
+        toy_publish(&world, 'p', "order-cancelled", "", 100);
+        cr_expect(toy_hears_error(&world, 'p', WIRE_CODE_DISK_FULL));
+    }
+    cr_expect_leq(event_log_bytes(world.log), 3 * SEGMENT);
+    expect_exact_also_after_a_crash();
+}
+
+Test(broker_retention, own_records_that_find_room_for_some_are_written_one_by_one)
+{
+    world.options.log.disk_bytes_max = 3 * SEGMENT;
+    world.options.log.reserve_bytes = SEGMENT;
+    crash();
+    subscribe("payment", 64, "order-created");
+    publish("order-created", 40); // more than two segments hold
+    const uint64_t published = next();
+    for (uint64_t offset = 0; offset < published; offset++) {
+        reject(offset);
+    }
+    toy_turn(&world);
+    cr_expect_eq(consumer("payment")->dead_letters_count, 0, "all at once is too much");
+    for (int i = 0; i < 8; i++) {
+        look();
+    }
+    cr_expect_gt(consumer("payment")->dead_letters_count, 10);
+    cr_expect_lt(consumer("payment")->dead_letters_count, published);
+    cr_expect_leq(event_log_bytes(world.log), 3 * SEGMENT);
+    expect_exact_also_after_a_crash();
+}
+
 Test(broker_retention, a_disk_too_full_to_save_the_groups_is_made_room_on)
 {
     subscribe("payment", 100, "order-created");

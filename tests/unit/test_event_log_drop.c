@@ -194,7 +194,7 @@ Test(event_log_drop, a_time_is_found_though_the_clock_was_put_back)
     static const uint64_t times_us[] = {100, 200, 300, 50, 60, 250, 400, 10};
     for (uint64_t i = 0; i < 8; i++) {
         log_fixture_append(&fixture, i, 1, 100);
-        cr_assert_eq(event_log_sync(fixture.log, times_us[i]), ERR_OK);
+        cr_assert_eq(event_log_sync(fixture.log, times_us[i], false), ERR_OK);
     }
     for (uint64_t time_us = 0; time_us < 500; time_us += 5) {
         uint64_t first = 0;
