@@ -54,6 +54,7 @@ void broker_destroy(struct broker **self_p)
     buf_release(&self->frame);
     free(self->checked);
     duplicates_release(&self->duplicates);
+    tallies_release(&self->tallies);
     event_log_cursor_destroy(&self->elsewhere);
     event_log_cursor_destroy(&self->tail);
     session_table_destroy(&self->sessions);

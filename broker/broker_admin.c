@@ -74,7 +74,7 @@ static enum err reset(struct broker *self, struct consumer *consumer, uint64_t o
     consumer->group = group_new(group_name(before), offset);
     group_set_retries(consumer->group, group_retries(before));
     group_set_order(consumer->group, group_has_order(before));
-    enum err err = broker_count_fresh(self, consumer);
+    enum err err = broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
     if (err == ERR_OK) {
         err = broker_save(self);
     }

@@ -18,13 +18,18 @@ struct consumer *broker_find_consumer(const struct broker *self, struct bytes na
     return NULL;
 }
 
+static void find_redrive_topic(struct broker *self, struct consumer *consumer)
+{
+    char name[RECORD_TOPIC_MAX + 1];
+    consumer->redrive_topic =
+        topic_find(&self->topics, topic_of_group(name, TOPIC_REDRIVE, group_name(consumer->group)));
+}
+
 struct consumer *broker_add_consumer(struct broker *self, struct group *group)
 {
     struct consumer *consumer = mem_calloc(1, sizeof *consumer);
-    char redrive[RECORD_TOPIC_MAX + 1];
     consumer->group = group;
-    consumer->redrive_topic =
-        topic_find(&self->topics, topic_of_group(redrive, TOPIC_REDRIVE, group_name(group)));
+    find_redrive_topic(self, consumer);
     consumer->no_member_since_us = broker_wall_us(self);
     self->consumers[self->consumers_count++] = consumer;
     return consumer;
@@ -51,48 +56,44 @@ void consumer_destroy(struct consumer **self_p)
 
 // --- loading
 
-// A record that the file does not know yet.
-static void replay_one(struct broker *self, const struct event_log_entry *entry, int topic)
-{
-    if (topic_is_own(entry->record.topic)) {
-        broker_settle_found(self, entry, topic);
-    }
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        self->consumers[i]->backlog += consumer_wants(self->consumers[i], topic);
-    }
-}
-
-// Reads the log for the totals from counted on, for the groups from known on, and as far
-// back as the window of duplicates goes.
-static enum err replay(struct broker *self, uint64_t counted, uint64_t known, char **problem)
+// Reads the log from where the file of the groups ends, and as far back as the window of
+// duplicates goes.
+static enum err replay(struct broker *self, char **problem)
 {
     const uint64_t next = event_log_next(self->log);
     const uint64_t first = event_log_first(self->log);
     const uint64_t window = next - first < DUPLICATES_WINDOW ? first : next - DUPLICATES_WINDOW;
     struct event_log_entry entry;
-    uint64_t offset = counted < known ? counted : known;
-    for (offset = offset < window ? offset : window; offset < next; offset++) {
+    const uint64_t known = self->kept_end > first ? self->kept_end : first;
+    for (uint64_t offset = known < window ? known : window; offset < next; offset++) {
         const enum err err = event_log_cursor_read(self->tail, offset, &entry);
-        const int topic =
-            err == ERR_OK ? topic_add(&self->topics, entry.record.topic, TOPIC_SLOTS) : TOPIC_NONE;
-        if (topic == TOPIC_NONE) {
-            *problem = mem_format("offset %llu of the log cannot be read (%s): restore %s from a "
-                                  "backup",
-                                  (unsigned long long)offset,
-                                  err == ERR_OK ? "too many topics" : err_name(err),
-                                  self->options.directory);
-            return err == ERR_OK ? ERR_CORRUPT : err;
+        if (err != ERR_OK) {
+            *problem = mem_strdup(event_log_cursor_problem(self->tail));
+            return err;
         }
-        self->topics.topics[topic].records += offset >= counted;
-        if (offset >= known) {
-            replay_one(self, &entry, topic);
-        }
-        if (offset >= window && !topic_is_own(entry.record.topic)) {
+        const bool is_own = topic_is_own(entry.record.topic);
+        if (is_own && offset >= known) {
+            broker_settle_found(self, &entry);
+        } else if (!is_own && offset >= window) {
             duplicates_add(
                 &self->duplicates, offset, duplicates_hash(&self->duplicates, entry.record.id));
         }
     }
     return ERR_OK;
+}
+
+// Counts a record that the start has found.
+static bool found(void *context, uint64_t segment, uint64_t offset, const struct record *record)
+{
+    struct broker *self = context;
+    int topic = topic_find(&self->topics, record->topic);
+    if (topic == TOPIC_NONE && record_topic_is_valid(record->topic)) {
+        topic = topic_add(&self->topics, record->topic, TOPIC_SLOTS);
+    }
+    if (topic != TOPIC_NONE) {
+        tallies_add(&self->tallies, segment, offset, topic, 1);
+    }
+    return topic != TOPIC_NONE;
 }
 
 static enum err open_log(struct broker *self, char **problem)
@@ -121,21 +122,15 @@ static enum err open_log(struct broker *self, char **problem)
     return ERR_OK;
 }
 
-// Reads what the file does not know.
+// Brings the groups to where the log is: a crash may have come between a drop and their save.
 static enum err catch_up(struct broker *self, char **problem)
 {
-    // A log without this file is read from its beginning, and so it is for the totals when
-    // a segment was dropped and the file does not know, or was to be dropped and was not.
-    const uint64_t first = event_log_first(self->log);
-    const uint64_t known = self->kept_end > first ? self->kept_end : first;
-    const bool is_counted = self->kept_first == first;
-    for (int topic = 0; topic < self->topics.count && !is_counted; topic++) {
-        self->topics.topics[topic].records = 0;
-    }
-    enum err err = replay(self, is_counted ? known : first, known, problem);
-    for (size_t i = 0; i < self->consumers_count && err == ERR_OK && !is_counted; i++) {
-        broker_skip_to(self, self->consumers[i], first);
-        err = broker_count_backlog(self, self->consumers[i]);
+    enum err err = replay(self, problem);
+    for (size_t i = 0; i < self->consumers_count && err == ERR_OK; i++) {
+        struct consumer *consumer = self->consumers[i];
+        find_redrive_topic(self, consumer);
+        broker_skip_to(self, consumer, event_log_first(self->log));
+        err = broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
         if (err != ERR_OK) {
             *problem = mem_strdup(event_log_cursor_problem(self->elsewhere));
         }
@@ -153,6 +148,8 @@ enum err broker_load(struct broker *self, char **problem)
         return err;
     }
     self->options.log.known_end = self->kept_end;
+    self->options.log.found = found;
+    self->options.log.found_context = self;
     err = open_log(self, problem);
     if (err != ERR_OK) {
         return err;
@@ -169,30 +166,69 @@ enum err broker_load(struct broker *self, char **problem)
     return catch_up(self, problem);
 }
 
-enum err broker_count_backlog(struct broker *self, struct consumer *consumer)
+// Counts what the group wants of the offsets from first up to end.
+static enum err read_and_count(struct broker *self, const struct consumer *consumer, uint64_t first,
+                               uint64_t end, uint64_t *out)
+{
+    struct event_log_entry entry;
+    for (uint64_t at = first; at < end; at++) {
+        if (!group_is_done(consumer->group, at)) {
+            const enum err err = broker_read(self, self->elsewhere, at, &entry);
+            if (err != ERR_OK) {
+                return err;
+            }
+            *out += consumer_wants(consumer, topic_find(&self->topics, entry.record.topic));
+        }
+    }
+    return ERR_OK;
+}
+
+enum err broker_count(struct broker *self, const struct consumer *consumer, uint64_t end,
+                      uint64_t *out)
+{
+    const struct tallies *tallies = &self->tallies;
+    struct group_stats stats;
+    uint64_t count = 0;
+    enum err err = ERR_OK;
+    group_stats_get(consumer->group, &stats);
+    for (size_t i = 0; i < tallies->count && tallies->list[i].first < end && err == ERR_OK; i++) {
+        const struct tally *tally = &tallies->list[i];
+        const uint64_t next = i + 1 < tallies->count ? tally[1].first : event_log_next(self->log);
+        for (int topic = 0; topic < tally->topics && tally->first >= stats.end; topic++) {
+            count += consumer_wants(consumer, topic) ? tally->records[topic] : 0;
+        }
+        if (tally->first < stats.end && next > stats.floor) { // partly done, or not meant
+            const uint64_t first = tally->first < stats.floor ? stats.floor : tally->first;
+            err = read_and_count(self, consumer, first, next, &count);
+        }
+    }
+    if (err == ERR_OK) {
+        *out = count;
+    }
+    return err;
+}
+
+enum err broker_topics_changed(struct broker *self, struct consumer *consumer)
 {
     struct group_stats stats;
     struct event_log_entry entry;
     struct buf unwanted = {0}; // offsets that were offered as wanted
-    uint64_t backlog = 0;
     enum err err = ERR_OK;
     group_stats_get(consumer->group, &stats);
-    for (uint64_t at = stats.floor; at < event_log_next(self->log) && err == ERR_OK; at++) {
+    for (uint64_t at = stats.floor; at < stats.cursor && err == ERR_OK; at++) {
         if (group_is_done(consumer->group, at)) {
             continue;
         }
         err = broker_read(self, self->elsewhere, at, &entry);
         if (err == ERR_OK &&
-            consumer_wants(consumer, topic_find(&self->topics, entry.record.topic))) {
-            backlog++;
-        } else if (err == ERR_OK && at < stats.cursor) {
+            !consumer_wants(consumer, topic_find(&self->topics, entry.record.topic))) {
             buf_put(&unwanted, &at, sizeof at);
         }
     }
-    if (err == ERR_OK) { // else a part of it would be wrong for ever
-        consumer->backlog = backlog;
+    if (err == ERR_OK) {
+        err = broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
     }
-    // A start would offer them again, as unwanted; so they end now, before they are counted.
+    // A start would offer them again, as unwanted; so they end now.
     for (size_t at = 0; err == ERR_OK && at < unwanted.size; at += sizeof(uint64_t)) {
         uint64_t offset = 0;
         memcpy(&offset, unwanted.data + at, sizeof offset);
@@ -203,17 +239,4 @@ enum err broker_count_backlog(struct broker *self, struct consumer *consumer)
     }
     buf_release(&unwanted);
     return err;
-}
-
-enum err broker_count_fresh(struct broker *self, struct consumer *consumer)
-{
-    if (group_cursor(consumer->group) != event_log_first(self->log)) {
-        return broker_count_backlog(self, consumer);
-    }
-    consumer->backlog = 0;
-    for (int topic = 0; topic < self->topics.count; topic++) {
-        const uint64_t records = self->topics.topics[topic].records;
-        consumer->backlog += consumer_wants(consumer, topic) ? records : 0;
-    }
-    return ERR_OK;
 }

@@ -92,7 +92,7 @@ static size_t settle(const struct own_record *own, size_t count)
     return run;
 }
 
-void broker_settle_found(struct broker *self, const struct event_log_entry *entry, int topic)
+void broker_settle_found(struct broker *self, const struct event_log_entry *entry)
 {
     struct dead_letter letter;
     struct own_record own = {.offset = entry->offset};
@@ -102,7 +102,6 @@ void broker_settle_found(struct broker *self, const struct event_log_entry *entr
     if (own.consumer != NULL) {
         own.is_copy = topic_begins(entry->record.topic, TOPIC_REDRIVE);
         own.of = own.is_copy ? letter.dead_letter : letter.offset;
-        own.consumer->redrive_topic = own.is_copy ? topic : own.consumer->redrive_topic;
         (void)settle(&own, 1);
     }
 }

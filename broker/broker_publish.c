@@ -189,7 +189,7 @@ void broker_on_publish(struct broker *self, const struct message *message)
 // --- the sync
 
 // The records of the batch are in the log now, or dropped: what that means for the lag.
-static void settle_topics(struct broker *self, bool stored)
+static void settle_topics(struct broker *self, uint64_t first, bool stored)
 {
     for (int topic = 0; topic < self->topics.count; topic++) {
         const uint32_t records = self->topics.topics[topic].pending;
@@ -197,7 +197,7 @@ static void settle_topics(struct broker *self, bool stored)
         if (records == 0 || !stored) {
             continue;
         }
-        self->topics.topics[topic].records += records;
+        tallies_add(&self->tallies, event_log_newest(self->log), first, topic, records);
         for (size_t i = 0; i < self->consumers_count; i++) {
             const bool wanted = consumer_wants(self->consumers[i], topic);
             self->consumers[i]->backlog += wanted ? records : 0;
@@ -236,7 +236,7 @@ enum err broker_sync(struct broker *self)
     const bool is_own = self->own_count > 0;
     const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self), is_own);
     const bool stored = err == ERR_OK;
-    settle_topics(self, stored);
+    settle_topics(self, first, stored);
     answer_publishes(self, 0, stored);
     if (stored) {
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);

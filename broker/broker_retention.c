@@ -4,13 +4,10 @@
 //     due? ---> needed by a group or a listed dead letter? ---> it stays, and /status says why
 //                  | no, or retention ignores groups
 //                  v
-//     read it: what leaves with it ---> drop ---> groups skip it ---> file of the groups
-//
-// Reading takes 33 ms for 64 MiB of 256-byte events, once a segment; the round waits for it.
+//     what of theirs leaves with it ---> drop ---> groups skip it ---> file of the groups
 //
 // The groups skip what is gone, not what is about to go: a drop that fails takes nothing from
-// them. A crash before the file is saved leaves one that counts records which are gone: the
-// start sees by its log_first that it must count anew, and lets the groups skip them.
+// them. After a crash before the file is saved the start lets them skip it.
 
 #include "broker/broker_state.h"
 #include "common/log.h"
@@ -58,31 +55,19 @@ static bool is_due(const struct broker *self, const struct event_log_extent *old
            (options->retention_hours != 0 && age_us > options->retention_hours * hour_us);
 }
 
-// What leaves with a segment.
-struct leaving {
-    uint64_t records[TOPIC_SLOTS];    // of each topic
-    uint64_t lost[BROKER_GROUPS_MAX]; // of each group: events it wanted and has not done
-};
-
-// false: it cannot be read, and stays. That was logged.
-static bool leaving_count(struct broker *self, const struct event_log_extent *segment,
-                          struct leaving *out)
+// Counts for each group the events that it wants and has not done, and that go with a segment.
+// false: one cannot be read, and the segment stays. That was logged.
+static bool lost_count(struct broker *self, const struct event_log_extent *segment, uint64_t *lost)
 {
-    *out = (struct leaving){0};
-    for (uint64_t offset = segment->first; offset < segment->next; offset++) {
-        struct event_log_entry entry;
-        if (broker_read(self, self->elsewhere, offset, &entry) != ERR_OK) {
-            return false;
-        }
-        const int topic = topic_find(&self->topics, entry.record.topic);
-        out->records[topic]++;
-        for (size_t i = 0; i < self->consumers_count; i++) {
-            const struct consumer *consumer = self->consumers[i];
-            out->lost[i] +=
-                consumer_wants(consumer, topic) && !group_is_done(consumer->group, offset);
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < self->consumers_count && err == ERR_OK; i++) {
+        const struct consumer *consumer = self->consumers[i];
+        lost[i] = 0;
+        if (consumer->backlog > 0) {
+            err = broker_count(self, consumer, segment->next, &lost[i]);
         }
     }
-    return true;
+    return err == ERR_OK;
 }
 
 void broker_let_go(struct broker *self, const struct consumer *consumer)
@@ -114,7 +99,7 @@ static void groups_leave(struct broker *self, const struct event_log_extent *seg
     for (size_t i = 0; i < self->consumers_count; i++) {
         struct consumer *consumer = self->consumers[i];
         broker_skip_to(self, consumer, segment->next);
-        consumer->backlog -= lost[i] < consumer->backlog ? lost[i] : consumer->backlog;
+        consumer->backlog -= lost[i];
         if (lost[i] > 0) {
             log_warn("retention took events that a group had not handled",
                      LOG_STR("group", group_name(consumer->group)),
@@ -126,8 +111,8 @@ static void groups_leave(struct broker *self, const struct event_log_extent *seg
 
 static void drop(struct broker *self, const struct event_log_extent *segment)
 {
-    struct leaving leaving;
-    if (!leaving_count(self, segment, &leaving)) {
+    uint64_t lost[BROKER_GROUPS_MAX];
+    if (!lost_count(self, segment, lost)) {
         return;
     }
     const enum err err = event_log_drop(self->log, segment->next);
@@ -137,10 +122,8 @@ static void drop(struct broker *self, const struct event_log_extent *segment)
                   LOG_STR("error", err_name(err)));
         return;
     }
-    groups_leave(self, segment, leaving.lost);
-    for (int topic = 0; topic < self->topics.count; topic++) {
-        self->topics.topics[topic].records -= leaving.records[topic];
-    }
+    groups_leave(self, segment, lost);
+    tallies_drop(&self->tallies, segment->next);
     broker_save_soon(self);
     self->retain_due_ms = 0; // the next one may be due as well
     self->more = true;

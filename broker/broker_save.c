@@ -12,7 +12,6 @@ static void put_consumer(const struct broker *self, const struct consumer *consu
                          struct buf *out)
 {
     group_save(consumer->group, out, broker_now_ms(self));
-    buf_put_number(out, consumer->backlog);
     for (int topic = 0; topic < self->topics.count; topic++) {
         if (topic_set_has(&consumer->wanted, topic)) {
             buf_put_string(out, bytes_of_text(self->topics.topics[topic].name));
@@ -30,15 +29,6 @@ static void put_consumer(const struct broker *self, const struct consumer *consu
 void broker_put_kept(const struct broker *self, struct buf *out)
 {
     buf_put_number(out, self->kept_end);
-    buf_put_number(out, self->kept_first);
-    for (int i = 0; i < self->topics.count; i++) {
-        const struct topic *topic = &self->topics.topics[i];
-        if (topic->records > 0) { // else somebody only asked for it
-            buf_put_string(out, bytes_of_text(topic->name));
-            buf_put_number(out, topic->records);
-        }
-    }
-    buf_put_string(out, (struct bytes){0});
     buf_put_number(out, self->consumers_count);
     for (size_t i = 0; i < self->consumers_count; i++) {
         put_consumer(self, self->consumers[i], out);
@@ -53,7 +43,6 @@ enum err broker_save(struct broker *self)
     }
     struct buf content = {0};
     char problem[GROUP_FILE_PROBLEM_SIZE];
-    self->kept_first = event_log_first(self->log);
     self->kept_end = event_log_next(self->log);
     broker_put_kept(self, &content);
     err = group_file_save(
@@ -90,7 +79,6 @@ static void take_consumer(struct broker *self, struct reader *in, uint64_t log_e
     struct group *group = group_load(in, log_end, broker_now_ms(self));
     in->failed = in->failed || broker_find_consumer(self, bytes_of_text(group_name(group))) != NULL;
     struct consumer *consumer = broker_add_consumer(self, group);
-    consumer->backlog = reader_number(in, log_end);
     for (int topic = take_topic(self, in); topic != TOPIC_NONE; topic = take_topic(self, in)) {
         topic_set_add(&consumer->wanted, topic);
     }
@@ -110,10 +98,6 @@ void broker_take_kept(void *context, struct reader *in)
     struct broker *self = context;
     const uint64_t log_end = reader_number(in, GROUP_OFFSET_MAX);
     self->kept_end = log_end;
-    self->kept_first = reader_number(in, log_end);
-    for (int topic = take_topic(self, in); topic != TOPIC_NONE; topic = take_topic(self, in)) {
-        self->topics.topics[topic].records = reader_number(in, log_end);
-    }
     for (uint64_t left = reader_number(in, BROKER_GROUPS_MAX); left > 0 && !in->failed; left--) {
         take_consumer(self, in, log_end);
     }

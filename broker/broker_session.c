@@ -155,7 +155,9 @@ static struct consumer *create(struct broker *self, const struct wire_control *c
     const uint64_t floor = latest ? event_log_next(self->log) : event_log_first(self->log);
     struct consumer *consumer = broker_add_consumer(self, group_new(name, floor));
     consumer->wanted = *wanted;
-    if (broker_count_fresh(self, consumer) != ERR_OK || broker_save(self) != ERR_OK) {
+    const uint64_t end = event_log_next(self->log);
+    if (broker_count(self, consumer, end, &consumer->backlog) != ERR_OK ||
+        broker_save(self) != ERR_OK) {
         broker_remove_consumer(self, consumer);
         consumer_destroy(&consumer);
         return NULL;
@@ -204,7 +206,7 @@ void broker_on_subscribe(struct broker *self, const struct message *message)
     } else if (memcmp(&wanted, &consumer->wanted, sizeof wanted) != 0) {
         const struct topic_set before = consumer->wanted;
         consumer->wanted = wanted;
-        if (broker_count_backlog(self, consumer) == ERR_OK) {
+        if (broker_topics_changed(self, consumer) == ERR_OK) {
             broker_save_soon(self);
         } else {
             consumer->wanted = before;

@@ -19,6 +19,7 @@
 #include "broker/duplicates.h"
 #include "broker/group.h"
 #include "broker/session.h"
+#include "broker/tally.h"
 #include "broker/topic.h"
 #include "common/metrics.h"
 #include "common/wire.h"
@@ -66,7 +67,8 @@ struct broker {
     struct metrics *metrics;        // owned; what broker_counters cannot hold
     struct session_table *sessions; // owned
     struct topic_table topics;
-    uint64_t kept_first, kept_end; // of the log, when the file of the groups was true
+    struct tallies tallies; // what the log has of each topic
+    uint64_t kept_end;      // of the log, when the file of the groups was true
     struct consumer *consumers[BROKER_GROUPS_MAX]; // owned
     size_t consumers_count;
     size_t served; // of consumers: whose turn it is
@@ -206,7 +208,7 @@ void broker_append_dead_letters(struct broker *self);
 // broker_settle_own: what the broker wrote itself into the batch is durable now;
 // broker_settle_found: such a record was found in the log by a start.
 void broker_settle_own(struct broker *self);
-void broker_settle_found(struct broker *self, const struct event_log_entry *entry, int topic);
+void broker_settle_found(struct broker *self, const struct event_log_entry *entry);
 // broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
 // consumer NULL, of all; false: none.
 bool broker_dead_letter_from(const struct broker *self, const struct consumer *consumer,
@@ -259,12 +261,14 @@ struct consumer *broker_add_consumer(struct broker *self, struct group *group);
 // broker_remove_consumer takes it off the list; the caller destroys it. It has no members.
 void broker_remove_consumer(struct broker *self, struct consumer *consumer);
 void consumer_destroy(struct consumer **self_p);
-// broker_count_backlog counts a group's backlog anew: its topics have changed. What it was
-// offered and does not want any more is done.
-// broker_count_fresh does for a group that was offered nothing yet.
-// Errors as broker_read: it is as it was.
-enum err broker_count_backlog(struct broker *self, struct consumer *consumer);
-enum err broker_count_fresh(struct broker *self, struct consumer *consumer);
+// broker_count counts the matching events below end, the log's or a segment's, that are not done.
+// It reads no more than the group's window and one stretch of the tallies.
+// broker_topics_changed counts the backlog anew; what the group was offered and does not want
+// any more is done.
+// Errors as broker_read: all is as it was.
+enum err broker_count(struct broker *self, const struct consumer *consumer, uint64_t end,
+                      uint64_t *out);
+enum err broker_topics_changed(struct broker *self, struct consumer *consumer);
 static inline bool consumer_wants(const struct consumer *self, int topic)
 {
     return topic == self->redrive_topic || topic_set_has(&self->wanted, topic);

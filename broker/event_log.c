@@ -219,6 +219,11 @@ uint64_t event_log_segments(const struct event_log *self)
     return self->segments_count;
 }
 
+uint64_t event_log_newest(const struct event_log *self)
+{
+    return last_of(self)->base;
+}
+
 uint64_t event_log_bytes(const struct event_log *self)
 {
     uint64_t bytes = 0;

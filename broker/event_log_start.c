@@ -29,6 +29,7 @@ struct recovery {
     bool has_later_batch; // a good one behind a bad place
     uint64_t rubbish_end; // behind the last byte after tail that is not zero; 0: only zeros
     uint64_t last_at;     // where the last good batch begins; 0: the header, there is none
+    const struct event_log_options *options;
     struct event_log_recovery *found;
 };
 
@@ -63,6 +64,23 @@ static bool file_open(struct recovery *self)
     return size >= 0;
 }
 
+// Shows the caller the records of a batch. false: it holds what no broker has written.
+static bool records_show(const struct recovery *self, const struct batch *batch)
+{
+    const struct event_log_options *options = self->options;
+    struct bytes rest = batch->records;
+    struct record record;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (!record_split(&rest, &record) ||
+            (options->found != NULL &&
+             !options->found(
+                 options->found_context, self->segment->base, batch->base + i, &record))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 // Takes the header and the good batches, as far as they go. false: errno tells why not.
 static bool batches_take(struct recovery *self)
 {
@@ -77,7 +95,7 @@ static bool batches_take(struct recovery *self)
     enum err err = ERR_CORRUPT;
     while (self->has_header &&
            (err = batch_reader_read(&self->reader, segment->tail, &batch)) == ERR_OK &&
-           batch.base == segment->next) {
+           batch.base == segment->next && records_show(self, &batch)) {
         self->last_at = segment->tail;
         self->found->records += batch.count;
         event_log_note(self->log, &batch);
@@ -151,12 +169,14 @@ static bool settle(struct recovery *self)
 }
 
 // Opens the segment from base on, behind those that are open already.
-static enum err segment_recover(struct event_log *log, uint64_t base, bool is_last,
-                                struct event_log_recovery *found)
+static enum err segment_recover(struct event_log *log, const struct event_log_options *options,
+                                uint64_t base, bool is_last, struct event_log_recovery *found)
 {
     const bool is_next = log->segments_count == 0 || event_log_next(log) == base;
-    struct recovery self = {
-        .log = log, .segment = event_log_segment_add(log, base), .found = found};
+    struct recovery self = {.log = log,
+                            .segment = event_log_segment_add(log, base),
+                            .options = options,
+                            .found = found};
     enum err err = ERR_OK;
     if (!is_next) {
         err = damage(&self, 0, "it is not where the file before it ends: one is missing or cut");
@@ -199,7 +219,8 @@ static size_t bases_take(struct bytes names, uint64_t *bases)
     return count;
 }
 
-static enum err segments_recover(struct event_log *self, struct event_log_recovery *found)
+static enum err segments_recover(struct event_log *self, const struct event_log_options *options,
+                                 struct event_log_recovery *found)
 {
     const struct disk *disk = self->directory.disk;
     struct buf names = {0};
@@ -210,7 +231,7 @@ static enum err segments_recover(struct event_log *self, struct event_log_recove
     uint64_t *bases = mem_alloc(names.size * sizeof *bases); // more than enough
     const size_t count = bases_take(buf_view(&names), bases);
     for (size_t i = 0; err == ERR_OK && i < count; i++) {
-        err = segment_recover(self, bases[i], i + 1 == count, found);
+        err = segment_recover(self, options, bases[i], i + 1 == count, found);
     }
     if (err == ERR_OK && count == 0) {
         (void)event_log_segment_add(self, 0);
@@ -261,7 +282,7 @@ enum err event_log_open(struct event_log **out, const struct event_log_options *
     };
     enum err err = folder_open(self, recovery);
     if (err == ERR_OK) {
-        err = segments_recover(self, recovery);
+        err = segments_recover(self, options, recovery);
     }
     if (err != ERR_OK) {
         event_log_destroy(&self);

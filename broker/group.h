@@ -182,6 +182,7 @@ void group_tidy(struct group *self);
 struct group_stats {
     uint64_t floor;
     uint64_t cursor;
+    uint64_t end; // nothing is known of what lies from here on
     uint32_t ready, held, waiting, parked, dying, members;
 };
 
@@ -200,9 +201,7 @@ size_t group_members_get(const struct group *self, struct group_member_stats *ou
 // and is not done (WAITING, DYING, or READY or HELD again after a failure).
 bool group_failing_next(const struct group *self, uint64_t from, struct group_entry_info *out);
 
-// group_is_done: below the floor, or done above it. To count a backlog anew (the
-// group's topics have changed): of the offsets from the floor to the cursor those
-// that are not done, and from the cursor on those that match and are not done.
+// group_is_done: below the floor, or done above it.
 bool group_is_done(const struct group *self, uint64_t offset);
 
 // group_is_dirty: something that group_save keeps has changed since the last

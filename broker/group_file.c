@@ -10,7 +10,7 @@
 
 enum {
     MAGIC = 0x72674c46, // "FLgr"
-    VERSION = 2,
+    VERSION = 3,
     READ_BYTES = 64 * 1024,
 };
 

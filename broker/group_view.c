@@ -48,6 +48,7 @@ void group_stats_get(const struct group *self, struct group_stats *out)
     *out = (struct group_stats){
         .floor = window->floor,
         .cursor = window->cursor,
+        .end = window->end,
         .ready = window->counts[GROUP_READY],
         .held = window->counts[GROUP_HELD],
         .waiting = window->counts[GROUP_WAITING],

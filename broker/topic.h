@@ -1,5 +1,4 @@
-// topic - the topics of the log: a small number for each, and how many records each
-// has. Pure. Zero is an empty table.
+// topic - the topics of the log: a small number for each. Pure. Zero is an empty table.
 #ifndef FAULTLINE_TOPIC_H
 #define FAULTLINE_TOPIC_H
 
@@ -23,7 +22,6 @@ enum {
 
 struct topic {
     char name[RECORD_TOPIC_MAX + 1];
-    uint64_t records; // of this topic in the log
     uint32_t pending; // appended and not synced
 };
 

@@ -150,7 +150,7 @@ static void file_put(struct world *self, uint8_t flags, struct bytes bytes)
     memory_disk_put(&self->disk, GROUP_FILE_NAME, bytes);
     struct buf *file = memory_disk_find(&self->disk, GROUP_FILE_NAME);
     if ((flags & FLAG_MEND) != 0 && file->size >= 12) {
-        memcpy(file->data, "FLgr\2\0\0\0", 8);
+        memcpy(file->data, "FLgr\3\0\0\0", 8);
         store_u32(file->data + file->size - 4, record_crc32c(0, file->data, file->size - 4));
     }
 }

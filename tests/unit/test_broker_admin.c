@@ -10,6 +10,7 @@
 #include "broker/report.h"
 #include "common/json.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "tests/support/toy_world.h"
 
 static struct toy_world world;
@@ -423,6 +424,57 @@ Test(broker_admin, a_reset_out_of_the_log_is_refused_with_its_range)
     expect_refused(reset("payment", WIRE_RESET_OFFSET, 2), WIRE_CODE_RANGE);
     cr_expect(bytes_equal_text(heard.detail, "the log holds offsets from 0 on, the next is 1"));
     expect_gets('c', 0, 1); // all as before
+}
+
+// Publishes four stretches of the tallies, and returns how many events that are.
+static uint64_t publish_much(void)
+{
+    enum {
+        ID = 101,
+        BATCH = 4096,
+    };
+    static char ids[BATCH * ID];
+    uint64_t count = 0;
+    while (count < (uint64_t)4 * TALLY_RECORDS) {
+        for (size_t i = 0; i < BATCH; i++) {
+            snprintf(ids + i * ID, sizeof ids - i * ID, "%0*lu ", ID - 1, (unsigned long)count++);
+        }
+        ids[sizeof ids - 1] = '\0';
+        toy_publish_ids(&world, 'o', ids, WIRE_ACKS_NONE);
+        toy_turn(&world);
+    }
+    cr_assert_eq(event_log_next(world.log), count);
+    cr_assert_gt(event_log_bytes(world.log), 8 << 20);
+    return count;
+}
+
+Test(broker_admin, to_count_a_lag_one_stretch_of_the_log_is_read_however_long_it_is)
+{
+    toy_hello(&world, 'o');
+    const uint64_t count = publish_much();
+    subscribe('c', "payment");
+    toy_send(&world, 'c', &(struct wire_control){.type = WIRE_BYE}, (struct bytes){0});
+    for (int start = 0; start < 2; start++) {
+        const uint64_t offsets[] = {0, 1, TALLY_RECORDS - 1, TALLY_RECORDS, count - 1, count};
+        for (size_t i = 0; i < ARRAY_LEN(offsets); i++) {
+            const unsigned calls = world.disk.calls;
+            cr_assert_eq(ask(reset("payment", WIRE_RESET_OFFSET, offsets[i])), WIRE_DONE);
+            cr_expect_eq(consumer("payment")->backlog, count - offsets[i]);
+            cr_expect_leq(world.disk.calls - calls, 12, "%u", world.disk.calls - calls);
+        }
+        cr_assert_eq(ask(reset("payment", WIRE_RESET_OFFSET, 1)), WIRE_DONE);
+        toy_world_crash(&world);
+        toy_hello(&world, 'c');
+        toy_hello(&world, 'o');
+        cr_expect_eq(consumer("payment")->backlog, count - 1);
+    }
+    static const char *const topics[] = {"order-cancelled", "order-created"};
+    for (uint64_t i = 0; i < 2; i++) {
+        const unsigned calls = world.disk.calls;
+        toy_subscribe(&world, 'c', "payment", 0, topics[i]);
+        cr_expect_eq(consumer("payment")->backlog, i * (count - 1));
+        cr_expect_leq(world.disk.calls - calls, 12, "%u", world.disk.calls - calls);
+    }
 }
 
 // Half a count would stay wrong for ever, and retention would go by it.

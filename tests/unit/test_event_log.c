@@ -324,6 +324,38 @@ Test(event_log, the_disk_limit_is_kept_and_a_refused_batch_leaves_no_trace)
     cr_expect(log_fixture_holds_all(&fixture));
 }
 
+static bool see(void *context, uint64_t segment, uint64_t offset, const struct record *record)
+{
+    uint64_t *seen = context;
+    char body[32];
+    snprintf(body, sizeof body, "event-%lu", (unsigned long)offset);
+    cr_expect_eq(offset, *seen);
+    cr_expect_leq(segment, offset);
+    cr_expect_eq(memcmp(record->body.data, body, strlen(body)), 0);
+    return ++*seen != 20;
+}
+
+Test(event_log, a_start_shows_every_record_and_what_no_broker_writes_is_damage)
+{
+    uint64_t seen = 0;
+    fixture.options.segment_bytes = 4096;
+    fixture.options.found = see;
+    fixture.options.found_context = &seen;
+    open_log();
+    log_fixture_store(&fixture, 9, 400);
+    log_fixture_store(&fixture, 9, 400);
+    cr_assert_eq(event_log_newest(fixture.log), 9);
+    open_log();
+    cr_expect_eq(seen, 18);
+
+    log_fixture_store(&fixture, 9, 400);
+    for (int again = 0; again < 2; again++) { // and nothing was changed
+        seen = 0;
+        cr_expect_eq(log_fixture_open(&fixture), ERR_CORRUPT);
+        cr_expect_not_null(strstr(fixture.recovery.problem, "no whole batch is here"));
+    }
+}
+
 Test(event_log, a_folder_belongs_to_one_log_at_a_time)
 {
     open_log();

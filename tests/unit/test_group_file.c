@@ -130,7 +130,7 @@ Test(group_file, the_frame_is_the_documented_one)
 
     struct buf bytes = file_bytes();
     cr_assert_eq(bytes.size, 15);
-    cr_expect_arr_eq(bytes.data, "FLgr\2\0\0\0abc", 11);
+    cr_expect_arr_eq(bytes.data, "FLgr\3\0\0\0abc", 11);
     cr_expect_eq(load_u32(bytes.data + 11), record_crc32c(0, bytes.data, 11));
     buf_release(&bytes);
 }
@@ -244,8 +244,10 @@ Test(group_file, a_byte_too_many_or_too_few_anywhere_is_noticed)
 
 Test(group_file, another_version_of_the_format_is_refused_and_said_so)
 {
-    write_file((struct bytes){(const uint8_t *)"FLgr\3\0\0\0", 8});
-    expect_refused("another version", "a later version", 3);
+    write_file((struct bytes){(const uint8_t *)"FLgr\4\0\0\0", 8});
+    expect_refused("another version", "a later version", 4);
+    write_file((struct bytes){(const uint8_t *)"FLgr\2\0\0\0", 8});
+    expect_refused("another version", "an earlier version", 2);
 }
 
 Test(group_file, what_no_broker_writes_is_refused_even_with_a_right_checksum)
