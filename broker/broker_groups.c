@@ -213,6 +213,7 @@ enum err broker_topics_changed(struct broker *self, struct consumer *consumer)
     struct group_stats stats;
     struct event_log_entry entry;
     struct buf unwanted = {0}; // offsets that were offered as wanted
+    const uint32_t held = consumer_held(consumer);
     enum err err = ERR_OK;
     group_stats_get(consumer->group, &stats);
     for (uint64_t at = stats.floor; at < stats.cursor && err == ERR_OK; at++) {
@@ -234,9 +235,7 @@ enum err broker_topics_changed(struct broker *self, struct consumer *consumer)
         memcpy(&offset, unwanted.data + at, sizeof offset);
         (void)group_buried(consumer->group, offset);
     }
-    if (unwanted.size > 0 && err == ERR_OK) {
-        broker_let_go(self, consumer);
-    }
     buf_release(&unwanted);
+    broker_end_stale(self, consumer, held, "the group's topics have changed");
     return err;
 }

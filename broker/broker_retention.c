@@ -70,26 +70,14 @@ static bool lost_count(struct broker *self, const struct event_log_extent *segme
     return err == ERR_OK;
 }
 
-void broker_let_go(struct broker *self, const struct consumer *consumer)
-{
-    size_t slot = 0;
-    for (struct session *s; (s = session_next(self->sessions, &slot)) != NULL;) {
-        if (s->consumer == consumer) {
-            s->held = 0;
-            s->held_bytes = 0;
-            broker_apply_credit(s);
-        }
-    }
-}
-
 void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first)
 {
     consumer_unlist(consumer, 0, first);
-    if (floor_of(consumer) >= first) {
-        return;
+    if (floor_of(consumer) < first) {
+        const uint32_t held = consumer_held(consumer);
+        group_skip_to(consumer->group, first);
+        broker_end_stale(self, consumer, held, "the log has dropped what members held");
     }
-    group_skip_to(consumer->group, first);
-    broker_let_go(self, consumer);
 }
 
 // Ends for the groups what they have in a segment that goes.

@@ -179,6 +179,11 @@ void broker_on_pong(struct broker *self, const struct message *message);
 void broker_lose(struct broker *self, struct session *session);
 // broker_end_members ends the sessions of a group's members, who are told why.
 void broker_end_members(struct broker *self, const struct consumer *consumer, const char *why);
+// broker_end_stale does if the group's members held more before (consumer_held) than now: what
+// ended without their answer would be in their hands beside what comes next.
+void broker_end_stale(struct broker *self, const struct consumer *consumer, uint32_t held,
+                      const char *why);
+uint32_t consumer_held(const struct consumer *self);
 // broker_apply_credit tells the group how much this member may hold now.
 void broker_apply_credit(struct session *session);
 // broker_heartbeats ends lost and (when all that has arrived was read) silent
@@ -239,12 +244,9 @@ struct retention_hold {
 };
 // broker_retention_hold: false: nothing does.
 bool broker_retention_hold(const struct broker *self, struct retention_hold *out);
-// broker_skip_to ends what a group has below first, which the log loses or has lost; the
-// backlog is the caller's.
+// broker_skip_to ends what a group has below first, which the log loses or has lost. Members that
+// held some of it lose their sessions, and with them the others. The backlog is the caller's.
 void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first);
-// broker_let_go: what members held may have ended without an answer; their credit, and
-// their share of memory, is free again.
-void broker_let_go(struct broker *self, const struct consumer *consumer);
 
 // --- broker_save.c
 // broker_put_kept appends what the file of the groups says; broker_take_kept takes it into
@@ -264,7 +266,7 @@ void consumer_destroy(struct consumer **self_p);
 // broker_count counts the matching events below end, the log's or a segment's, that are not done.
 // It reads no more than the group's window and one stretch of the tallies.
 // broker_topics_changed counts the backlog anew; what the group was offered and does not want
-// any more is done.
+// any more is done, and ends the sessions of all members if one held some of it.
 // Errors as broker_read: all is as it was.
 enum err broker_count(struct broker *self, const struct consumer *consumer, uint64_t end,
                       uint64_t *out);

@@ -541,10 +541,45 @@ Test(broker, new_topics_of_a_group_hold_from_its_cursor_on_and_its_lag_is_counte
     toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
 
     cr_expect_eq(payment()->backlog, 1); // 0, though still held, is not wanted any more
+    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_NO_SESSION), "it must let 0 go");
+    toy_hello(&world, 'c');
+    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
     expect_gets('c', 2, 1);
-    toy_ack(&world, 'c', 0, 1);
-    cr_expect_eq(world.broker->counters.stale_acks, 1);
     toy_ack(&world, 'c', 2, 1);
+    cr_expect_eq(payment()->backlog, 0);
+}
+
+Test(broker, who_holds_what_the_group_wants_no_more_is_told_before_anybody_gets_the_next_of_its_key)
+{
+    toy_hello(&world, 'd');
+    toy_forget(&world, 'd');
+    subscribe('c', 1);
+    toy_publish(&world, 'p', "order-created", "o-1", 10);
+    toy_publish(&world, 'p', "order-cancelled", "o-1", 10);
+    expect_gets('c', 0, 1);
+    toy_subscribe(&world, 'd', "payment", 10, "order-cancelled");
+    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_NO_SESSION));
+    cr_expect(toy_hears(&world, 'd', WIRE_SUBSCRIBED));
+    expect_gets('d', 1, 1);
+}
+
+Test(broker, more_topics_end_no_session)
+{
+    subscribe('c', 1);
+    publish(1);
+    expect_gets('c', 0, 1);
+    toy_send(&world,
+             'c',
+             &(struct wire_control){
+                 .type = WIRE_SUBSCRIBE,
+                 .group = bytes_of_text("payment"),
+                 .credit = 1,
+                 .topics_count = 2,
+                 .topics = {bytes_of_text("order-created"), bytes_of_text("order-cancelled")},
+             },
+             (struct bytes){0});
+    cr_expect(toy_hears(&world, 'c', WIRE_SUBSCRIBED));
+    toy_ack(&world, 'c', 0, 1);
     cr_expect_eq(payment()->backlog, 0);
 }
 
@@ -554,7 +589,7 @@ Test(broker, the_lag_of_a_group_with_new_topics_is_right_after_a_crash_too)
     subscribe('c', 1);
     publish(2);
     expect_gets('c', 0, 1);
-    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
+    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled"); // which ends its session
     toy_pass(&world, 200);
     toy_world_crash(&world);
 

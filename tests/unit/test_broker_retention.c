@@ -169,6 +169,18 @@ static void expect_hold(const char *group, uint64_t offset, bool is_dead_letter)
     cr_expect_eq(hold.is_dead_letter, is_dead_letter);
 }
 
+// The peer's session has ended: it lets go what it holds. Nothing was delivered before.
+static void expect_told(char peer)
+{
+    struct wire_control control = {.type = WIRE_PING};
+    struct bytes batch;
+    while (control.type == WIRE_PING) {
+        cr_assert(toy_next(&world, peer, &control, &batch), "%c is not told", peer);
+    }
+    cr_assert_eq(control.type, WIRE_ERROR);
+    cr_expect(bytes_equal_text(control.code, WIRE_CODE_NO_SESSION));
+}
+
 static void expect_no_hold(void)
 {
     struct retention_hold hold;
@@ -363,16 +375,47 @@ Test(broker_retention, a_group_that_is_ignored_goes_on_with_the_first_event_kept
     cr_expect_geq(floor_of("payment"), first());
     cr_expect_eq(consumer("payment")->backlog, next() - first());
     expect_no_hold();
-    struct wire_delivered delivered; // what it held is gone, drop after drop, its credit free
-    do {
-        cr_assert(toy_gets(&world, 'c', &delivered));
-    } while (delivered.offset < first());
+    expect_told('c');
+    toy_hello(&world, 'c');
+    subscribe("payment", 4, "order-created");
+    struct wire_delivered delivered;
+    cr_assert(toy_gets(&world, 'c', &delivered));
     cr_expect_eq(delivered.offset, first());
-    toy_ack(&world, 'c', 0, 1); // stale
-    cr_expect_eq(world.broker->counters.stale_acks, 1);
     toy_ack(&world, 'c', delivered.offset, delivered.attempt);
     ack_all();
     cr_expect_eq(consumer("payment")->backlog, 0);
+    expect_exact_also_after_a_crash();
+}
+
+Test(broker_retention, nobody_holds_what_was_dropped_beside_what_comes_next)
+{
+    toy_hello(&world, 'd');
+    subscribe("payment", 1, "order-created");
+    toy_subscribe(&world, 'd', "payment", 1, "order-created");
+    toy_publish(&world, 'p', "order-created", "o-1", BODY); // a member holds it
+    publish("order-cancelled", 20);
+    toy_publish(&world, 'p', "order-created", "o-1", BODY); // of the same key, and is kept
+    toy_hello(&world, 'e');
+    toy_subscribe(&world, 'e', "ledger", 4, "payment-authorized");
+    toy_publish(&world, 'p', "payment-authorized", "", BODY); // held as well, and kept
+    toy_forget(&world, 'c');
+    toy_forget(&world, 'd');
+    toy_forget(&world, 'e');
+    ignore_groups();
+    retain(SEGMENT, 0);
+    look();
+    cr_assert_gt(first(), 0);
+    cr_assert_leq(first(), 21);
+
+    expect_told('c');
+    expect_told('d');
+    cr_expect(toy_hears(&world, 'e', WIRE_PING), "its group lost nothing");
+    struct wire_delivered delivered;
+    cr_expect_not(toy_gets(&world, 'e', &delivered));
+    toy_hello(&world, 'd');
+    toy_subscribe(&world, 'd', "payment", 1, "order-created");
+    cr_assert(toy_gets(&world, 'd', &delivered));
+    cr_expect_eq(delivered.offset, 21);
     expect_exact_also_after_a_crash();
 }
 
