@@ -212,11 +212,11 @@ enum err broker_topics_changed(struct broker *self, struct consumer *consumer)
 {
     struct group_stats stats;
     struct event_log_entry entry;
-    struct buf unwanted = {0}; // offsets that were offered as wanted
+    struct buf unwanted = {0}; // offsets that were offered as wanted, also before a start
     const uint32_t held = consumer_held(consumer);
     enum err err = ERR_OK;
     group_stats_get(consumer->group, &stats);
-    for (uint64_t at = stats.floor; at < stats.cursor && err == ERR_OK; at++) {
+    for (uint64_t at = stats.floor; at < stats.end && err == ERR_OK; at++) {
         if (group_is_done(consumer->group, at)) {
             continue;
         }

@@ -323,6 +323,28 @@ Test(broker_admin, a_full_list_of_dead_letters_holds_the_next_one_back_until_the
     expect_gets('c', 3, 1);
 }
 
+// Given up, waiting for room in the list, and then of a topic that the group names no more.
+Test(broker_admin, what_waits_to_be_a_dead_letter_ends_with_its_topic_also_after_a_start)
+{
+    world.options.dead_letters_max = 1;
+    toy_world_crash(&world);
+    toy_hello(&world, 'p');
+    toy_hello(&world, 'c');
+    subscribe('c', "payment");
+    publish("");
+    publish("");
+    reject('c', 0); // dead letter at 2
+    reject('c', 1);
+    toy_pass(&world, 200);
+    toy_world_crash(&world);
+    toy_hello(&world, 'c');
+    toy_subscribe(&world, 'c', "payment", 0, "order-cancelled");
+    cr_expect_eq(consumer("payment")->backlog, 0);
+    expect_redriven("payment", 1); // which makes room
+    cr_expect_eq(consumer("payment")->dead_letters_count, 0);
+    cr_expect_eq(consumer("payment")->backlog, 1, "the one that went back");
+}
+
 // --- reset
 
 Test(broker_admin, a_reset_group_begins_where_it_was_told_to)
