@@ -140,7 +140,8 @@ mutation save-forgotten broker/broker.c \
   'if (group_is_dirty(self->consumers[i]->group) && i > 0) {'
 
 mutation group-told-before-saved broker/broker_session.c \
-  '|| broker_save(self) != ERR_OK) {' \
+  ' ||
+        broker_save(self) != ERR_OK) {' \
   ') {'
 
 mutation rename-without-sync broker/group_file.c \
@@ -204,8 +205,8 @@ mutation duplicate-by-hash-alone broker/broker_publish.c \
   'if (err == ERR_OK || entry.record.id.size == id.size ||'
 
 mutation window-not-rebuilt broker/broker_groups.c \
-  'if (offset >= window && ' \
-  'if (offset >= next && '
+  '!is_own && offset >= window' \
+  '!is_own && offset >= next'
 
 mutation dropped-batch-remembered broker/broker_publish.c \
   'duplicates_cut(&self->duplicates, first);' \
@@ -218,6 +219,45 @@ mutation retention-past-a-floor broker/broker_retention.c \
 mutation retention-past-a-letter broker/broker_retention.c \
   'if (consumer->dead_letters_count > 0 && ' \
   'if (consumer->dead_letters_count > 1000 && '
+
+mutation reserve-for-publishes broker/event_log.c \
+  '(uses_reserve ? 0 : self->reserve_bytes)' \
+  '(uses_reserve && self->reserve_bytes == 1 ? 1 : 0)'
+
+mutation reserve-for-nobody broker/event_log.c \
+  '(uses_reserve ? 0 : self->reserve_bytes)' \
+  '(uses_reserve ? self->reserve_bytes : self->reserve_bytes)'
+
+mutation letters-among-publishes broker/broker_letters.c \
+  'if (self->own_count == 0) {' \
+  'if (self->own_count > BROKER_BATCH_ITEMS_MAX) {'
+
+mutation loss-of-the-held-not-told broker/broker_session.c \
+  'if (consumer_held(consumer) < held) {' \
+  'if (consumer_held(consumer) > held) {'
+
+mutation drop-of-the-held-not-told broker/broker_retention.c \
+  'broker_end_stale(self, consumer, held, "the log has dropped what members held");' \
+  'broker_end_stale(self, consumer, held > 0 ? 0 : held, "");'
+
+# --- the lag, and topics that change
+
+mutation lag-counted-twice broker/broker_groups.c \
+  'tally->topics && tally->first >= stats.end;' \
+  'tally->topics && tally->first >= stats.floor;'
+
+mutation stretch-of-two-segments broker/tally.c \
+  'last->first < segment || ' \
+  'last->first > segment || '
+
+mutation topics-not-saved broker/broker_session.c \
+  'broker_save_soon(self);
+            if (session_by_peer' \
+  'if (session_by_peer'
+
+mutation unwanted-stays broker/broker_groups.c \
+  '(void)group_buried(consumer->group, offset);' \
+  '(void)offset;'
 
 # --- the client
 

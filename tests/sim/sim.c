@@ -39,7 +39,8 @@ static const char *const names[SIM_HAPPENING_COUNT] = {
     [SIM_DUPLICATES] = "duplicates answered", [SIM_REDRIVES] = "redrives",
     [SIM_RESETS] = "groups reset", [SIM_DELETES] = "groups deleted",
     [SIM_REPORTS] = "reports", [SIM_REFUSED_REQUESTS] = "requests refused",
-    [SIM_FULL_LISTS] = "lists of dead letters full",
+    [SIM_TOPIC_CHANGES] = "changes of topics",
+    [SIM_FORGOTTEN_TOPICS] = "changes of topics forgotten", [SIM_FULL_LISTS] = "lists of dead letters full",
     [SIM_DROPPED_SEGMENTS] = "segments dropped", [SIM_SKIPPED_EVENTS] = "events retention took",
     [SIM_CALENDAR_JUMPS] = "calendar jumps",
 };

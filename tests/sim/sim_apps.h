@@ -11,6 +11,7 @@ struct sim_producer_options {
     uint32_t topics, keys; // it uses the first so many
     uint32_t events;       // in all
     uint32_t burst_max;    // at once
+    uint32_t sent_max;     // without an answer
     size_t body_max;
     int64_t pause_max_us; // between two bursts
     bool without_acks;

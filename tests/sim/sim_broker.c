@@ -219,6 +219,8 @@ static void start(struct sim_broker *self)
             {
                 .directory = "/data/log",
                 .segment_bytes = self->options.segment_bytes,
+                .disk_bytes_max = self->options.disk_bytes_max,
+                .reserve_bytes = self->options.reserve_bytes,
                 .disk = sim_disk_table(self->disk),
             },
         .directory = "/data",

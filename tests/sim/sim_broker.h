@@ -12,6 +12,7 @@ struct sim_broker; // opaque
 
 struct sim_broker_options {
     uint64_t segment_bytes;
+    uint64_t disk_bytes_max, reserve_bytes;
     uint32_t heartbeat_ms;
     uint32_t sessions_max;
     uint32_t dead_letters_max;

@@ -4,6 +4,11 @@
 #include "common/mem.h"
 #include "tests/sim/sim_schedule_state.h"
 
+enum {
+    QUOTA_PUBLISHES = 14000,
+    QUOTA_RESERVE = 64000, // so much that no schedule uses it up
+};
+
 static void add_producers(struct sim_schedule *self, uint32_t topics, uint32_t keys)
 {
     struct sim *sim = &self->sim;
@@ -13,10 +18,11 @@ static void add_producers(struct sim_schedule *self, uint32_t topics, uint32_t k
         const struct sim_producer_options options = {
             .topics = topics,
             .keys = keys,
-            .events = 4 + (uint32_t)sim_below(sim, 40),
+            .events = 4 + (uint32_t)sim_below(sim, self->has_quota ? 160 : 40),
             .burst_max = 1 + (uint32_t)sim_below(sim, 8),
-            .body_max = sim_chance(sim, 100) ? 3000 : 120,
-            .pause_max_us = sim_between(sim, 20000, 400000),
+            .sent_max = self->has_quota ? 8 : UINT32_MAX,
+            .body_max = sim_chance(sim, 100) && !self->has_quota ? 3000 : 120,
+            .pause_max_us = sim_between(sim, 20000, self->has_quota ? 60000 : 400000),
             .without_acks = sim_chance(sim, 150),
         };
         snprintf(actor->member, sizeof actor->member, "producer-%zu", i);
@@ -87,10 +93,15 @@ static void add_groups(struct sim_schedule *self, uint32_t topics,
         sim_model_add_group(self->model, &group);
         operator_->groups[operator_->groups_count++] = group.name;
         const size_t members = 1 + (size_t)sim_below(sim, 3);
+        struct sim_group_options other = group; // an older version of the service, say
+        other.topics = sim_chance(sim, 250)
+                           ? 1 + (uint32_t)sim_below(sim, (UINT64_C(1) << topics) - 1)
+                           : group.topics;
         for (size_t member = 0; member < members; member++) {
-            add_member(self, &group, member, false);
+            add_member(self, sim_chance(sim, 500) ? &group : &other, member, false);
         }
-        self->actors[self->actors_count - 1].hangs = members > 1 && sim_chance(sim, 500);
+        self->actors[self->actors_count - 1].hangs =
+            members > 1 && !self->has_quota && sim_chance(sim, 500);
         if (sim_chance(sim, 200)) {
             add_member(self, &group, 0, true);
         }
@@ -106,7 +117,7 @@ void sim_cast_set_up(struct sim_schedule *self)
         .router_hwm = sim_chance(sim, 300) ? 3 + (size_t)sim_below(sim, 6) : 1000,
         .dealer_hwm = sim_chance(sim, 300) ? 2 + (size_t)sim_below(sim, 6) : 1000,
     };
-    const struct sim_broker_options broker = {
+    struct sim_broker_options broker = {
         .segment_bytes = (uint64_t)sim_between(sim, 1000, 16000),
         .heartbeat_ms = (uint32_t)sim_between(sim, 200, 1000),
         .retention_bytes = sim_chance(sim, 250) ? 2000 + sim_below(sim, 12000) : 0,
@@ -115,13 +126,23 @@ void sim_cast_set_up(struct sim_schedule *self)
         .dead_letters_max = sim_chance(sim, 150) ? 1 + (uint32_t)sim_below(sim, 3) : 1000,
         .has_weak_random = sim_chance(sim, 50),
     };
-    self->has_letters_max = broker.dead_letters_max < 1000;
+    self->has_quota = sim_chance(sim, 200);
+    if (self->has_quota) { // for publishes: a segment and two of the largest batches
+        broker.segment_bytes = (uint64_t)sim_between(sim, 1000, 4000);
+        broker.reserve_bytes = QUOTA_RESERVE;
+        broker.disk_bytes_max = QUOTA_PUBLISHES + broker.reserve_bytes;
+        broker.retention_bytes = 2000 + sim_below(sim, QUOTA_PUBLISHES - 2000);
+    }
+    self->needs_redrive = broker.dead_letters_max < 1000 || self->has_quota;
     self->net = sim_net_new(sim, &net);
     self->broker = sim_broker_new(sim, self->net, &broker);
     const struct sim_model_options model = {
         .letters_max = broker.dead_letters_max,
         .can_store_twice = broker.has_weak_random,
         .retention_ignores_groups = broker.retention_ignores_groups,
+        .publish_bytes_max =
+            self->has_quota ? broker.disk_bytes_max - broker.reserve_bytes : UINT64_MAX,
+        .disk_bytes_max = self->has_quota ? broker.disk_bytes_max : UINT64_MAX,
     };
     self->model = sim_model_new(sim, sim_broker_disk(self->broker), &model);
     sim_broker_watch(self->broker, self->model);

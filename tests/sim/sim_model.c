@@ -130,6 +130,7 @@ static void check_lag(struct sim_model *self)
     const uint64_t troubles =
         counts[SIM_FULL_DISKS] + counts[SIM_FAILED_CALLS] + counts[SIM_FAILED_SYNCS];
     const int64_t now_ms = sim_broker_ms(self->sim);
+    const int64_t begun_ms = sim_now_ms(self->sim); // a slow sync may lie behind the save
     if (troubles != self->troubles) {
         self->patient_ms = now_ms + BROKER_RETRY_MS;
     }
@@ -137,8 +138,8 @@ static void check_lag(struct sim_model *self)
         self->unsaved_ms = -1;
     } else if (self->unsaved_ms < 0) {
         self->unsaved_ms = now_ms;
-    } else if (now_ms - self->unsaved_ms > BROKER_SAVE_MS + SAVE_SLACK_MS &&
-               now_ms - self->patient_ms > SAVE_SLACK_MS) {
+    } else if (begun_ms - self->unsaved_ms > BROKER_SAVE_MS + SAVE_SLACK_MS &&
+               begun_ms - self->patient_ms > SAVE_SLACK_MS) {
         sim_fail(self->sim,
                  "what was acked is not saved after %" PRId64 " ms",
                  now_ms - self->unsaved_ms);
@@ -159,6 +160,9 @@ void sim_model_check(struct sim_model *self, struct broker *broker)
     compare(self, "dead letters", counters->dead_lettered, self->dead_lettered);
     compare(self, "redriven", counters->redriven, self->redriven);
     compare(self, "records", event_log_next(broker->log), self->stored_count);
+    if (event_log_bytes(broker->log) > self->options.disk_bytes_max) {
+        sim_fail(self->sim, "the log takes %" PRIu64 " bytes", event_log_bytes(broker->log));
+    }
     struct event_log_extent oldest;
     event_log_oldest(broker->log, &oldest);
     self->oldest_end = oldest.next;
@@ -173,6 +177,7 @@ void sim_model_check(struct sim_model *self, struct broker *broker)
 void sim_model_crashed(struct sim_model *self, bool has_lost_power)
 {
     self->has_lost_power = has_lost_power;
+    self->broker = NULL;
     if (has_lost_power) {
         self->replaced_version = self->saved_version; // at least that
     }
@@ -186,6 +191,7 @@ void sim_model_crashed(struct sim_model *self, bool has_lost_power)
 
 void sim_model_started(struct sim_model *self, struct broker *broker)
 {
+    self->broker = broker;
     sim_log_read_again(self, event_log_first(broker->log));
     sim_log_check(self, broker);
     for (size_t i = 0; i < self->groups_count; i++) {

@@ -39,10 +39,10 @@ struct sim_event {
     bool is_twice;         // and again, when the first was dropped or could not be read
 };
 
-// What a group shall be; all who subscribe to it say the same.
+// What a group shall be. All who subscribe to it say the same, but for the topics.
 struct sim_group_options {
     const char *name;
-    uint32_t topics; // a bit each
+    uint32_t topics; // a bit each; those of the newest SUBSCRIBE
     uint32_t retries_max;
     bool from_latest, is_unordered;
 };
@@ -53,6 +53,8 @@ struct sim_model_options {
     size_t letters_max;   // dead letters that a group may have
     bool can_store_twice; // ids cannot be told apart; no event may be taken for another one
     bool retention_ignores_groups; // events go that a group has not handled
+    uint64_t disk_bytes_max;       // of the log; of these, what publishes may use
+    uint64_t publish_bytes_max;
 };
 
 struct sim_model *sim_model_new(struct sim *sim, const struct sim_disk *disk,

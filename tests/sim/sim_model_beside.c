@@ -32,8 +32,10 @@ static void skip_with(struct sim_model *self, struct sim_group *group,
             entry->is_done = entry->is_skipped = true;
         }
         if (entry->holder != 0) {
-            self->peers[entry->holder].held--;
-            entry->holder = 0;
+            sim_fail(self->sim,
+                     "retention takes offset %" PRIu64 ", and peer %u, which holds it, is not told",
+                     offset,
+                     entry->holder);
         }
     }
     size_t gone = 0;
@@ -152,13 +154,15 @@ static void reset_perhaps(struct sim_model *self, struct sim_group *group)
     free(before);
 }
 
+// The group says whether it has done with an offset; it may have forgotten what was not saved.
 static void resolve_done(struct sim_model *self, struct sim_group *group, uint64_t offset,
                          bool is_done)
 {
     struct sim_entry *entry = sim_group_entry(group, offset);
-    if (is_done && !entry->is_done) {
+    const bool is_wanted = sim_group_wants(self, group, offset);
+    if (is_done && is_wanted && sim_entry_is_left(entry)) {
         sim_fail(self->sim,
-                 "%s takes offset %" PRIu64 " as done after a start; it is not",
+                 "%s takes offset %" PRIu64 " as done; it is not",
                  group->options.name,
                  offset);
     }
@@ -171,8 +175,65 @@ static void resolve_done(struct sim_model *self, struct sim_group *group, uint64
         }
         sim_count(self->sim, SIM_FORGOTTEN_ACKS);
         entry->is_done = entry->is_skipped = false;
-        group->left++;
     }
+    entry->matches = is_wanted && (entry->matches || !is_done);
+}
+
+static void count_left(struct sim_model *self, struct sim_group *group)
+{
+    group->left = 0;
+    for (uint64_t offset = group->start; offset < self->stored_count; offset++) {
+        group->left += sim_entry_is_left(sim_group_entry(group, offset));
+    }
+    sim_group_look_again(group);
+}
+
+void sim_group_topics(struct sim_model *self, struct sim_group *group, uint32_t topics)
+{
+    if (group->exists && topics == group->options.topics) {
+        return;
+    }
+    group->options.topics = topics;
+    group->topics_version = self->version + 1;
+    if (!group->exists) {
+        return; // it is made with these, or was there with others and nobody knew
+    }
+    self->version++;
+    sim_count(self->sim, SIM_TOPIC_CHANGES);
+    const struct group *now = consumer_of(group, self->broker)->group;
+    for (uint64_t offset = group->start; offset < self->stored_count; offset++) {
+        const uint32_t holder = sim_group_entry(group, offset)->holder;
+        resolve_done(self, group, offset, group_is_done(now, offset));
+        if (holder != 0 && !sim_group_entry(group, offset)->matches) {
+            sim_fail(self->sim,
+                     "%s has done with offset %" PRIu64
+                     ", and peer %u, which holds it, is not told",
+                     group->options.name,
+                     offset,
+                     holder);
+        }
+    }
+    count_left(self, group);
+}
+
+// A crash may take back topics that were not saved.
+static void resolve_topics(struct sim_model *self, struct sim_group *group, struct broker *broker)
+{
+    uint32_t topics = 0;
+    for (uint32_t topic = 0; topic < SIM_TOPICS_MAX; topic++) {
+        const int number = topic_find(&broker->topics, bytes_of_text(sim_topic_name(topic)));
+        const struct topic_set *wanted = &consumer_of(group, broker)->wanted;
+        topics |= number != TOPIC_NONE && topic_set_has(wanted, number) ? 1U << topic : 0;
+    }
+    if (topics == group->options.topics) {
+        return;
+    }
+    if (group->topics_version <= self->saved_version) {
+        sim_fail(self->sim, "%s has forgotten its topics", group->options.name);
+    }
+    sim_count(self->sim, SIM_FORGOTTEN_TOPICS);
+    group->options.topics = topics;
+    group->topics_version = 0;
 }
 
 // Retention that ignores groups takes dead letters off the list before it drops a segment,
@@ -224,19 +285,18 @@ void sim_group_started(struct sim_model *self, struct sim_group *group, struct b
         sim_group_delete(group);
         return;
     }
+    resolve_topics(self, group, broker);
     skip_with(self, group, consumer);
     if (looks_reset(self, group, consumer->group)) {
         reset_perhaps(self, group);
     }
     for (uint64_t offset = group->start; offset < self->stored_count; offset++) {
         const bool is_done = group_is_done(consumer->group, offset);
-        if (sim_group_entry(group, offset)->matches) {
-            resolve_done(self, group, offset, is_done);
-            if (!is_done) {
-                resolve_failures(self, group, offset, consumer->group);
-            }
+        resolve_done(self, group, offset, is_done);
+        if (!is_done) {
+            resolve_failures(self, group, offset, consumer->group);
         }
     }
+    count_left(self, group);
     check_letters(self, group, consumer);
-    sim_group_look_again(group);
 }

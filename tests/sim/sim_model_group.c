@@ -21,20 +21,20 @@ void sim_group_grow(struct sim_model *self, struct sim_group *group, uint64_t ca
            (size_t)(capacity - self->stored_count) * sizeof *group->entries);
 }
 
-static bool matches(const struct sim_model *self, const struct sim_group *group, uint64_t offset)
+bool sim_group_wants(const struct sim_model *self, const struct sim_group *group, uint64_t offset)
 {
     const struct sim_stored *stored = &self->stored[offset];
     const uint32_t topic = self->events[stored->event].topic;
-    const bool is_wanted = stored->kind == SIM_PUBLISHED
-                               ? (group->options.topics >> topic & 1) != 0
-                               : stored->kind == SIM_COPY && group == &self->groups[stored->group];
-    return group->exists && offset >= group->start && is_wanted;
+    return stored->kind == SIM_PUBLISHED
+               ? (group->options.topics >> topic & 1) != 0
+               : stored->kind == SIM_COPY && group == &self->groups[stored->group];
 }
 
 void sim_group_stored(struct sim_model *self, struct sim_group *group, uint64_t offset)
 {
     struct sim_entry *entry = sim_group_entry(group, offset);
-    *entry = (struct sim_entry){.matches = matches(self, group, offset)};
+    *entry = (struct sim_entry){.matches = group->exists && offset >= group->start &&
+                                           sim_group_wants(self, group, offset)};
     group->left += entry->matches;
 }
 
@@ -291,6 +291,8 @@ void sim_group_leave(struct sim_model *self, uint32_t peer)
             entry->holder = entry->holder == peer ? 0 : entry->holder;
         }
     }
-    *from = (struct sim_peer){
-        .group = SIM_NONE, .asked_group = from->asked_group, .asked_credit = from->asked_credit};
+    *from = (struct sim_peer){.group = SIM_NONE,
+                              .asked_group = from->asked_group,
+                              .asked_credit = from->asked_credit,
+                              .asked_topics = from->asked_topics};
 }

@@ -185,6 +185,18 @@ static bool batch_is_whole(const uint8_t *data, size_t left, uint32_t mark)
            record_crc32c(crc, data + BATCH_AT_SIZE, size - BATCH_AT_SIZE);
 }
 
+// What the segments hold that are not dropped: batches, no zeros.
+static uint64_t bytes_of(const struct sim_model *self)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < self->segments_count; i++) {
+        const bool is_dropped =
+            i + 1 < self->segments_count && self->segments[i + 1].base <= self->first_kept;
+        bytes += is_dropped ? 0 : self->segments[i].at;
+    }
+    return bytes;
+}
+
 static void read_segment(struct sim_model *self, const char *path, struct sim_segment *segment)
 {
     struct bytes durable;
@@ -196,8 +208,14 @@ static void read_segment(struct sim_model *self, const char *path, struct sim_se
     while (segment->at < durable.size &&
            batch_is_whole(durable.data + segment->at, durable.size - segment->at, mark)) {
         const uint8_t *data = durable.data + segment->at;
+        const uint64_t published = self->published;
         take_batch(self, data);
         segment->at += load_u32(data + BATCH_AT_SIZE);
+        const bool is_publish = self->published != published; // and new
+        if (bytes_of(self) >
+            (is_publish ? self->options.publish_bytes_max : self->options.disk_bytes_max)) {
+            sim_fail(self->sim, "a batch takes more of the disk than is its to take");
+        }
     }
 }
 

@@ -32,6 +32,17 @@ static int group_of(const struct sim_model *self, struct bytes name)
     return SIM_NONE;
 }
 
+static uint32_t topics_of(const struct wire_control *control)
+{
+    uint32_t topics = 0;
+    for (size_t i = 0; i < control->topics_count; i++) {
+        for (uint32_t topic = 0; topic < SIM_TOPICS_MAX; topic++) {
+            topics |= bytes_equal_text(control->topics[i], sim_topic_name(topic)) ? 1U << topic : 0;
+        }
+    }
+    return topics;
+}
+
 // --- what it takes
 
 static void take_acks(struct sim_model *self, uint32_t peer, struct bytes batch)
@@ -94,6 +105,7 @@ void sim_model_broker_takes(struct sim_model *self, struct bytes routing_id, str
     } else if (control.type == WIRE_SUBSCRIBE) {
         from->asked_group = group_of(self, control.group);
         from->asked_credit = control.credit;
+        from->asked_topics = topics_of(&control);
     } else if (from->group == SIM_NONE) {
         return;
     } else if (control.type == WIRE_CREDIT) {
@@ -229,6 +241,9 @@ void sim_model_broker_sends(struct sim_model *self, struct bytes routing_id, str
         send_published(self, &control);
     } else if (control.type == WIRE_DONE) {
         send_done(self, &control);
+    } else if (control.type == WIRE_SUBSCRIBED) { // whether it arrives or not
+        const struct sim_peer *to = &self->peers[peer];
+        sim_group_topics(self, &self->groups[to->asked_group], to->asked_topics);
     } else if (control.type == WIRE_REPORT) {
         sim_report_check(self, batch);
     }

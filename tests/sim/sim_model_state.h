@@ -48,6 +48,7 @@ struct sim_entry {
 struct sim_group {
     struct sim_group_options options;
     bool exists;
+    uint64_t topics_version;             // when they changed; 0: they came from the file
     uint64_t start;                      // it gets what is stored from here on
     struct sim_entry *entries;           // owned; by offset
     uint64_t left;                       // that match and are not done
@@ -63,7 +64,7 @@ struct sim_peer {
     int group; // SIM_NONE: not subscribed
     uint32_t credit, held;
     int asked_group; // of the SUBSCRIBE that is not answered
-    uint32_t asked_credit;
+    uint32_t asked_credit, asked_topics;
 };
 
 // What an operator asked for and was not answered yet.
@@ -79,6 +80,7 @@ struct sim_asked {
 struct sim_model {
     struct sim *sim;             // borrowed
     const struct sim_disk *disk; // borrowed
+    struct broker *broker;       // borrowed; NULL: it does not run
     struct sim_model_options options;
     struct sim_event *events; // owned
     uint32_t events_count, events_capacity;
@@ -141,6 +143,9 @@ struct sim_entry *sim_group_entry(struct sim_group *self, uint64_t offset);
 bool sim_entry_is_left(const struct sim_entry *entry);
 uint64_t sim_group_first_left(struct sim_model *self, struct sim_group *group);
 
+// sim_group_wants: the record at offset is for the group, wherever that begins.
+bool sim_group_wants(const struct sim_model *self, const struct sim_group *group, uint64_t offset);
+
 // sim_group_starving: as sim_model_starving.
 uint64_t sim_group_starving(struct sim_model *self, struct sim_group *group);
 
@@ -170,6 +175,10 @@ void sim_group_bury(struct sim_model *self, struct sim_group *group, uint64_t of
 void sim_group_redriven(struct sim_model *self, struct sim_group *group, uint64_t letter);
 
 // --- sim_model_beside.c
+
+// sim_group_topics: a SUBSCRIBE names these. What was offered, of what is not named any more, is
+// done; what was offered before it was named stays so.
+void sim_group_topics(struct sim_model *self, struct sim_group *group, uint32_t topics);
 
 // After a round, at the end of a process, and when the next one has read its files.
 void sim_group_check(struct sim_model *self, struct sim_group *group, struct broker *broker);

@@ -140,9 +140,14 @@ static int64_t on_act(void *context, struct bus_session *session)
     }
     if (now_us >= self->retry_us && session->state == SESSION_UP) {
         self->retry_us = 0;
+        uint32_t sent = 0;
         for (uint32_t i = 0; i < self->count; i++) {
+            sent += self->progress[i] == SENT;
+        }
+        for (uint32_t i = 0; i < self->count && sent < self->options.sent_max; i++) {
             if (self->progress[i] == WAITING) {
                 publish(self, session, i);
+                sent += self->progress[i] == SENT;
             }
         }
     }

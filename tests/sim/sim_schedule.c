@@ -129,7 +129,7 @@ static void quiet_down(struct sim_schedule *self)
     sim_faults_mend_disk(self);
     sim_broker_kill_within(self->broker, 0, false, false);
     sim_broker_pause(self->broker, sim->now_us);
-    sim_operator_finish(self->operator_, self->has_letters_max);
+    sim_operator_finish(self->operator_, self->needs_redrive);
     for (size_t i = 0; i < self->actors_count; i++) {
         struct sim_actor *actor = &self->actors[i];
         if (actor->is_twin) {

@@ -64,7 +64,8 @@ struct sim_schedule {
     int64_t broker_start_us; // when it comes up again; SIM_NEVER: that is not planned
     int64_t disk_good_us;    // when the disk is good again; 0: it is
     bool is_quiet;
-    bool has_letters_max; // so few that groups may have to wait for a redrive
+    bool has_quota;     // of the disk: retention must take something for publishes to go on
+    bool needs_redrive; // a dead letter may keep groups, or publishes, waiting
 };
 
 // sim_cast_set_up makes all who are to act, sim_cast_tear_down frees them.
