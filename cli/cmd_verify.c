@@ -26,7 +26,7 @@ static const struct option_def verify_options_defs[] = {
      .fallback = "5",
      .min = 0,
      .max = 100000,
-     .help = "list so many violations of each check"},
+     .help = "list so many violations of each check, and draw so many lineages"},
     {.name = "data",
      .kind = OPTION_TEXT,
      .value = "FOLDER",
@@ -88,6 +88,7 @@ static enum cli_exit verify_source(const struct options *options,
         .data = verify_source_data(source),
         .bus_url = verify_source_bus_url(source),
         .is_running = verify_source_is_running(source),
+        .is_broker_ours = verify_source_is_broker_ours(source),
         .records = records,
         .records_count = records_count,
         .shown_max = (size_t)options_int(options, "limit"),
@@ -95,6 +96,7 @@ static enum cli_exit verify_source(const struct options *options,
         .context = &bar,
     };
     struct verify_result found;
+    const char *logs = options_is_given(options, "data") ? NULL : cli_dir(options);
     char *problem = NULL;
     enum cli_exit result = CLI_UNKNOWN;
     const enum err err = verify_run(&wish, &found, &problem);
@@ -103,11 +105,11 @@ static enum cli_exit verify_source(const struct options *options,
     if (err != ERR_OK) {
         cli_problem("it cannot be told: %s", problem);
     } else if (options_flag(options, "json")) {
-        cJSON *json = verify_report_json(&found, took_us);
+        cJSON *json = verify_report_json(&found, logs, took_us);
         cli_print_json(&json);
         result = exit_of(&found);
     } else {
-        verify_report_print(&found, took_us);
+        verify_report_print(&found, logs, took_us);
         result = exit_of(&found);
     }
     verify_result_release(&found);

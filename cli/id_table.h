@@ -19,6 +19,8 @@ struct id {
 // id_of_text makes the id of a text.
 struct id id_of_text(struct bytes text);
 
+bool id_is_equal(struct id a, struct id b);
+
 // id_to_text writes a UUID in lower case. False: the id is the fingerprint of another
 // text, which is not kept; out is empty then.
 bool id_to_text(struct id id, char out[UUID_SIZE]);

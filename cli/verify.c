@@ -6,6 +6,7 @@
 
 #include "cli/group_reason.h"
 #include "cli/verify_db.h"
+#include "cli/verify_house.h"
 #include "cli/verify_record.h"
 #include "cli/verify_story.h"
 #include "common/clock.h"
@@ -17,23 +18,31 @@ enum {
     WAITS_MAX = 1000
 };
 
-static const struct {
-    const char *name;
-    const char *sql; // NULL: the log's counts tell
-} nouns[VERIFY_NOUNS] = {
-    [VERIFY_ACCEPTED] = {"answers of --record", "SELECT count(*) FROM accepted"},
-    [VERIFY_SUBJECTS] = {"orders and transfers",
-                         "SELECT count(*) FROM story WHERE kind IN ('order', 'transfer')"},
-    [VERIFY_ORDERS] = {"orders", "SELECT count(*) FROM story WHERE kind = 'order'"},
-    [VERIFY_CHAIN] = {"orders over HTTP", "SELECT count(*) FROM story WHERE kind = 'chain'"},
-    [VERIFY_BANK] = {"transfers", "SELECT count(*) FROM story WHERE kind = 'transfer'"},
-    [VERIFY_EVENTS] = {"events", NULL},
-    [VERIFY_HANDLED] = {"handled events", NULL},
-    [VERIFY_PRODUCTS] = {"products", "SELECT count(*) FROM stock"},
-    [VERIFY_ENTRIES] = {"entries", "SELECT count(*) FROM entries"},
-    [VERIFY_ACCOUNTS] = {"accounts", "SELECT count(*) FROM accounts"},
-    [VERIFY_MESSAGES] = {"messages", "SELECT count(*) FROM notifications"},
+static const char *const noun_names[VERIFY_NOUNS] = {
+    [VERIFY_ACCEPTED] = "answers of --record",
+    [VERIFY_SUBJECTS] = "orders and transfers",
+    [VERIFY_ORDERS] = "orders",
+    [VERIFY_CHAIN] = "orders over HTTP",
+    [VERIFY_BANK] = "transfers",
+    [VERIFY_EVENTS] = "events",
+    [VERIFY_HANDLED] = "handled events",
+    [VERIFY_PRODUCTS] = "products",
+    [VERIFY_ENTRIES] = "entries",
+    [VERIFY_ACCOUNTS] = "accounts",
+    [VERIFY_MESSAGES] = "messages",
 };
+
+// In the order of the nouns; of events the log's counts tell. Behind them: how many orders
+// and transfers are pending, and how many chains.
+static const char count_sql[] =
+    "SELECT (SELECT count(*) FROM accepted), orders + transfers, orders, chain, transfers, 0, 0,"
+    " (SELECT count(*) FROM stock), (SELECT count(*) FROM entries),"
+    " (SELECT count(*) FROM accounts), (SELECT count(*) FROM notifications), pending, running"
+    " FROM (SELECT coalesce(sum(kind = 'order'), 0) AS orders,"
+    "   coalesce(sum(kind = 'chain'), 0) AS chain,"
+    "   coalesce(sum(kind = 'transfer'), 0) AS transfers,"
+    "   coalesce(sum(status = 'pending' AND kind <> 'chain'), 0) AS pending,"
+    "   coalesce(sum(status = 'pending' AND kind = 'chain'), 0) AS running FROM story)";
 
 // In the order in which they are shown.
 static const struct {
@@ -48,7 +57,7 @@ static const struct {
 
 const char *verify_noun_name(enum verify_noun noun)
 {
-    return nouns[noun].name;
+    return noun_names[noun];
 }
 
 struct verify {
@@ -98,14 +107,21 @@ static enum err ask_broker(struct verify *self)
     return err;
 }
 
+static int64_t topic_bit(const char *topic)
+{
+    return INT64_C(1) << verify_topic_find(bytes_of_text(topic));
+}
+
 static enum err add_look(struct verify *self)
 {
     const cJSON *log = cJSON_GetObjectItemCaseSensitive(self->status, "log");
     struct verify_row *row = NULL;
-    enum err err = verify_db_run(
-        self->db, "CREATE TABLE look (first_offset INTEGER, is_running INTEGER, looked_at TEXT)");
+    enum err err =
+        verify_db_run(self->db,
+                      "CREATE TABLE look (first_offset INTEGER, is_running INTEGER, looked_at TEXT,"
+                      " beginnings INTEGER)");
     if (err == ERR_OK) {
-        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?)");
+        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?, ?)");
         err = row == NULL ? ERR_IO : ERR_OK;
     }
     if (err == ERR_OK) {
@@ -113,6 +129,7 @@ static enum err add_look(struct verify *self)
         verify_row_bind_int(row, (int64_t)cJSON_GetNumberValue(first));
         verify_row_bind_int(row, self->options->is_running);
         verify_row_bind_text(row, self->looked_at);
+        verify_row_bind_int(row, topic_bit("order-created") | topic_bit("transfer-created"));
         err = verify_row_next(row);
         err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }
@@ -164,17 +181,19 @@ out:
 static enum err count_nouns(struct verify *self)
 {
     const struct verify_log_counts log = verify_log_counts(self->log);
-    self->looked[VERIFY_EVENTS] = log.events;
-    self->looked[VERIFY_HANDLED] = log.handled;
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < VERIFY_NOUNS && err == ERR_OK; i++) {
-        if (nouns[i].sql != NULL) {
-            struct verify_row *row = verify_db_query(self->db, nouns[i].sql);
-            err = row == NULL ? ERR_IO : verify_row_next(row);
-            self->looked[i] = err == ERR_OK ? (uint64_t)verify_row_int(row, 0) : 0;
-            verify_row_done(&row);
-        }
+    struct verify_row *row = verify_db_query(self->db, count_sql);
+    const enum err err = row == NULL ? ERR_IO : verify_row_next(row);
+    for (int i = 0; i < VERIFY_NOUNS && err == ERR_OK; i++) {
+        self->looked[i] = (uint64_t)verify_row_int(row, i);
     }
+    if (err == ERR_OK) {
+        self->looked[VERIFY_EVENTS] = log.events;
+        self->looked[VERIFY_HANDLED] = log.handled;
+        self->out->pending = (uint64_t)verify_row_int(row, VERIFY_NOUNS);
+        self->out->chain_runs =
+            self->options->is_running ? (uint64_t)verify_row_int(row, VERIFY_NOUNS + 1) : 0;
+    }
+    verify_row_done(&row);
     return err;
 }
 
@@ -245,8 +264,10 @@ static void explain_group(const struct verify *self, const char *name, const cha
     const bool fails = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(group, "failing")) > 0;
     if (group == NULL) {
         snprintf(out, GROUP_REASON_SIZE, "waiting for %s, which never subscribed", name);
-    } else if (!self->options->is_running && !(fails && event_id[0] != '\0')) {
-        snprintf(out, GROUP_REASON_SIZE, "waiting for %s: the stack is stopped", name);
+    } else if (self->options->is_broker_ours && !(fails && event_id[0] != '\0')) {
+        const char *dead =
+            self->options->is_running ? "the broker is dead" : "the stack is stopped";
+        snprintf(out, GROUP_REASON_SIZE, "waiting for %s: %s", name, dead);
     } else {
         group_reason(out, group, event_id, subject);
     }
@@ -352,19 +373,35 @@ static enum err read_waits(struct verify *self)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static enum err count_pending(struct verify *self)
+// --- what broke
+
+static bool has_lineage(const struct verify_result *result, const char *subject)
 {
-    struct verify_row *row =
-        verify_db_query(self->db,
-                        "SELECT coalesce(sum(kind <> 'chain'), 0), coalesce(sum(kind = 'chain'), 0)"
-                        " FROM story WHERE status = 'pending'");
-    const enum err err = row == NULL ? ERR_IO : verify_row_next(row);
-    if (err == ERR_OK) {
-        self->out->pending = (uint64_t)verify_row_int(row, 0);
-        self->out->chain_runs = self->options->is_running ? (uint64_t)verify_row_int(row, 1) : 0;
+    for (size_t i = 0; i < result->lineages_count; i++) {
+        if (strcmp(result->lineages[i].subject, subject) == 0) {
+            return true;
+        }
     }
-    verify_row_done(&row);
-    return err;
+    return false;
+}
+
+static void read_lineages(struct verify *self)
+{
+    struct verify_result *out = self->out;
+    const size_t max = self->options->shown_max;
+    out->lineages = mem_calloc(max + 1, sizeof *out->lineages);
+    for (size_t i = 0; i < out->checks_count; i++) {
+        for (size_t k = 0; k < out->checks[i].shown_count && out->lineages_count < max; k++) {
+            const char *subject = out->checks[i].shown[k].subject;
+            if (subject != NULL && !has_lineage(out, subject)) {
+                verify_lineage_read(&out->lineages[out->lineages_count++],
+                                    subject,
+                                    self->db,
+                                    self->log,
+                                    self->options->bus_url);
+            }
+        }
+    }
 }
 
 // --- all of it
@@ -385,10 +422,9 @@ static enum err compare(struct verify *self)
 {
     const struct verify_options *options = self->options;
     enum err err = verify_log_compare(self->log, options->progress, options->context);
-    const bool is_whole = verify_log_counts(self->log).first_offset == 0;
     if (err == ERR_OK) {
         progress(self, "putting it together", 0, 1);
-        err = verify_story_build(self->db, self->looked_at, is_whole);
+        err = verify_story_build(self->db, self->log);
     }
     if (err == ERR_OK) {
         err = count_nouns(self);
@@ -401,9 +437,6 @@ static enum err compare(struct verify *self)
     }
     if (err == ERR_OK) {
         err = read_waits(self);
-    }
-    if (err == ERR_OK) {
-        err = count_pending(self);
     }
     return err == ERR_OK ? ERR_OK : fail(self, err);
 }
@@ -418,6 +451,7 @@ enum err verify_run(const struct verify_options *options, struct verify_result *
         err = compare(&self);
     }
     if (err == ERR_OK) {
+        read_lineages(&self);
         say_untold(&self);
     }
     cJSON_Delete(self.status);
@@ -446,6 +480,10 @@ void verify_result_release(struct verify_result *result)
         free(result->waits[i].reason);
     }
     free(result->waits);
+    for (size_t i = 0; i < result->lineages_count; i++) {
+        verify_lineage_release(&result->lineages[i]);
+    }
+    free(result->lineages);
     free(result->untold);
     *result = (struct verify_result){0};
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "cli/verify_checks.h"
+#include "cli/verify_lineage.h"
 #include "cli/verify_log.h"
 #include "common/err.h"
 
@@ -25,9 +26,10 @@ struct verify_options {
     const char *data;           // the folder with the services' folders
     const char *bus_url;        // where a broker serves its log
     bool is_running;            // a service lives
+    bool is_broker_ours;        // the stack's own is dead
     const char *const *records; // files of load --record
     size_t records_count;
-    size_t shown_max; // violations of each check that are kept
+    size_t shown_max; // violations of each check that are kept, and lineages in all
     verify_progress *progress;
     void *context;
 };
@@ -61,8 +63,10 @@ struct verify_result {
     size_t findings_count;
     struct verify_wait *waits; // owned; the most important first
     size_t waits_count;
-    uint64_t pending;    // orders and transfers without an end
-    uint64_t chain_runs; // orders over HTTP whose chain is running
+    uint64_t pending;                // orders and transfers without an end
+    uint64_t chain_runs;             // orders over HTTP whose chain is running
+    struct verify_lineage *lineages; // owned; of what breaks a check
+    size_t lineages_count;
     struct verify_log_counts log;
     char *untold; // owned; what could not be told, sentences; NULL: nothing
 };

@@ -18,19 +18,34 @@ enum {
     AGAIN_MS = 15000, // how long a broker may not answer before we give up
     PROGRESS_EVENTS = 16384,
     NO_TOPIC = VERIFY_TOPICS,
-    SENT_MAX = 255
+    COUNT_MAX = 255,
+    LOOK_AHEAD = 4, // events that might be the next in an inbox
 };
 
 // An event of the log; its index is its offset less the first one.
 struct event {
-    uint32_t id;      // number in ids; ID_NONE: a dead letter, or a copy given back
+    uint32_t id;      // number in ids; ID_NONE: a dead letter, a copy, or known before
     uint32_t subject; // number in subjects; ID_NONE: its key is empty
     uint8_t topic;    // index, NO_TOPIC: another one
     uint8_t handled;  // services whose inbox has it
     uint8_t given_up; // groups that have or had a dead letter of it
 };
 
-// What is known of an order or a transfer from events alone.
+// Messages and entries of one order or transfer, by what verify_story counts of them.
+enum told {
+    TOLD_RECEIVED,
+    TOLD_GOOD,
+    TOLD_BAD,
+    TOLD_COUNT
+};
+enum posted {
+    POSTED_PAYMENT,
+    POSTED_REVERSAL,
+    POSTED_TRANSFER,
+    POSTED_COUNT
+};
+
+// What is known of an order or a transfer from events, messages and entries.
 struct about {
     uint32_t said;                   // topics, in the log or in an outbox
     uint32_t before;                 // topics in the log before the databases were looked at
@@ -38,6 +53,9 @@ struct about {
     uint32_t last[VERIFY_SERVICES];  // index + 1 of the last event in the order of handling
     uint8_t sent, sent_before;       // of notification-sent, of which there are several
     uint8_t given_up;                // groups
+    uint8_t told[TOLD_COUNT];        // messages, by what they tell
+    uint8_t posted[POSTED_COUNT];    // entries of the ledger, by kind
+    int64_t posted_minor;            // what the payment's put on the account cash
 };
 
 struct group {
@@ -158,6 +176,19 @@ struct verify_log_counts verify_log_counts(const struct verify_log *self)
     return self->counts;
 }
 
+size_t verify_log_offsets(const struct verify_log *self, const char *subject, uint64_t *out,
+                          size_t max)
+{
+    const uint32_t number = id_table_find(self->subjects, id_of_text(bytes_of_text(subject)));
+    size_t count = 0;
+    for (size_t i = 0; number != ID_NONE && i < self->events_count && count < max; i++) {
+        if (self->events[i].subject == number) {
+            out[count++] = self->counts.first_offset + i;
+        }
+    }
+    return count;
+}
+
 // --- what is kept
 
 static void *grow(void *array, size_t *capacity, size_t needed, size_t size)
@@ -190,9 +221,9 @@ static void subject_to_text(const struct verify_log *self, uint32_t subject, cha
     }
 }
 
-static void count_sent(uint8_t *sent)
+static void count_one(uint8_t *count)
 {
-    *sent = (uint8_t)(*sent < SENT_MAX ? *sent + 1 : SENT_MAX);
+    *count = (uint8_t)(*count < COUNT_MAX ? *count + 1 : COUNT_MAX);
 }
 
 static uint64_t offset_of(const struct verify_log *self, size_t index)
@@ -267,6 +298,7 @@ static enum err add_letter(struct reading *reading, const struct wire_delivered 
     struct verify_log *self = reading->self;
     const uint32_t id = id_table_find(self->ids, id_of_text(entry->record.id));
     const uint32_t subject = add_subject(self, entry->record.key);
+    self->events[self->events_count - 1].subject = subject;
     if (id != ID_NONE) {
         self->events[self->event_of_id[id]].given_up |= (uint8_t)(1U << group);
     }
@@ -296,6 +328,8 @@ static enum err add_twin(struct reading *reading, const struct wire_delivered *e
     char key[RECORD_KEY_MAX + 1];
     char topic[RECORD_TOPIC_MAX + 1];
     char text[RECORD_ID_MAX + 1];
+    reading->self->events[reading->self->events_count - 1].subject =
+        add_subject(reading->self, record->key);
     snprintf(key, sizeof key, "%.*s", (int)record->key.size, (const char *)record->key.data);
     snprintf(
         topic, sizeof topic, "%.*s", (int)record->topic.size, (const char *)record->topic.data);
@@ -340,12 +374,12 @@ static enum err note_event(struct reading *reading, const struct event *event, u
     }
     about->said |= 1U << event->topic;
     if (is_sent) {
-        count_sent(&about->sent);
+        count_one(&about->sent);
     }
     if (offset < self->end_before) {
         about->before |= 1U << event->topic;
         if (is_sent) {
-            count_sent(&about->sent_before);
+            count_one(&about->sent_before);
         }
     }
     return ERR_OK;
@@ -394,6 +428,9 @@ static enum err read_to_end(struct reading *reading, const char *bus_url, verify
             err = bus_guest_open(&guest, bus_url, HELLO_TIMEOUT_MS);
             if (err == ERR_OK && self->counts.end == 0) {
                 err = bus_guest_end(guest, &self->counts.end);
+            }
+            if (err == ERR_OK) {
+                bus_guest_read_ahead(guest);
             }
         }
         if (err == ERR_OK && offset >= self->counts.end) {
@@ -455,7 +492,7 @@ static enum err read_outbox(struct verify_log *self, size_t service)
         if (subject != ID_NONE && topic < VERIFY_TOPICS) {
             self->about[subject].said |= 1U << topic;
             if (!in_log && is_message(topic)) {
-                count_sent(&self->about[subject].sent);
+                count_one(&self->about[subject].sent);
             }
         }
         err = write_row(&waiting,
@@ -478,6 +515,7 @@ static enum err read_outbox(struct verify_log *self, size_t service)
 struct comparing {
     struct verify_log *self;
     size_t service;
+    size_t expected; // index of the event that the next row should be of
     struct writer stray;
     struct writer repeated;
     struct writer disorder;
@@ -499,6 +537,33 @@ static enum err add_disorder(struct comparing *comparing, size_t index, size_t l
                             N(offset_of(self, later))));
 }
 
+// Finds the event with an id; events_count: there is none. What a service handles next is
+// mostly the next event that it hears, so we look there before we search: that is in the
+// processor's cache, and a place in a table of all ids is not.
+static size_t find_event(struct comparing *comparing, struct id id)
+{
+    const struct verify_log *self = comparing->self;
+    const uint32_t topics = self->groups[comparing->service].topics;
+    size_t at = comparing->expected;
+    for (int i = 0; i < LOOK_AHEAD && at < self->events_count; at++) {
+        const struct event *event = &self->events[at];
+        if (event->topic == NO_TOPIC || (topics & 1U << event->topic) == 0) {
+            continue;
+        }
+        if (id_is_equal(id_table_at(self->ids, event->id), id)) {
+            comparing->expected = at + 1;
+            return at;
+        }
+        i++;
+    }
+    const uint32_t number = id_table_find(self->ids, id);
+    if (number == ID_NONE) {
+        return self->events_count;
+    }
+    comparing->expected = self->event_of_id[number] + 1;
+    return self->event_of_id[number];
+}
+
 // A row of an inbox: handler (a topic), event id, number.
 static enum err take_handled(struct comparing *comparing, struct verify_row *row)
 {
@@ -509,12 +574,11 @@ static enum err take_handled(struct comparing *comparing, struct verify_row *row
     const char *id_text = verify_row_text(row, 1);
     const int64_t number = verify_row_int(row, 2);
     self->counts.handled++;
-    const uint32_t id = id_table_find(self->ids, id_of_text(bytes_of_text(id_text)));
-    if (id == ID_NONE) {
+    const size_t index = find_event(comparing, id_of_text(bytes_of_text(id_text)));
+    if (index == self->events_count) {
         return write_row(&comparing->stray,
                          VALUES(T(service), T(handler), T(id_text), N(number), T(NULL)));
     }
-    const size_t index = self->event_of_id[id];
     struct event *event = &self->events[index];
     if (event->topic == NO_TOPIC || strcmp(verify_topic(event->topic), handler) != 0) {
         const char *known = event->topic == NO_TOPIC ? "another" : verify_topic(event->topic);
@@ -609,62 +673,108 @@ static const char class_sql[] =
 
 // --- who they are about
 
-// Where orders and transfers are named. Both begin with their own service's.
-static const char *const subject_sources[] = {
-    "SELECT order_id FROM orders",
-    "SELECT id FROM transfers",
-    "SELECT order_id FROM reservations",
-    "SELECT order_id FROM payments",
-    "SELECT subject FROM decisions",
-    "SELECT subject FROM cases",
-    "SELECT subject FROM entries WHERE kind <> 'opening'",
-    "SELECT subject FROM notifications",
+static void note_told(struct about *about, const char *template, int64_t number)
+{
+    static const struct {
+        const char *template;
+        enum told told;
+    } templates[] = {
+        {"order-received", TOLD_RECEIVED},
+        {"order-confirmed", TOLD_GOOD},
+        {"order-cancelled", TOLD_BAD},
+        {"transfer-received", TOLD_RECEIVED},
+        {"transfer-completed", TOLD_GOOD},
+        {"transfer-cancelled", TOLD_BAD},
+    };
+    (void)number;
+    for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
+        if (strcmp(templates[i].template, template) == 0) {
+            count_one(&about->told[templates[i].told]);
+        }
+    }
+}
+
+static void note_posted(struct about *about, const char *kind, int64_t number)
+{
+    static const char *const kinds[POSTED_COUNT] = {"payment", "reversal", "transfer"};
+    (void)number;
+    for (size_t i = 0; i < POSTED_COUNT; i++) {
+        if (strcmp(kinds[i], kind) == 0) {
+            count_one(&about->posted[i]);
+        }
+    }
+}
+
+static void note_cash(struct about *about, const char *kind, int64_t amount_minor)
+{
+    about->posted_minor += strcmp(kind, "payment") == 0 ? amount_minor : 0;
+}
+
+// Where orders and transfers are named, in the services' own order, and what is counted of
+// them there.
+static const struct {
+    const char *sql; // subject, text, number
+    void (*note)(struct about *about, const char *text, int64_t number);
+} subject_sources[] = {
+    {"SELECT order_id FROM orders", NULL},
+    {"SELECT id FROM transfers", NULL},
+    {"SELECT order_id FROM reservations", NULL},
+    {"SELECT order_id FROM payments", NULL},
+    {"SELECT subject FROM decisions", NULL},
+    {"SELECT subject FROM cases", NULL},
+    {"SELECT subject, kind, 0 FROM entries WHERE kind <> 'opening'", note_posted},
+    {"SELECT subject, kind, amount_minor FROM lines JOIN entries ON number = entry"
+     " WHERE account_id = 'cash'",
+     note_cash},
+    {"SELECT subject, template, 0 FROM notifications", note_told},
 };
 
-static enum err add_subjects(struct verify_log *self, const char *sql)
+static enum err read_source(struct verify_log *self, size_t source)
 {
-    struct verify_row *row = verify_db_query(self->db, sql);
+    struct verify_row *row = verify_db_query(self->db, subject_sources[source].sql);
     enum err err = row == NULL ? ERR_IO : ERR_OK;
     while (err == ERR_OK && (err = verify_row_next(row)) == ERR_OK) {
-        (void)add_subject(self, bytes_of_text(verify_row_text(row, 0)));
+        const uint32_t subject = add_subject(self, bytes_of_text(verify_row_text(row, 0)));
+        if (subject != ID_NONE && subject_sources[source].note != NULL) {
+            subject_sources[source].note(
+                &self->about[subject], verify_row_text(row, 1), verify_row_int(row, 2));
+        }
     }
     verify_row_done(&row);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static const char seen_sql[] =
-    "CREATE TABLE seen (subject TEXT PRIMARY KEY, said INTEGER, before INTEGER, sent INTEGER,"
-    " sent_before INTEGER, given_up INTEGER, heard_order INTEGER, heard_payment INTEGER,"
-    " heard_inventory INTEGER, heard_notification INTEGER, heard_fraud INTEGER,"
-    " heard_ledger INTEGER, heard_transfer INTEGER) WITHOUT ROWID";
-
-static enum err write_seen(struct verify_log *self)
+enum err verify_log_each_subject(const struct verify_log *self, struct verify_row *row)
 {
-    struct writer seen = {
-        self->db, "INSERT INTO seen VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", NULL};
-    enum err err = verify_db_run(self->db, seen_sql);
+    enum err err = ERR_OK;
     for (uint32_t i = 0; i < id_table_count(self->subjects) && err == ERR_OK; i++) {
         const struct about *about = &self->about[i];
         char subject[UUID_SIZE];
         if (!id_to_text(id_table_at(self->subjects, i), subject)) {
             continue; // the key of somebody else's event
         }
-        err = write_row(&seen,
-                        VALUES(T(subject),
-                               N(about->said),
-                               N(about->before),
-                               N(about->sent),
-                               N(about->sent_before),
-                               N(about->given_up),
-                               N(about->heard[0]),
-                               N(about->heard[1]),
-                               N(about->heard[2]),
-                               N(about->heard[3]),
-                               N(about->heard[4]),
-                               N(about->heard[5]),
-                               N(about->heard[6])));
+        verify_row_bind_text(row, subject);
+        const int64_t numbers[] = {about->said,
+                                   about->before,
+                                   about->sent,
+                                   about->sent_before,
+                                   about->given_up,
+                                   about->posted[POSTED_PAYMENT],
+                                   about->posted_minor,
+                                   about->posted[POSTED_REVERSAL],
+                                   about->posted[POSTED_TRANSFER],
+                                   about->told[TOLD_RECEIVED],
+                                   about->told[TOLD_GOOD],
+                                   about->told[TOLD_BAD]};
+        for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
+            verify_row_bind_int(row, numbers[k]);
+        }
+        for (size_t k = 0; k < VERIFY_SERVICES; k++) {
+            verify_row_bind_int(row, about->heard[k]);
+        }
+        err = verify_row_next(row);
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }
-    verify_row_done(&seen.row);
     return err;
 }
 
@@ -681,6 +791,7 @@ enum err verify_log_compare(struct verify_log *self, verify_progress *progress, 
     for (size_t i = 0; i < VERIFY_SERVICES && err == ERR_OK; i++) {
         progress(context, "comparing what was handled", i, VERIFY_SERVICES);
         comparing.service = i;
+        comparing.expected = 0;
         err = read_outbox(self, i);
         if (err == ERR_OK) {
             err = read_inbox(&comparing);
@@ -693,10 +804,7 @@ enum err verify_log_compare(struct verify_log *self, verify_progress *progress, 
         err = verify_db_run(self->db, class_sql);
     }
     for (size_t i = 0; i < ARRAY_LEN(subject_sources) && err == ERR_OK; i++) {
-        err = add_subjects(self, subject_sources[i]);
-    }
-    if (err == ERR_OK) {
-        err = write_seen(self);
+        err = read_source(self, i);
     }
     verify_row_done(&comparing.stray.row);
     verify_row_done(&comparing.repeated.row);

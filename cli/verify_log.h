@@ -41,4 +41,17 @@ struct verify_log_counts {
 };
 struct verify_log_counts verify_log_counts(const struct verify_log *self);
 
+// verify_log_each_subject runs row, a statement, once for each order and transfer that the
+// log or a database names. Its parameters: the subject; the sets of topics said and said
+// before; how many notification-sent and how many before; the groups that gave something
+// up; how many payments the ledger posted, how much cash that is, how many reversals, how
+// many transfers; how many messages told of a beginning, of a good end, of a bad one; and
+// the sets of topics heard, in the order of verify_service. ERR_IO.
+enum err verify_log_each_subject(const struct verify_log *self, struct verify_row *row);
+
+// verify_log_offsets finds the events of a subject, dead letters and copies among them, in
+// their order; at most max are written to out. Returns how many.
+size_t verify_log_offsets(const struct verify_log *self, const char *subject, uint64_t *out,
+                          size_t max);
+
 #endif

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/log_merge.h"
+#include "cli/log_sources.h"
+#include "cli/story_print.h"
 #include "cli/table.h"
 #include "cli/term.h"
 #include "common/mem.h"
@@ -23,7 +26,95 @@ static const char *count_text(char out[TERM_NUMBER_SIZE], uint64_t count)
     return out;
 }
 
+// --- lineages
+
+static size_t events_count(const struct story *story)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < story_count(story); i++) {
+        count += story_node_at(story, i)->kind == STORY_EVENT ? 1 : 0;
+    }
+    return count;
+}
+
+static void add_gaps(struct story *story, const struct verify_lineage *lineage)
+{
+    const size_t count = story_count(story); // of the nodes that are no gaps
+    for (size_t i = 0; i < lineage->gaps_count; i++) {
+        const struct verify_gap *gap = &lineage->gaps[i];
+        for (size_t k = 0; k < count; k++) {
+            const struct story_node *node = story_node_at(story, k);
+            if (node->kind == STORY_EVENT &&
+                strcmp(story_text(node, "event_id"), gap->event_id) == 0) {
+                story_add_missing(story, k, gap->group, gap->reason);
+            }
+        }
+    }
+}
+
+static struct story *story_of_facts(const struct verify_lineage *lineage)
+{
+    struct story *story = story_new(lineage->subject);
+    struct bytes rest = buf_view(&lineage->lines);
+    while (rest.size > 0) {
+        const uint8_t *end = memchr(rest.data, '\n', rest.size);
+        const size_t size = (size_t)(end - rest.data);
+        story_add_line(story, (struct bytes){rest.data, size});
+        rest = (struct bytes){end + 1, rest.size - size - 1};
+    }
+    story_link(story);
+    return story;
+}
+
+// Stories of all lineages, which the caller destroys. The logs are read once.
+static struct story **make_stories(const struct verify_result *result, const char *dir)
+{
+    const size_t count = result->lineages_count;
+    struct story **stories = mem_calloc(count + 1, sizeof(struct story *));
+    for (size_t i = 0; i < count; i++) {
+        stories[i] = story_new(result->lineages[i].subject);
+    }
+    if (count > 0 && dir != NULL) {
+        struct log_merge *merge = log_merge_new(false);
+        (void)log_sources_add(merge, &(struct log_sources){.lines_max = -1}, dir);
+        struct log_line line;
+        while (log_merge_next(merge, &line)) {
+            for (size_t i = 0; i < count; i++) {
+                story_add_line(stories[i], line.text);
+            }
+        }
+        log_merge_destroy(&merge);
+    }
+    for (size_t i = 0; i < count; i++) {
+        story_link(stories[i]);
+        if (events_count(stories[i]) == 0) {
+            story_destroy(&stories[i]);
+            stories[i] = story_of_facts(&result->lineages[i]);
+        }
+        add_gaps(stories[i], &result->lineages[i]);
+    }
+    return stories;
+}
+
+static void destroy_stories(struct story **stories, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        story_destroy(&stories[i]);
+    }
+    free(stories);
+}
+
 // --- for people
+
+static void print_lineages(const struct verify_result *result, const char *dir)
+{
+    struct story **stories = make_stories(result, dir);
+    for (size_t i = 0; i < result->lineages_count; i++) {
+        putchar('\n');
+        story_print(stories[i], stdout, term_has_colours(stdout));
+    }
+    destroy_stories(stories, result->lineages_count);
+}
 
 static void print_checks(const struct verify_result *result)
 {
@@ -133,11 +224,12 @@ char *verify_report_verdict(const struct verify_result *result)
                       result->pending == 0 ? "" : ", and what has no end yet has its reason");
 }
 
-void verify_report_print(const struct verify_result *result, int64_t took_us)
+void verify_report_print(const struct verify_result *result, const char *dir, int64_t took_us)
 {
     print_checks(result);
     print_waits(result);
     print_all_found(result);
+    print_lineages(result, dir);
     if (result->untold != NULL) {
         printf("\nCould not be told: %s\n", result->untold);
     }
@@ -191,7 +283,18 @@ static cJSON *waits_to_json(const struct verify_result *result)
     return list;
 }
 
-cJSON *verify_report_json(const struct verify_result *result, int64_t took_us)
+static cJSON *lineages_to_json(const struct verify_result *result, const char *dir)
+{
+    cJSON *list = cJSON_CreateArray();
+    struct story **stories = make_stories(result, dir);
+    for (size_t i = 0; i < result->lineages_count; i++) {
+        cJSON_AddItemToArray(list, story_to_json(stories[i]));
+    }
+    destroy_stories(stories, result->lineages_count);
+    return list;
+}
+
+cJSON *verify_report_json(const struct verify_result *result, const char *dir, int64_t took_us)
 {
     cJSON *json = cJSON_CreateObject();
     const size_t broken = verify_violations(result);
@@ -209,6 +312,7 @@ cJSON *verify_report_json(const struct verify_result *result, int64_t took_us)
     cJSON_AddNumberToObject(json, "pending", (double)result->pending);
     cJSON_AddNumberToObject(json, "chain_running", (double)result->chain_runs);
     cJSON_AddItemToObject(json, "on_its_way", waits_to_json(result));
+    cJSON_AddItemToObject(json, "lineages", lineages_to_json(result, dir));
     cJSON *log = cJSON_AddObjectToObject(json, "log");
     cJSON_AddNumberToObject(log, "first_offset", (double)result->log.first_offset);
     cJSON_AddNumberToObject(log, "next_offset", (double)result->log.end);

@@ -53,6 +53,11 @@ bool verify_source_is_running(const struct verify_source *self)
     return self->is_running;
 }
 
+bool verify_source_is_broker_ours(const struct verify_source *self)
+{
+    return self->broker != NULL;
+}
+
 bool verify_source_is_containers(const struct verify_source *self)
 {
     return self->target != NULL && self->target->stack == NULL;

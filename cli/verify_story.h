@@ -6,7 +6,7 @@
 //                service does not know it
 //   is_whole     the log reaches back to its beginning
 //   is_there     nothing of it can be newer than the first snapshot
-//   status, state, reason, amount, currency, created_event, ended_event, created_at,
+//   status, state, reason, amount, created_event, ended_event, created_at,
 //   ended_at, fraud_says, inventory_says, payment_says     of the order or transfer
 //   goods, payment, paid, decision, books (of the ledger's case, a number of
 //   enum ledger_state), booked, posted, posted_minor, reversed, moved, told, told_received,
@@ -20,10 +20,9 @@
 #define FAULTLINE_CLI_VERIFY_STORY_H
 
 #include "cli/verify_db.h"
+#include "cli/verify_log.h"
 
-// verify_story_build makes the table from what verify_log_compare has written.
-// looked_at is when, before the first snapshot (RFC 3339); is_whole: retention has
-// dropped nothing. ERR_IO.
-enum err verify_story_build(struct verify_db *db, const char *looked_at, bool is_whole);
+// verify_story_build makes the table, once verify_log_compare is through. ERR_IO.
+enum err verify_story_build(struct verify_db *db, const struct verify_log *log);
 
 #endif
