@@ -24,7 +24,11 @@ struct bus_guest {
     struct bytes rest; // of batch: entries not yet given
     uint64_t at;       // offset of the first of them
     uint64_t log_end;  // as the last answer told
+    bool reads_ahead;
+    uint64_t asked; // offset of the READ under way, whose number is request; or NOT_ASKED
 };
+
+#define NOT_ASKED (UINT64_MAX - 1)
 
 static enum err send_control(struct bus_guest *self, const struct wire_control *control)
 {
@@ -79,6 +83,7 @@ enum err bus_guest_open(struct bus_guest **out, const char *url, int64_t timeout
 {
     *out = NULL;
     struct bus_guest *self = mem_calloc(1, sizeof *self);
+    self->asked = NOT_ASKED;
     zmq_msg_init(&self->control);
     zmq_msg_init(&self->batch);
     self->context = zmq_ctx_new();
@@ -130,24 +135,39 @@ void bus_guest_destroy(struct bus_guest **self_p)
     *self_p = NULL;
 }
 
-static enum err read_more(struct bus_guest *self, uint64_t offset, uint32_t entries)
+static enum err ask_for(struct bus_guest *self, uint64_t offset, uint32_t entries)
 {
-    enum err err = send_control(
+    self->asked = offset;
+    return send_control(
         self,
         &(struct wire_control){
             .type = WIRE_READ, .request = ++self->request, .offset = offset, .credit = entries});
+}
+
+static enum err read_more(struct bus_guest *self, uint64_t offset, uint32_t entries)
+{
+    enum err err = self->asked == offset ? ERR_OK : ask_for(self, offset, entries);
     struct wire_control answer = {0};
     while (err == ERR_OK && answer.request != self->request) {
         err = receive(self, WIRE_RECORDS, ANSWER_TIMEOUT_MS, &answer);
     }
+    self->asked = NOT_ASKED;
     if (err == ERR_INVALID) {
         return bytes_equal_text(answer.code, WIRE_CODE_RANGE) ? ERR_INVALID : ERR_UNAVAILABLE;
     }
     if (err == ERR_OK) {
+        if (self->reads_ahead && answer.count > 0 && answer.offset < answer.end) {
+            err = ask_for(self, answer.offset, READ_ENTRIES);
+        }
         self->rest = answer.count == 0 ? (struct bytes){0} : view_of(&self->batch);
         self->log_end = answer.end;
     }
     return err;
+}
+
+void bus_guest_read_ahead(struct bus_guest *self)
+{
+    self->reads_ahead = true;
 }
 
 enum err bus_guest_end(struct bus_guest *self, uint64_t *end)
@@ -209,6 +229,7 @@ enum cli_exit bus_guest_ask(struct bus_guest *self, struct wire_control question
 {
     const enum wire_type type = question.type == WIRE_STATUS ? WIRE_REPORT : WIRE_DONE;
     question.request = ++self->request;
+    self->asked = NOT_ASKED;
     const char *problem = wire_control_problem(&question);
     if (problem != NULL) {
         cli_problem("%s", problem); // the name of a group that can be none

@@ -24,6 +24,10 @@ struct bus_guest *bus_guest_visit(const char *url);
 // bus_guest_end asks for the offset that the next event will get.
 enum err bus_guest_end(struct bus_guest *self, uint64_t *end);
 
+// bus_guest_read_ahead lets the broker look up the next events while the last ones are
+// being dealt with: for whoever reads on and on. Ask nothing but bus_guest_next then.
+void bus_guest_read_ahead(struct bus_guest *self);
+
 // bus_guest_next gives the event at or behind *offset and moves *offset past it.
 // ERR_NOT_FOUND: there is none yet. ERR_UNAVAILABLE: the broker went away; a new
 // guest may go on at *offset. ERR_INVALID: the log no longer reaches back to

@@ -1,4 +1,6 @@
 // load - many orders, and what they cost.
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,10 @@ static const struct option_def load_command_options[] = {
      .value = "TOKEN",
      .fallback = "tok_visa",
      .help = "the payment token of every order"},
+    {.name = "record",
+     .kind = OPTION_TEXT,
+     .value = "FILE",
+     .help = "append each answer to FILE, a line of JSON: for verify --record"},
     {.name = "timeout",
      .kind = OPTION_INT,
      .value = "SECONDS",
@@ -165,6 +171,17 @@ static bool somebody_answers(struct api *api)
     return err == ERR_OK;
 }
 
+// False: the file that --record names cannot be written to; it has been said.
+static bool open_record(const struct options *options, int *fd)
+{
+    const char *path = options_text(options, "record");
+    *fd = path == NULL ? -1 : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (path != NULL && *fd < 0) {
+        cli_problem("cannot write to %s: %s", path, strerror(errno));
+    }
+    return path == NULL || *fd >= 0;
+}
+
 static enum cli_exit load_command_run(const struct options *options)
 {
     struct api *api = api_open(cli_dir(options));
@@ -179,12 +196,14 @@ static enum cli_exit load_command_run(const struct options *options)
         .sync = sync,
         .timeout_ms = options_int(options, "timeout") * 1000,
         .progress = isatty(STDERR_FILENO) == 1,
+        .record_fd = -1,
     };
     if (options_is_given(options, "clients")) {
         load.clients_count = (size_t)options_int(options, "clients");
     }
     enum cli_exit exit = CLI_UNKNOWN;
-    if (read_count(options, &load.orders_count) && somebody_answers(api)) {
+    if (read_count(options, &load.orders_count) && open_record(options, &load.record_fd) &&
+        somebody_answers(api)) {
         struct load_result result;
         load_run(&load, &result);
         if (options_flag(options, "json")) {
@@ -194,6 +213,9 @@ static enum cli_exit load_command_run(const struct options *options)
         }
         const bool untold = result.ends_unknown || result.accepted + result.refused == 0;
         exit = untold ? CLI_UNKNOWN : result.failed + result.unfinished > 0 ? CLI_NO : CLI_YES;
+    }
+    if (load.record_fd >= 0) {
+        close(load.record_fd);
     }
     free(order_url);
     api_destroy(&api);

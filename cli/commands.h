@@ -20,5 +20,6 @@ extern const struct command cmd_tail;         // cmd_tail.c
 extern const struct command cmd_logs;         // cmd_logs.c
 extern const struct command cmd_groups;       // cmd_groups.c
 extern const struct command cmd_dead_letters; // cmd_dead_letters.c
+extern const struct command cmd_verify;       // cmd_verify.c
 
 #endif

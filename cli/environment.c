@@ -90,6 +90,11 @@ bool environment_is_setting(const char *assignment)
     return service_of_variable(assignment) < HOUSE_SERVICES_COUNT;
 }
 
+bool environment_is_ours(const char *assignment)
+{
+    return is_placed(assignment) || environment_is_setting(assignment);
+}
+
 void environment_keep_settings(struct stack *stack, char *const *envp)
 {
     for (; *envp != NULL && stack->settings_count < STACK_SETTINGS_MAX; envp++) {

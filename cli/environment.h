@@ -9,6 +9,9 @@
 // service (SYNC_…, FRAUD_…, BUS_…), so `start` shall know it as well.
 bool environment_is_setting(const char *assignment);
 
+// environment_is_ours: it is such a setting, or says where a process stands.
+bool environment_is_ours(const char *assignment);
+
 // environment_keep_settings copies the settings among envp (ended by NULL) into
 // stack->settings, at most STACK_SETTINGS_MAX.
 void environment_keep_settings(struct stack *stack, char *const *envp);

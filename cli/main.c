@@ -20,6 +20,7 @@ static const struct command *const commands[] = {
     &cmd_logs,
     &cmd_groups,
     &cmd_dead_letters,
+    &cmd_verify,
 };
 
 int main(int argc, char **argv)

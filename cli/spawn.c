@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,14 +47,19 @@ struct child {
     char *const *envp; // NULL: the parent's
     const char *folder;
     int in, out, error;
-    int report; // where errno goes when exec fails; closed by a good exec
-    bool detached;
+    int report;    // where errno goes when exec fails; closed by a good exec
+    bool detached; // in a session of its own, without our files
+    pid_t helps;   // ends with this process; 0: with none. Without its files as well
 };
 
 static void child_run(const struct child *child)
 {
     reset_signals();
     if (child->detached && setsid() < 0) {
+        goto failed;
+    }
+    // It may have died before the kernel knew that we want to hear of it.
+    if (child->helps != 0 && (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != child->helps)) {
         goto failed;
     }
     if (dup2(child->in, STDIN_FILENO) < 0 || dup2(child->out, STDOUT_FILENO) < 0 ||
@@ -64,7 +70,8 @@ static void child_run(const struct child *child)
         goto failed;
     }
     // A caller's locks and pipes must not live on in a service.
-    for (int fd = STDERR_FILENO + 1; child->detached && fd < INHERITED_FD_MAX; fd++) {
+    const bool closes = child->detached || child->helps != 0;
+    for (int fd = STDERR_FILENO + 1; closes && fd < INHERITED_FD_MAX; fd++) {
         if (fd != child->report) {
             close(fd);
         }
@@ -116,8 +123,9 @@ static int fork_and_exec(struct child *child, pid_t *out)
     return error;
 }
 
-enum err spawn_detached(const char *path, const char *const *envp, const char *folder,
-                        const char *log_path, pid_t *out, char **problem)
+// Runs the program at path; child says how, but for what is the same for all.
+static enum err run_program(struct child child, const char *path, const char *const *envp,
+                            const char *log_path, pid_t *out, char **problem)
 {
     *problem = NULL;
     char **environment = pointers_copy(envp);
@@ -131,15 +139,11 @@ enum err spawn_detached(const char *path, const char *const *envp, const char *f
         *problem = mem_format("cannot write to %s: %s", log_path, strerror(errno));
         goto out;
     }
-    struct child child = {
-        .argv = argv,
-        .envp = environment,
-        .folder = folder,
-        .in = null,
-        .out = log,
-        .error = log,
-        .detached = true,
-    };
+    child.argv = argv;
+    child.envp = environment;
+    child.in = null;
+    child.out = log;
+    child.error = log;
     const int error = fork_and_exec(&child, out);
     if (error != 0) {
         *problem = mem_format("cannot run %s: %s", path, strerror(error));
@@ -157,6 +161,20 @@ out:
     free(argv);
     free(environment);
     return err;
+}
+
+enum err spawn_detached(const char *path, const char *const *envp, const char *folder,
+                        const char *log_path, pid_t *out, char **problem)
+{
+    const struct child child = {.folder = folder, .detached = true};
+    return run_program(child, path, envp, log_path, out, problem);
+}
+
+enum err spawn_helper(const char *path, const char *const *envp, const char *log_path, pid_t *out,
+                      char **problem)
+{
+    const struct child child = {.helps = getpid()};
+    return run_program(child, path, envp, log_path, out, problem);
 }
 
 static enum err spawn_reader(const char *const *argv, bool with_errors, pid_t *pid, int *fd)

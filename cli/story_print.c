@@ -53,8 +53,12 @@ static void say_http(struct buf *out, const struct story_node *node)
 static void say_handled(struct buf *out, const struct story_node *node)
 {
     const bool before = strcmp(story_text(node, "result"), "duplicate") == 0;
-    buf_put_text(out, before ? "had handled it before, " : "handled it in ");
-    say_duration(out, node->duration_us);
+    const bool is_timed = node->duration_us >= 0; // a database does not tell
+    buf_put_text(out, before ? "had handled it before" : "handled it");
+    buf_put_text(out, !is_timed ? "" : before ? ", " : " in ");
+    if (is_timed) {
+        say_duration(out, node->duration_us);
+    }
     say_attempts(out, node);
 }
 

@@ -3,11 +3,14 @@
 #include "common/mem.h"
 #include "common/record.h"
 
+// number grows in the order of handling: the write lock of a transaction orders the
+// batches of replicas as well.
 static const char schema_sql[] =
     "CREATE TABLE IF NOT EXISTS inbox ("
+    " number INTEGER PRIMARY KEY,"
     " handler TEXT NOT NULL, id TEXT NOT NULL, at TEXT NOT NULL,"
     " member TEXT, request_hash INTEGER, status INTEGER, answer TEXT, location TEXT,"
-    " PRIMARY KEY (handler, id)) WITHOUT ROWID";
+    " UNIQUE (handler, id))";
 static const char forget_begun_sql[] =
     "DELETE FROM inbox WHERE status IS NULL AND request_hash IS NOT NULL AND member = ?";
 static const char add_sql[] =

@@ -1,9 +1,10 @@
 // inbox - what was handled already: one row for each event and for each request
 // with an Idempotency-Key, in the same transaction as its effect.
 //
-// A row (handler, id) says that handler has seen id. For a request it also keeps a
-// hash of what was asked and, once there is one, the answer. Core thread, inside a
-// transaction.
+// A row (handler, id) says that handler has seen id, and its number when: rows are
+// numbered in the order of handling, so that the order can be checked afterwards. For a
+// request it also keeps a hash of what was asked and, once there is one, the answer.
+// Core thread, inside a transaction.
 #ifndef FAULTLINE_INBOX_H
 #define FAULTLINE_INBOX_H
 

@@ -24,6 +24,10 @@
 #include "common/json.h"
 #include "common/store.h"
 
+// The version of all databases' schema, of the runtime's tables and of every service's:
+// it grows with each change of one. A process refuses a file of another version.
+#define SERVICE_SCHEMA_VERSION 2
+
 struct service; // opaque: the running service
 struct request; // one HTTP request being handled
 struct caller;  // a worker thread's way to call other services

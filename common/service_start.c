@@ -24,11 +24,9 @@ static const struct {
     {"notification", "NOTIFICATION_URL"},
 };
 
-// Grows with every change of a table, of the runtime or of any service.
-enum {
-    SERVICE_SCHEMA_VERSION = 1
-};
-static const char schema_version_sql[] = "PRAGMA user_version = 1";
+#define TEXT_OF_VALUE(value) #value
+#define TEXT_OF(macro)       TEXT_OF_VALUE(macro)
+static const char schema_version_sql[] = "PRAGMA user_version = " TEXT_OF(SERVICE_SCHEMA_VERSION);
 
 // A start that failed: the sentence goes to the log, where a supervisor and a
 // person look, and the process ends. problem is freed.

@@ -1,0 +1,195 @@
+#include "cli/verify_broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/bus_guest.h"
+#include "cli/environment.h"
+#include "cli/spawn.h"
+#include "common/clock.h"
+#include "common/mem.h"
+
+extern char **environ;
+
+enum {
+    START_TIMEOUT_MS = 120000, // it reads the whole log
+    ASK_TIMEOUT_MS = 250,
+    STOP_TIMEOUT_MS = 10000,
+    STOP_POLL_US = 5000,
+    ENVIRONMENT_MAX = 1024,
+    LAST_WORDS_SIZE = 512,
+};
+
+struct verify_broker {
+    char *folder; // owned; of its endpoint and its output
+    char *url;    // owned
+    char *output; // owned; a path
+    pid_t pid;    // 0: not started, or ended
+};
+
+// Where it stands is ours to say; the settings of a person's shell are for their stack, and
+// retention among them would drop what is to be read.
+static enum err start_process(struct verify_broker *self, const char *bin, const char *data,
+                              char **problem)
+{
+    char *own[] = {
+        mem_format("BROKER_BIND=%s", self->url),
+        mem_format("DATA_DIR=%s", data),
+        mem_strdup("HTTP_ADDRESS=127.0.0.1"),
+        mem_strdup("HTTP_PORT=0"),
+        mem_strdup("LOG_LEVEL=warn"),
+    };
+    const char *envp[ENVIRONMENT_MAX + ARRAY_LEN(own) + 1];
+    size_t count = 0;
+    for (size_t i = 0; environ[i] != NULL && count < ENVIRONMENT_MAX; i++) {
+        if (!environment_is_ours(environ[i])) {
+            envp[count++] = environ[i];
+        }
+    }
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        envp[count++] = own[i];
+    }
+    envp[count] = NULL;
+    char *program = mem_format("%s/faultline-broker", bin);
+    const enum err err = spawn_helper(program, envp, self->output, &self->pid, problem);
+    free(program);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        free(own[i]);
+    }
+    return err;
+}
+
+static bool has_ended(struct verify_broker *self)
+{
+    if (self->pid != 0 && waitpid(self->pid, NULL, WNOHANG) != 0) {
+        self->pid = 0;
+    }
+    return self->pid == 0;
+}
+
+// The last line that it wrote: why it ended.
+static char *last_words(const struct verify_broker *self)
+{
+    char line[LAST_WORDS_SIZE] = "";
+    char last[LAST_WORDS_SIZE] = "it said nothing";
+    FILE *file = fopen(self->output, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '\0') {
+            memcpy(last, line, sizeof last);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return mem_strdup(last);
+}
+
+static enum err wait_until_served(struct verify_broker *self, char **problem)
+{
+    const int64_t deadline_ms = clock_mono_ms() + START_TIMEOUT_MS;
+    struct bus_guest *guest = NULL;
+    while (bus_guest_open(&guest, self->url, ASK_TIMEOUT_MS) != ERR_OK) {
+        if (has_ended(self)) {
+            char *words = last_words(self);
+            *problem = mem_format("the log cannot be read: %s", words);
+            free(words);
+            return ERR_UNAVAILABLE;
+        }
+        if (clock_mono_ms() >= deadline_ms) {
+            *problem = mem_format("a broker over the log was not ready within %d s",
+                                  START_TIMEOUT_MS / 1000);
+            return ERR_UNAVAILABLE;
+        }
+    }
+    bus_guest_destroy(&guest);
+    return ERR_OK;
+}
+
+enum err verify_broker_start(struct verify_broker **out, const char *bin, const char *data,
+                             char **problem)
+{
+    *out = NULL;
+    *problem = NULL;
+    struct verify_broker *self = mem_calloc(1, sizeof *self);
+    const char *temporary = getenv("TMPDIR");
+    enum err err = ERR_IO;
+
+    if (access(data, R_OK | X_OK) != 0) {
+        *problem = mem_format("there is no log to read in %s: %s", data, strerror(errno));
+        err = ERR_NOT_FOUND;
+        goto out;
+    }
+    // The path of a socket is short by law: 107 bytes.
+    self->folder = mem_format("%s/faultline-verify-XXXXXX",
+                              temporary == NULL || strlen(temporary) > 64 ? "/tmp" : temporary);
+    if (mkdtemp(self->folder) == NULL) {
+        *problem = mem_format("cannot make %s: %s", self->folder, strerror(errno));
+        free(self->folder);
+        self->folder = NULL;
+        goto out;
+    }
+    self->url = mem_format("ipc://%s/bus", self->folder);
+    self->output = mem_format("%s/output", self->folder);
+    err = start_process(self, bin, data, problem);
+    if (err == ERR_OK) {
+        err = wait_until_served(self, problem);
+    }
+    if (err == ERR_OK) {
+        *out = self;
+        self = NULL; // handed to the caller
+    }
+
+out:
+    verify_broker_stop(&self);
+    return err;
+}
+
+static void end_process(struct verify_broker *self)
+{
+    const int64_t deadline_ms = clock_mono_ms() + STOP_TIMEOUT_MS;
+    if (!has_ended(self)) {
+        kill(self->pid, SIGTERM);
+    }
+    while (!has_ended(self) && clock_mono_ms() < deadline_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = STOP_POLL_US * 1000}, NULL);
+    }
+    if (self->pid != 0) {
+        kill(self->pid, SIGKILL);
+        waitpid(self->pid, NULL, 0);
+    }
+}
+
+void verify_broker_stop(struct verify_broker **self_p)
+{
+    struct verify_broker *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    end_process(self);
+    if (self->folder != NULL) {
+        char *bus = mem_format("%s/bus", self->folder);
+        unlink(bus);
+        free(bus);
+        if (self->output != NULL) {
+            unlink(self->output);
+        }
+        rmdir(self->folder);
+    }
+    free(self->output);
+    free(self->url);
+    free(self->folder);
+    free(self);
+    *self_p = NULL;
+}
+
+const char *verify_broker_url(const struct verify_broker *self)
+{
+    return self->url;
+}
