@@ -119,9 +119,9 @@ static enum err add_look(struct verify *self)
     enum err err =
         verify_db_run(self->db,
                       "CREATE TABLE look (first_offset INTEGER, is_running INTEGER, looked_at TEXT,"
-                      " beginnings INTEGER)");
+                      " beginnings INTEGER, bank INTEGER)");
     if (err == ERR_OK) {
-        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?, ?)");
+        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?, ?, ?)");
         err = row == NULL ? ERR_IO : ERR_OK;
     }
     if (err == ERR_OK) {
@@ -130,6 +130,7 @@ static enum err add_look(struct verify *self)
         verify_row_bind_int(row, self->options->is_running);
         verify_row_bind_text(row, self->looked_at);
         verify_row_bind_int(row, topic_bit("order-created") | topic_bit("transfer-created"));
+        verify_row_bind_int(row, topic_bit("transfer-created"));
         err = verify_row_next(row);
         err = err == ERR_NOT_FOUND ? ERR_OK : err;
     }

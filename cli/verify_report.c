@@ -111,7 +111,11 @@ static void print_lineages(const struct verify_result *result, const char *dir)
     struct story **stories = make_stories(result, dir);
     for (size_t i = 0; i < result->lineages_count; i++) {
         putchar('\n');
-        story_print(stories[i], stdout, term_has_colours(stdout));
+        if (story_count(stories[i]) == 0) {
+            printf("%s: neither the log nor a database tells of it\n", result->lineages[i].subject);
+        } else {
+            story_print(stories[i], stdout, term_has_colours(stdout));
+        }
     }
     destroy_stories(stories, result->lineages_count);
 }

@@ -48,7 +48,7 @@ static const char fill_sql[] =
     " LEFT JOIN payments p ON p.order_id = ?1"
     " LEFT JOIN decisions d ON d.subject = ?1"
     " LEFT JOIN cases c ON c.subject = ?1"
-    "  AND c.kind = CASE WHEN t.id IS NULL THEN 'payment' ELSE 'transfer' END";
+    "  AND c.kind = iif(t.id IS NOT NULL OR (?2 & l.bank) <> 0, 'transfer', 'payment')";
 
 static void put_column(struct buf *sql, const char *name, const char *topic, const char *mask,
                        size_t bit)

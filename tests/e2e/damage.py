@@ -1,0 +1,475 @@
+#!/usr/bin/env python3
+"""damage.py DATA RECORD [NAME...]: copies the data of a stopped stack, breaks one thing in each
+copy, and expects just those findings of `faultline verify` that the table below names.
+
+What to break is looked for in the data itself; test_verify.sh makes a stack that has it all.
+"""
+import glob, json, os, shutil, sqlite3, struct, subprocess, sys, uuid
+
+DAMAGES = []  # name, checks that find it, findings about the chain, function
+
+
+def damage(*checks, chain=()):
+    def add(function):
+        DAMAGES.append((function.__name__, set(checks), set(chain), function))
+        return function
+    return add
+
+
+class Copy:
+    """The data of a stack, with its databases open for writing, checks and constraints off."""
+
+    def __init__(self, folder, record):
+        self.folder, self.record, self.open = folder, record, {}
+
+    def __getattr__(self, service):
+        if service not in self.open:
+            path = f"{self.folder}/{service}/{service}.db"
+            self.open[service] = sqlite3.connect(path, isolation_level=None)
+            self.open[service].execute("PRAGMA ignore_check_constraints = ON")
+        return self.open[service]
+
+    def close(self):
+        for connection in self.open.values():
+            connection.close()
+
+    def one(self, service, sql, *values):
+        row = getattr(self, service).execute(sql, values).fetchone()
+        assert row is not None, f"the stack has nothing to break: {sql}"
+        return row if len(row) > 1 else row[0]
+
+    def change(self, service, sql, *values):
+        changed = getattr(self, service).execute(sql, values).rowcount
+        assert changed != 0, f"nothing was changed: {sql}"
+
+    # What there is to break.
+    def a_confirmed(self):
+        with open(self.record) as lines:
+            accepted = [json.loads(line)["order_id"] for line in lines if '"status":202' in line]
+        marks = ",".join("?" * len(accepted))
+        return self.one("order", "SELECT order_id FROM orders WHERE status = 'confirmed' AND"
+                        f" mode = 'async' AND order_id IN ({marks})", *accepted)
+
+    def a_voided(self):  # a cancelled order whose payment was authorized, and whose goods were reserved
+        for order, in self.payment.execute("SELECT order_id FROM payments WHERE status = 'voided' AND amount_minor > 0"):
+            if self.inventory.execute("SELECT 1 FROM reservations WHERE order_id = ? AND status = 'released'"
+                                      " AND items <> '[]'", (order,)).fetchone():
+                return order
+        raise AssertionError("the stack has no cancelled order to break")
+
+    def a_chain(self):  # confirmed over HTTP; no record tells of it
+        with open(self.record) as lines:
+            recorded = {json.loads(line)["order_id"] for line in lines}
+        for order, in self.order.execute("SELECT order_id FROM orders WHERE status = 'confirmed' AND mode = 'sync'"):
+            if order not in recorded:
+                return order
+        raise AssertionError("the stack has no order over HTTP to break")
+
+    def a_transfer(self, state):
+        return self.one("transfer", "SELECT id FROM transfers WHERE state = ?", state)
+
+    def event_of(self, order, column="created_event"):
+        return self.one("order", f"SELECT {column} FROM orders WHERE order_id = ?", order)
+
+    def without_unique(self, service, table):
+        """Makes the table anew without its constraints, so that rows can be doubled."""
+        db = getattr(self, service)
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        db.execute(f"CREATE TABLE other AS SELECT * FROM {table}")
+        db.execute(f"DROP TABLE {table}")
+        db.execute(f"ALTER TABLE other RENAME TO {table}")
+        return columns
+
+    def double(self, service, table, where, *values, **changes):
+        columns = self.without_unique(service, table)
+        wanted = ", ".join(str(changes.get(column, column)) for column in columns)
+        self.change(service, f"INSERT INTO {table} SELECT {wanted} FROM {table} WHERE {where}", *values)
+
+
+# --- what was accepted, and what the log has of it
+
+@damage("accepted-are-there")
+def an_accepted_order_is_nowhere(copy):
+    with open(copy.record, "a") as record:
+        record.write('{"order_id":"%s","mode":"async","status":202,"at":"now"}\n' % uuid.uuid4())
+
+
+@damage("accepted-are-there", "created-are-there")
+def an_order_is_deleted(copy):
+    copy.change("order", "DELETE FROM orders WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("accepted-are-there", chain=("charged-but-failed", "reserved-but-failed", "told-but-failed", "interrupted"))
+def an_order_over_http_is_not_confirmed_any_more(copy):
+    with open(copy.record) as lines:
+        order = [json.loads(line)["order_id"] for line in lines if '"status":201' in line][0]
+    copy.change("order", "UPDATE orders SET status = 'pending', ended_at = NULL WHERE order_id = ?", order)
+
+
+@damage("created-are-there")
+def a_transfer_is_deleted(copy):
+    transfer = copy.a_transfer("completed")
+    copy.change("transfer", "DELETE FROM transfers WHERE id = ?", transfer)
+    copy.change("transfer", "DELETE FROM steps WHERE transfer_id = ?", transfer)
+
+
+@damage("outbox-reaches-the-log", "pending-has-a-reason")
+def an_event_is_deleted_from_the_outbox(copy):
+    copy.change("order", "DELETE FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)")
+
+
+@damage("outbox-reaches-the-log")
+def an_event_of_an_end_is_another(copy):
+    copy.change("order", "UPDATE orders SET ended_event = ? WHERE order_id = ?", str(uuid.uuid4()), copy.a_confirmed())
+
+
+@damage("outbox-reaches-the-log")
+def a_step_of_a_transfer_names_no_event(copy):
+    copy.change("transfer", "UPDATE steps SET event_id = ? WHERE transfer_id = ? AND step = 2",
+                str(uuid.uuid4()), copy.a_transfer("completed"))
+
+
+@damage("outbox-reaches-the-log")
+def an_event_was_refused_for_good(copy):
+    copy.change("order", "UPDATE outbox SET refused = 'too-large' WHERE seq = (SELECT min(seq) FROM outbox)")
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def record(topic, key, id, body):
+    parts = [part.encode() for part in (topic, key, id, "")]  # the last one: headers
+    checked = struct.pack("<4H", *map(len, parts)) + b"".join(parts) + body.encode()
+    return struct.pack("<II", len(checked) + 8, crc32c(checked)) + checked
+
+
+def append(copy, change):
+    """Appends a batch to the log: one event that it has already, as change makes it."""
+    path = sorted(glob.glob(f"{copy.folder}/broker/log/*.log"))[-1]
+    with open(path, "rb") as file:
+        data = file.read()
+    mark, base = struct.unpack_from("<IQ", data, 12)
+    at, found = 24, None
+    while at + 32 <= len(data) and data[at:at + 4] == data[12:16]:
+        size, count, base, time_us = struct.unpack_from("<IIQQ", data, at + 8)
+        record_at = at + 32
+        for _ in range(count):
+            whole, _, *sizes = struct.unpack_from("<II4H", data, record_at)
+            parts, part_at = [], record_at + 16
+            for part in (*sizes, whole - 16 - sum(sizes)):
+                parts.append(data[part_at:part_at + part].decode())
+                part_at += part
+            if parts[0] == "order-confirmed":
+                found = parts
+            record_at += whole
+        at, next_offset = at + size, base + count
+    topic, key, id, _, body = found
+    event = record(topic, key, *change(id, body))
+    batch = struct.pack("<IIQQ", 32 + len(event), 1, next_offset, time_us) + event
+    batch = struct.pack("<II", mark, crc32c(struct.pack("<I", mark) + batch)) + batch
+    with open(path, "r+b") as file:
+        file.truncate(at)
+        file.seek(at)
+        file.write(batch)
+
+
+@damage("log-holds-each-event-once")
+def an_event_is_in_the_log_twice(copy):
+    append(copy, lambda id, body: (id, body))
+
+
+@damage("log-holds-each-event-once")
+def an_order_is_confirmed_twice(copy):
+    other = str(uuid.uuid4())
+    append(copy, lambda id, body: (other, body.replace(id, other)))
+
+
+# --- what was handled
+
+@damage("handled-once-by-each-group")
+def a_row_of_an_inbox_is_missing(copy):
+    copy.change("payment", "DELETE FROM inbox WHERE id = ?", copy.event_of(copy.a_confirmed()))
+
+
+@damage("handled-once-by-each-group")
+def an_event_was_handled_twice(copy):
+    copy.double("payment", "inbox", "id = ?", copy.event_of(copy.a_confirmed()), number="number + 1000000")
+
+
+@damage("log-has-what-was-handled")
+def an_event_was_handled_that_is_not_in_the_log(copy):
+    copy.change("ledger", "INSERT INTO inbox (handler, id, at) VALUES ('payment-completed', ?, 'now')", str(uuid.uuid4()))
+
+
+@damage("log-has-what-was-handled", "handled-once-by-each-group")
+def an_event_was_handled_as_another(copy):
+    copy.change("payment", "UPDATE inbox SET handler = 'order-cancelled' WHERE id = ?", copy.event_of(copy.a_confirmed()))
+
+
+@damage("in-log-order-per-key")
+def two_events_of_one_order_were_handled_the_other_way_round(copy):
+    order = copy.a_confirmed()
+    first, second = copy.event_of(order), copy.event_of(order, "ended_event")
+    numbers = [copy.one("payment", "SELECT number FROM inbox WHERE id = ?", id) for id in (first, second)]
+    for id, number in ((first, -1), (second, numbers[0]), (first, numbers[1])):
+        copy.change("payment", "UPDATE inbox SET number = ? WHERE id = ?", number, id)
+
+
+# --- ends and their causes
+
+@damage("one-end-each", "ends-have-their-answers")
+def a_confirmed_order_is_cancelled(copy):
+    copy.change("order", "UPDATE orders SET status = 'cancelled', reason = 'why-not' WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("one-end-each", "ends-have-their-answers", "pending-has-a-reason")
+def an_order_forgets_its_end(copy):
+    copy.change("order", "UPDATE orders SET status = 'pending', ended_at = NULL, ended_event = NULL"
+                " WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("ends-have-their-answers")
+def an_order_is_confirmed_without_payment(copy):
+    copy.change("order", "UPDATE orders SET payment = 0 WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("captured-means-confirmed")
+def a_payment_of_a_cancelled_order_is_captured(copy):
+    copy.change("payment", "UPDATE payments SET status = 'captured' WHERE order_id = ?", copy.a_voided())
+
+
+@damage("cancelled-holds-nothing")
+def a_payment_of_a_cancelled_order_is_still_authorized(copy):
+    copy.change("payment", "UPDATE payments SET status = 'authorized' WHERE order_id = ?", copy.a_voided())
+
+
+@damage("cancelled-holds-nothing")
+def a_cancelled_order_still_has_its_goods(copy):
+    order, items = copy.one("inventory", "SELECT order_id, items FROM reservations WHERE order_id = ?", copy.a_voided())
+    copy.change("inventory", "UPDATE reservations SET status = 'reserved' WHERE order_id = ?", order)
+    for item in json.loads(items):
+        copy.change("inventory", "UPDATE stock SET available = available - ?1, reserved = reserved + ?1 WHERE sku = ?2",
+                    item["quantity"], item["sku"])
+
+
+@damage("cancelled-holds-nothing")
+def the_money_of_a_cancelled_transfer_is_still_held(copy):
+    transfer, account, amount = copy.one("ledger", "SELECT subject, from_account, amount_minor FROM cases"
+                                         " WHERE kind = 'transfer' AND state = 5")
+    copy.change("ledger", "UPDATE cases SET state = 3 WHERE subject = ?", transfer)
+    copy.change("ledger", "UPDATE accounts SET held_minor = held_minor + ? WHERE id = ?", amount, account)
+
+
+@damage("good-ends-are-carried-out")
+def a_confirmed_order_is_not_captured(copy):
+    copy.change("payment", "UPDATE payments SET status = 'authorized' WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("good-ends-are-carried-out", "stock-matches-the-orders")
+def a_confirmed_order_is_not_sold(copy):
+    copy.change("inventory", "UPDATE reservations SET status = 'reserved' WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("events-have-their-effect")
+def a_payment_is_deleted(copy):
+    copy.change("payment", "DELETE FROM payments WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("events-have-their-effect")
+def a_decision_is_deleted(copy):
+    copy.change("fraud", "DELETE FROM decisions WHERE subject = ?", copy.a_confirmed())
+
+
+@damage("events-have-their-effect")
+def the_ledger_forgets_a_payment(copy):
+    copy.change("ledger", "DELETE FROM cases WHERE subject = ?", copy.a_confirmed())
+
+
+@damage("moves-are-allowed")
+def a_completed_transfer_moves_on(copy):
+    transfer = copy.a_transfer("completed")
+    copy.change("transfer", "INSERT INTO steps SELECT transfer_id, 3, 'pending', at, event_id FROM steps"
+                " WHERE transfer_id = ? AND step = 2", transfer)
+
+
+@damage("moves-are-allowed")
+def an_order_ends_before_it_begins(copy):
+    copy.change("order", "UPDATE orders SET ended_at = '2001-01-01T00:00:00.000000Z' WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("one-notification-per-thing", "outbox-reaches-the-log")
+def somebody_is_told_twice(copy):
+    copy.double("notification", "notifications", "subject = ? AND is_end", copy.a_confirmed(), number="number + 1000000")
+
+
+@damage("one-notification-per-thing")
+def somebody_is_not_told(copy):
+    copy.change("notification", "DELETE FROM notifications WHERE subject = ? AND is_end", copy.a_confirmed())
+
+
+# --- stock and money
+
+@damage("stock-adds-up")
+def a_cup_is_gone(copy):
+    copy.change("inventory", "UPDATE stock SET available = available - 1 WHERE sku = 'espresso-cup'")
+
+
+@damage("stock-matches-the-orders")
+def a_cup_more_is_sold(copy):
+    copy.change("inventory", "UPDATE stock SET available = available - 1, sold = sold + 1 WHERE sku = 'espresso-cup'")
+
+
+@damage("postings-sum-to-zero", "accounts-match-the-postings")
+def a_posting_is_deleted(copy):
+    number = copy.one("ledger", "SELECT number FROM entries WHERE kind = 'payment' AND subject = ?", copy.a_confirmed())
+    copy.change("ledger", "DELETE FROM lines WHERE entry = ? AND account_id = 'revenue'", number)
+
+
+@damage("money-agrees", "accounts-match-the-postings")
+def an_entry_is_deleted(copy):
+    number = copy.one("ledger", "SELECT number FROM entries WHERE kind = 'payment' AND subject = ?", copy.a_confirmed())
+    copy.change("ledger", "DELETE FROM lines WHERE entry = ?", number)
+    copy.change("ledger", "DELETE FROM entries WHERE number = ?", number)
+
+
+@damage("accounts-match-the-postings")
+def a_balance_is_another(copy):
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + 1 WHERE id = 'cash'")
+
+
+@damage("accounts-match-the-postings")
+def money_is_held_for_nothing(copy):
+    copy.change("ledger", "UPDATE accounts SET held_minor = held_minor + 100 WHERE id = 'bob'")
+
+
+@damage("money-agrees")
+def an_order_is_charged_twice(copy):
+    order = copy.a_confirmed()
+    number, amount = copy.one("ledger", "SELECT entry, amount_minor FROM lines JOIN entries ON number = entry"
+                              " WHERE account_id = 'cash' AND kind = 'payment' AND subject = ?", order)
+    copy.double("ledger", "entries", "number = ?", number, number="number + 1000000")
+    copy.change("ledger", "INSERT INTO lines SELECT entry + 1000000, line, account_id, amount_minor, currency"
+                " FROM lines WHERE entry = ?", number)
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + ? WHERE id = 'cash'", amount)
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor - ? WHERE id = 'revenue'", amount)
+
+
+@damage("money-agrees")
+def a_payment_is_about_another_amount(copy):
+    copy.change("payment", "UPDATE payments SET amount_minor = amount_minor + 100 WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("transfers-conserve")
+def a_transfer_moves_more_than_it_says(copy):
+    transfer, number = copy.one("ledger", "SELECT subject, number FROM entries WHERE kind = 'transfer'")
+    for account, amount in copy.ledger.execute("SELECT account_id, amount_minor FROM lines WHERE entry = ?", (number,)).fetchall():
+        copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + ? WHERE id = ?", amount, account)
+    copy.change("ledger", "UPDATE lines SET amount_minor = 2 * amount_minor WHERE entry = ?", number)
+
+
+@damage("transfers-conserve", "accounts-match-the-postings")
+def a_customer_has_more_than_before(copy):
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + 1 WHERE id = 'carol'")
+
+
+@damage("no-account-below-its-limit", "accounts-match-the-postings")
+def a_customer_owes_money(copy):
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor - 500000 WHERE id = 'carol'")
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + 500000 WHERE id = 'bob'")
+
+
+# --- what the chain leaves behind is found and named, and no violation
+
+@damage(chain=("charged-but-failed", "reserved-but-failed", "told-but-failed", "interrupted"))
+def a_chain_was_cut_behind_all_its_calls(copy):
+    copy.change("order", "UPDATE orders SET status = 'cancelled', reason = 'interrupted' WHERE order_id = ?", copy.a_chain())
+
+
+@damage(chain=("charged-but-failed", "reserved-but-failed", "told-but-failed", "interrupted"))
+def a_chain_has_nobody_who_ends_it(copy):
+    copy.change("order", "UPDATE orders SET status = 'pending', ended_at = NULL WHERE order_id = ?", copy.a_chain())
+
+
+@damage(chain=("confirmed-in-part",))
+def a_chain_was_never_paid(copy):
+    copy.change("payment", "DELETE FROM payments WHERE order_id = ?", copy.a_chain())
+
+
+@damage(chain=("of-no-order",))
+def a_chain_has_no_order(copy):
+    copy.change("order", "DELETE FROM orders WHERE order_id = ?", copy.a_chain())
+
+
+@damage(chain=("unknown-after-a-timeout",))
+def a_client_waited_in_vain(copy):
+    with open(copy.record, "a") as record:
+        record.write('{"order_id":null,"mode":"sync","status":"timeout","at":"now"}\n')
+
+
+# --- the run
+
+def verify(folder, record):
+    command = [os.environ["FAULTLINE_BIN"] + "/faultline", "verify", "--json", "--data", folder, "--record", record]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode not in (0, 1):
+        return done.returncode, None, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def counts(found):
+    return {one["name"]: one["found"] for one in found}
+
+
+def news(found, before):
+    """The names of what is found and was not before."""
+    return {name for name, count in counts(found).items() if count > counts(before).get(name, 0)}
+
+
+def run(data, record, before, checks, chain, function):
+    folder = f"{data}.damaged"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(data, folder)
+    copy = Copy(folder, shutil.copy(record, f"{folder}/record"))
+    function(copy)
+    copy.close()
+    code, found, errors = verify(folder, copy.record)
+    if found is None:
+        return f"it could not be told: {errors}"
+    got, got_chain = news(found["checks"], before["checks"]), news(found["chain"], before["chain"])
+    if got != checks or got_chain != chain:
+        details = [one["list"] for one in found["checks"] if one["name"] in got - checks]
+        return f"found {sorted(got)} and {sorted(got_chain)}, not {sorted(checks)} and {sorted(chain)} {details}"
+    if code != (1 if checks else 0):
+        return f"the exit code is {code}"
+    subjects = {one["subject"] for check in found["checks"] for one in check["list"]} - {None}
+    if subjects != {lineage["subject"] for lineage in found["lineages"]}:
+        return f"there are no lineages of {subjects}"
+    return None
+
+
+def main(data, record, *wanted):
+    code, before, errors = verify(data, record)
+    assert code == 0, f"undamaged it holds: {errors} {before}"
+    failed, proven = 0, set()
+    for name, checks, chain, function in DAMAGES:
+        if wanted and name not in wanted:
+            continue
+        problem = run(data, record, before, checks, chain, function)
+        proven |= checks | chain
+        what = name.replace("_", " ")
+        print(f"FAILED {what}: {problem}" if problem else f"found  {what}: {', '.join(sorted(checks | chain))}")
+        failed += problem is not None
+    unproven = {one["name"] for one in before["checks"] + before["chain"]} - proven
+    if unproven and not wanted:
+        print(f"FAILED no damage proves {sorted(unproven)}")
+        failed += 1
+    return failed
+
+
+sys.exit(1 if main(*sys.argv[1:]) else 0)

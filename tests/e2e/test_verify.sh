@@ -1,0 +1,146 @@
+#!/usr/bin/env bash
+# verify finds nothing while a stack is worked and killed, nor when it is stopped; and it
+# finds each thing that is broken in a copy of the data, by its name.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source tests/e2e/house.sh
+FRAUD_LIMIT_MINOR=100000 house_up
+
+# holds WORDS [ARGUMENT...]: verify exits with 0.
+holds() {
+  local words=$1
+  shift
+  faultline verify "$@" >"$folder/verify" 2>&1 || fail "$words: $(cat "$folder/verify")"
+}
+
+place() { # ARGUMENT...: an order; prints its id
+  faultline order --json "$@" | jq -r .id
+}
+
+payment_of() { curl -sf "$payment_url/payments/$1" | jq -r .status; }
+goods_held() { curl -sf "$inventory_url/stock/moka-pot" | jq .reserved; }
+held_of() { curl -sf "$ledger_url/accounts/$1" | jq .held.amount_minor; }
+
+story "an empty stack holds"
+holds "there is nothing yet"
+
+story "orders and transfers of every kind, both ways"
+faultline load 40 --record "$folder/record" --timeout 60 >/dev/null || fail "orders have their ends"
+faultline load 10 --mode sync --record "$folder/record" >/dev/null || fail "orders over HTTP as well"
+place --token tok_declined >/dev/null
+place --token tok_flaky >/dev/null
+place --item rare-print=4 >/dev/null
+place --token tok_poison >/dev/null
+place --customer mallory >/dev/null
+faultline transfer --from bob --to alice --amount 5.00 --wait >/dev/null || fail "a transfer is completed"
+faultline transfer --from bob --to alice --amount 5000.00 >/dev/null
+faultline order --mode sync >/dev/null || fail "one more over HTTP"
+faultline order --mode sync --token tok_declined >/dev/null 2>&1 || true
+becomes 1 dead_letters
+
+story "what is flagged when all the others have answered is undone"
+faultline pause fraud >/dev/null
+id=$(place --customer mallory --item moka-pot=2)
+faultline transfer --from alice --to carol --amount 1003.00 >/dev/null
+becomes authorized payment_of "$id"
+becomes 2 goods_held
+becomes 100300 held_of alice
+holds "what waits is not broken"
+grep -q 'waiting for fraud: ' "$folder/verify" || fail "it says what they wait for: $(cat "$folder/verify")"
+faultline resume fraud >/dev/null
+becomes cancelled order_status "$id"
+becomes voided payment_of "$id"
+becomes 0 held_of alice
+
+story "nothing is ever broken while parts are killed under load, verified all the time"
+faultline load 240 --rate 30 --record "$folder/record" --timeout 60 >"$folder/load" 2>&1 &
+load=$!
+faultline load 40 --rate 6 --mode sync --record "$folder/record" >"$folder/load.sync" 2>&1 &
+chain=$!
+for service in payment ledger inventory notification transfer fraud broker; do
+  faultline kill "$service" >/dev/null
+  holds "without $service"
+  faultline start "$service" >/dev/null
+  holds "with $service back"
+done
+wait "$load" || fail "every order has its end: $(cat "$folder/load")"
+wait "$chain" || true # some of them fail, that is the point
+becomes 0 lag_in_all
+holds "when all is done" --record "$folder/record"
+grep -q '330 answers of --record' "$folder/verify" || fail "it read the record: $(cat "$folder/verify")"
+! grep -q 'waiting for' "$folder/verify" || fail "nothing waits any more: $(cat "$folder/verify")"
+grep -q 'given up by payment' "$folder/verify" || fail "the poison is named: $(cat "$folder/verify")"
+
+story "a replay and a redrive break nothing"
+faultline dead-letters redrive --all >/dev/null
+for group in payment notification ledger; do faultline replay "$group" --from earliest >/dev/null; done
+holds "while they read again"
+becomes 0 lag_in_all
+holds "when they have"
+
+story "the order service dies in the middle of a chain: a finding about that path, no violation"
+faultline pause payment >/dev/null
+faultline order --mode sync --item moka-pot=1 >"$folder/chain" 2>&1 &
+chain=$!
+taken() { curl -sf "$inventory_url/stock/moka-pot" | jq .sold; }
+becomes 1 taken
+faultline kill order >/dev/null
+wait "$chain" || true
+faultline resume payment >/dev/null
+faultline start order >/dev/null
+holds "the path by events has nothing to do with it" --json
+jq -e '.chain[] | select(.name == "interrupted") | .found == 1' "$folder/verify" >/dev/null ||
+  fail "it is found and named: $(jq -c .chain "$folder/verify")"
+jq -e '.chain[] | select(.name == "reserved-but-failed") | .found >= 1' "$folder/verify" >/dev/null ||
+  fail "its goods are gone: $(jq -c .chain "$folder/verify")"
+
+story "without a broker orders wait in the outbox; a stopped stack is verified as it lies there"
+faultline kill broker >/dev/null
+place >/dev/null
+place >/dev/null
+holds "while the broker is dead"
+grep -q 'waiting in the outbox of order' "$folder/verify" || fail "it says where: $(cat "$folder/verify")"
+faultline down >/dev/null
+holds "stopped" --record "$folder/record"
+grep -q 'waiting in the outbox of order' "$folder/verify" || fail "still there: $(cat "$folder/verify")"
+cat "$folder/verify"
+
+story "what cannot be told is not told"
+told() { # WORDS ARGUMENT...
+  local code=0 words=$1
+  shift
+  faultline verify "$@" >"$folder/out" 2>&1 || code=$?
+  [[ $code == 2 ]] && grep -q -- "$words" "$folder/out" || fail "'$*' ends with 2 and says '$words', not $code: $(cat "$folder/out")"
+}
+data=$FAULTLINE_DIR/data
+told 'nothing runs here' --dir "$folder/nowhere"
+told 'cannot read' --record "$folder/nothing"
+echo 'no json' >"$folder/rubbish"
+told 'line 1 of' --record "$folder/rubbish"
+told '--bus says' --bus tcp://127.0.0.1:1
+told 'does not answer' --data "$data" --bus "tcp://127.0.0.1:$bus_port"
+cp -r "$data" "$folder/copy"
+rm "$folder/copy/ledger/ledger.db"
+told 'ledger has no database' --data "$folder/copy"
+cp "$data/payment/payment.db" "$folder/copy/ledger/ledger.db"
+python3 -c "import sqlite3; sqlite3.connect('$folder/copy/ledger/ledger.db').execute('PRAGMA user_version = 1')"
+told 'its schema is 1' --data "$folder/copy"
+rm -r "$folder/copy/broker"
+told 'no log to read' --data "$folder/copy"
+
+story "what is broken is found, each by its name"
+tests/e2e/damage.py "$data" "$folder/record" || fail "each damage is found"
+cp -r "$data" "$folder/broken"
+python3 - "$folder/broken/payment/payment.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("DELETE FROM inbox WHERE number = (SELECT min(number) FROM inbox)")
+db.commit()
+PY
+code=0
+faultline verify --data "$folder/broken" >"$folder/out" || code=$?
+cat "$folder/out"
+[[ $code == 1 ]] || fail "something is broken"
+grep -q 'payment has not handled order-created' "$folder/out" || fail "a sentence says what"
+grep -q 'payment  *[└├]─ its inbox does not have it' "$folder/out" || fail "the lineage shows where"
+! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
