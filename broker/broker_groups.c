@@ -166,13 +166,15 @@ enum err broker_load(struct broker *self, char **problem)
     return catch_up(self, problem);
 }
 
-// Counts what the group wants of the offsets from first up to end.
+// Counts what the group has taken, or wants, of the offsets from first up to end.
 static enum err read_and_count(struct broker *self, const struct consumer *consumer, uint64_t first,
                                uint64_t end, uint64_t *out)
 {
     struct event_log_entry entry;
     for (uint64_t at = first; at < end; at++) {
-        if (!group_is_done(consumer->group, at)) {
+        if (group_is_taken(consumer->group, at)) {
+            ++*out;
+        } else if (!group_is_done(consumer->group, at)) {
             const enum err err = broker_read(self, self->elsewhere, at, &entry);
             if (err != ERR_OK) {
                 return err;
@@ -208,34 +210,15 @@ enum err broker_count(struct broker *self, const struct consumer *consumer, uint
     return err;
 }
 
-enum err broker_topics_changed(struct broker *self, struct consumer *consumer)
+enum err broker_set_topics(struct broker *self, struct consumer *consumer,
+                           const struct topic_set *wanted)
 {
-    struct group_stats stats;
-    struct event_log_entry entry;
-    struct buf unwanted = {0}; // offsets that were offered as wanted, also before a start
-    const uint32_t held = consumer_held(consumer);
-    enum err err = ERR_OK;
-    group_stats_get(consumer->group, &stats);
-    for (uint64_t at = stats.floor; at < stats.end && err == ERR_OK; at++) {
-        if (group_is_done(consumer->group, at)) {
-            continue;
-        }
-        err = broker_read(self, self->elsewhere, at, &entry);
-        if (err == ERR_OK &&
-            !consumer_wants(consumer, topic_find(&self->topics, entry.record.topic))) {
-            buf_put(&unwanted, &at, sizeof at);
-        }
+    const struct topic_set before = consumer->wanted;
+    consumer->wanted = *wanted;
+    const enum err err =
+        broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
+    if (err != ERR_OK) {
+        consumer->wanted = before;
     }
-    if (err == ERR_OK) {
-        err = broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
-    }
-    // A start would offer them again, as unwanted; so they end now.
-    for (size_t at = 0; err == ERR_OK && at < unwanted.size; at += sizeof(uint64_t)) {
-        uint64_t offset = 0;
-        memcpy(&offset, unwanted.data + at, sizeof offset);
-        (void)group_buried(consumer->group, offset);
-    }
-    buf_release(&unwanted);
-    broker_end_stale(self, consumer, held, "the group's topics have changed");
     return err;
 }

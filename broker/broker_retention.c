@@ -70,13 +70,22 @@ static bool lost_count(struct broker *self, const struct event_log_extent *segme
     return err == ERR_OK;
 }
 
+static uint32_t held_of(const struct consumer *consumer)
+{
+    struct group_stats stats;
+    group_stats_get(consumer->group, &stats);
+    return stats.held;
+}
+
 void broker_skip_to(struct broker *self, struct consumer *consumer, uint64_t first)
 {
     consumer_unlist(consumer, 0, first);
     if (floor_of(consumer) < first) {
-        const uint32_t held = consumer_held(consumer);
+        const uint32_t held = held_of(consumer);
         group_skip_to(consumer->group, first);
-        broker_end_stale(self, consumer, held, "the log has dropped what members held");
+        if (held_of(consumer) < held) { // else it would be in their hands beside what comes next
+            broker_end_members(self, consumer, "the log has dropped what members held");
+        }
     }
 }
 

@@ -38,21 +38,6 @@ void broker_end_members(struct broker *self, const struct consumer *consumer, co
     }
 }
 
-uint32_t consumer_held(const struct consumer *self)
-{
-    struct group_stats stats;
-    group_stats_get(self->group, &stats);
-    return stats.held;
-}
-
-void broker_end_stale(struct broker *self, const struct consumer *consumer, uint32_t held,
-                      const char *why)
-{
-    if (consumer_held(consumer) < held) {
-        broker_end_members(self, consumer, why);
-    }
-}
-
 // --- HELLO, BYE, PING, PONG
 
 // Ends the session that is in the way of a HELLO.
@@ -219,15 +204,9 @@ void broker_on_subscribe(struct broker *self, const struct message *message)
     if (consumer == NULL) {
         consumer = create(self, message->control, &wanted);
     } else if (memcmp(&wanted, &consumer->wanted, sizeof wanted) != 0) {
-        const struct topic_set before = consumer->wanted;
-        consumer->wanted = wanted;
-        if (broker_topics_changed(self, consumer) == ERR_OK) {
+        if (broker_set_topics(self, consumer, &wanted) == ERR_OK) {
             broker_save_soon(self);
-            if (session_by_peer(self->sessions, message->peer) == NULL) {
-                return; // it held something of a topic that is named no more
-            }
         } else {
-            consumer->wanted = before;
             consumer = NULL;
         }
     }

@@ -44,8 +44,8 @@ struct consumer {
     struct group *group;     // owned
     struct topic_set wanted; // what it subscribes to
     int redrive_topic;       // what was given back to it; TOPIC_NONE: nothing yet
-    // Matching events that are not done, wherever they are: +1 with each matching
-    // append, -1 with each that is done.
+    // Events that are not done and that the group wants, or took while it wanted them,
+    // wherever they are: +1 with each matching append, -1 with each that is done.
     uint64_t backlog;
     uint64_t *dead_letters; // owned; offsets of its dead letters in the log, ascending
     size_t dead_letters_count, dead_letters_capacity;
@@ -179,11 +179,6 @@ void broker_on_pong(struct broker *self, const struct message *message);
 void broker_lose(struct broker *self, struct session *session);
 // broker_end_members ends the sessions of a group's members, who are told why.
 void broker_end_members(struct broker *self, const struct consumer *consumer, const char *why);
-// broker_end_stale does if the group's members held more before (consumer_held) than now: what
-// ended without their answer would be in their hands beside what comes next.
-void broker_end_stale(struct broker *self, const struct consumer *consumer, uint32_t held,
-                      const char *why);
-uint32_t consumer_held(const struct consumer *self);
 // broker_apply_credit tells the group how much this member may hold now.
 void broker_apply_credit(struct session *session);
 // broker_heartbeats ends lost and (when all that has arrived was read) silent
@@ -263,14 +258,15 @@ struct consumer *broker_add_consumer(struct broker *self, struct group *group);
 // broker_remove_consumer takes it off the list; the caller destroys it. It has no members.
 void broker_remove_consumer(struct broker *self, struct consumer *consumer);
 void consumer_destroy(struct consumer **self_p);
-// broker_count counts the matching events below end, the log's or a segment's, that are not done.
-// It reads no more than the group's window and one stretch of the tallies.
-// broker_topics_changed counts the backlog anew; what the group was offered and does not want
-// any more is done, and ends the sessions of all members if one held some of it.
-// Errors as broker_read: all is as it was.
+// broker_count counts the events below end, the log's or a segment's, that are not done and that
+// the group has taken (group_is_taken) or wants. It reads no more than the group's window and
+// one stretch of the tallies.
+// broker_set_topics: the group wants these from what is offered next on. What it has taken stays,
+// and the backlog is counted anew. Errors of both as broker_read: all is as it was.
 enum err broker_count(struct broker *self, const struct consumer *consumer, uint64_t end,
                       uint64_t *out);
-enum err broker_topics_changed(struct broker *self, struct consumer *consumer);
+enum err broker_set_topics(struct broker *self, struct consumer *consumer,
+                           const struct topic_set *wanted);
 static inline bool consumer_wants(const struct consumer *self, int topic)
 {
     return topic == self->redrive_topic || topic_set_has(&self->wanted, topic);

@@ -223,7 +223,7 @@ void group_offer(struct group *self, bool matches, uint32_t key_hash)
     if (entry->state == GROUP_DONE) {
         return;
     }
-    if (!matches) {
+    if (!matches && (entry->failure == NULL || !entry->failure->dying)) {
         entry_finish(self, offset);
         group_window_advance(window);
         return;

@@ -91,9 +91,9 @@ uint64_t group_cursor(const struct group *self);
 bool group_wants_more(const struct group *self);
 
 // group_offer gives the record at group_cursor and moves the cursor; the window must
-// have room. matches: the group subscribes to its topic; if not it is done at
-// once. key_hash 0: no key, it waits for none. An offset that group_load knows to
-// be done stays done.
+// have room. matches: the group subscribes to its topic; if not it is done at once,
+// unless it is to die: that wants a dead letter. key_hash 0: no key, it waits for none.
+// An offset that group_load knows to be done stays done.
 void group_offer(struct group *self, bool matches, uint32_t key_hash);
 
 // --- delivering
@@ -203,6 +203,10 @@ bool group_failing_next(const struct group *self, uint64_t from, struct group_en
 
 // group_is_done: below the floor, or done above it.
 bool group_is_done(const struct group *self, uint64_t offset);
+
+// group_is_taken: not done, and whatever the group subscribes to now, an answer or a dead
+// letter is what ends it: it was offered as one that matches, or is to die.
+bool group_is_taken(const struct group *self, uint64_t offset);
 
 // group_is_dirty: something that group_save keeps has changed since the last
 // group_saved. A group from group_new is dirty.

@@ -42,6 +42,16 @@ bool group_is_done(const struct group *self, uint64_t offset)
     return state == GROUP_DONE || state == GROUP_ENDED;
 }
 
+bool group_is_taken(const struct group *self, uint64_t offset)
+{
+    const struct group_window *window = &self->window;
+    if (group_is_done(self, offset) || offset >= window->end) {
+        return false;
+    }
+    const struct group_failing *failure = group_window_at(window, offset)->failure;
+    return offset < window->cursor || (failure != NULL && failure->dying);
+}
+
 void group_stats_get(const struct group *self, struct group_stats *out)
 {
     const struct group_window *window = &self->window;

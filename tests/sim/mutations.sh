@@ -232,13 +232,9 @@ mutation letters-among-publishes broker/broker_letters.c \
   'if (self->own_count == 0) {' \
   'if (self->own_count > BROKER_BATCH_ITEMS_MAX) {'
 
-mutation loss-of-the-held-not-told broker/broker_session.c \
-  'if (consumer_held(consumer) < held) {' \
-  'if (consumer_held(consumer) > held) {'
-
 mutation drop-of-the-held-not-told broker/broker_retention.c \
-  'broker_end_stale(self, consumer, held, "the log has dropped what members held");' \
-  'broker_end_stale(self, consumer, held > 0 ? 0 : held, "");'
+  'if (held_of(consumer) < held) {' \
+  'if (held_of(consumer) > held) {'
 
 # --- the lag, and topics that change
 
@@ -251,13 +247,16 @@ mutation stretch-of-two-segments broker/tally.c \
   'last->first > segment || '
 
 mutation topics-not-saved broker/broker_session.c \
-  'broker_save_soon(self);
-            if (session_by_peer' \
-  'if (session_by_peer'
+  'broker_save_soon(self);' \
+  '(void)self;'
 
-mutation unwanted-stays broker/broker_groups.c \
-  '(void)group_buried(consumer->group, offset);' \
-  '(void)offset;'
+mutation taken-not-counted broker/broker_groups.c \
+  'if (group_is_taken(consumer->group, at)) {' \
+  'if (at == UINT64_MAX) {'
+
+mutation to-die-and-passed-over broker/group.c \
+  'if (!matches && (entry->failure == NULL || !entry->failure->dying)) {' \
+  'if (!matches) {'
 
 # --- the client
 

@@ -7,7 +7,7 @@
 //   stored: durable on the disk; only then may it be answered, delivered, read
 //   held:   by one peer, as one attempt, within its credit, in the order of its key
 //   failed: so often; then due again, not earlier than that, or dying
-//   done:   acked by who held it, or its dead letter is durable
+//   done:   acked by who held it, or its dead letter is durable; a change of topics ends nothing
 //
 // A crash may take back what the file of the groups does not know yet. The model then asks
 // the group what it remembers, and fails when that is less than was saved or more than

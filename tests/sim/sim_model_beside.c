@@ -154,13 +154,19 @@ static void reset_perhaps(struct sim_model *self, struct sim_group *group)
     free(before);
 }
 
+// Whether the group wants what it has not done and was not offered yet: what is to die wants a
+// dead letter, whatever its topic.
+static bool is_still_wanted(const struct sim_model *self, struct sim_group *group, uint64_t offset)
+{
+    return sim_group_wants(self, group, offset) || sim_group_entry(group, offset)->is_dying;
+}
+
 // The group says whether it has done with an offset; it may have forgotten what was not saved.
 static void resolve_done(struct sim_model *self, struct sim_group *group, uint64_t offset,
                          bool is_done)
 {
     struct sim_entry *entry = sim_group_entry(group, offset);
-    const bool is_wanted = sim_group_wants(self, group, offset);
-    if (is_done && is_wanted && sim_entry_is_left(entry)) {
+    if (is_done && sim_entry_is_left(entry)) {
         sim_fail(self->sim,
                  "%s takes offset %" PRIu64 " as done; it is not",
                  group->options.name,
@@ -176,7 +182,6 @@ static void resolve_done(struct sim_model *self, struct sim_group *group, uint64
         sim_count(self->sim, SIM_FORGOTTEN_ACKS);
         entry->is_done = entry->is_skipped = false;
     }
-    entry->matches = is_wanted && (entry->matches || !is_done);
 }
 
 static void count_left(struct sim_model *self, struct sim_group *group)
@@ -202,15 +207,16 @@ void sim_group_topics(struct sim_model *self, struct sim_group *group, uint32_t 
     sim_count(self->sim, SIM_TOPIC_CHANGES);
     const struct group *now = consumer_of(group, self->broker)->group;
     for (uint64_t offset = group->start; offset < self->stored_count; offset++) {
-        const uint32_t holder = sim_group_entry(group, offset)->holder;
-        resolve_done(self, group, offset, group_is_done(now, offset));
-        if (holder != 0 && !sim_group_entry(group, offset)->matches) {
+        const bool is_done = group_is_done(now, offset);
+        struct sim_entry *entry = sim_group_entry(group, offset);
+        if (is_done == sim_entry_is_left(entry) && (is_done || offset < group_cursor(now))) {
             sim_fail(self->sim,
-                     "%s has done with offset %" PRIu64
-                     ", and peer %u, which holds it, is not told",
+                     "other topics change whether %s has done with offset %" PRIu64,
                      group->options.name,
-                     offset,
-                     holder);
+                     offset);
+        }
+        if (!is_done && offset >= group_cursor(now)) {
+            entry->matches = is_still_wanted(self, group, offset);
         }
     }
     count_left(self, group);
@@ -295,6 +301,7 @@ void sim_group_started(struct sim_model *self, struct sim_group *group, struct b
         resolve_done(self, group, offset, is_done);
         if (!is_done) {
             resolve_failures(self, group, offset, consumer->group);
+            sim_group_entry(group, offset)->matches = is_still_wanted(self, group, offset);
         }
     }
     count_left(self, group);

@@ -176,8 +176,8 @@ void sim_group_redriven(struct sim_model *self, struct sim_group *group, uint64_
 
 // --- sim_model_beside.c
 
-// sim_group_topics: a SUBSCRIBE names these. What was offered, of what is not named any more, is
-// done; what was offered before it was named stays so.
+// sim_group_topics: a SUBSCRIBE names these. They decide of what is offered from now on: what was
+// offered and is not done stays under way, what was passed over stays so.
 void sim_group_topics(struct sim_model *self, struct sim_group *group, uint32_t topics);
 
 // After a round, at the end of a process, and when the next one has read its files.

@@ -533,23 +533,23 @@ Test(broker, a_latest_group_gets_only_what_comes_after_it)
 Test(broker, new_topics_of_a_group_hold_from_its_cursor_on_and_its_lag_is_counted_anew)
 {
     subscribe('c', 1);
-    publish(2); // 0 is held, 1 waits
+    publish(2); // 0 is held, 1 was not offered
     toy_publish(&world, 'p', "order-cancelled", "", 10);
     expect_gets('c', 0, 1);
     cr_expect_eq(payment()->backlog, 2);
 
-    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
+    toy_subscribe(&world, 'c', "payment", 1, "order-cancelled");
 
-    cr_expect_eq(payment()->backlog, 1); // 0, though still held, is not wanted any more
-    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_NO_SESSION), "it must let 0 go");
-    toy_hello(&world, 'c');
-    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
+    cr_expect(toy_hears(&world, 'c', WIRE_SUBSCRIBED));
+    cr_expect_eq(payment()->backlog, 2, "0, which is held, and 2");
+    toy_ack(&world, 'c', 0, 1);
     expect_gets('c', 2, 1);
     toy_ack(&world, 'c', 2, 1);
     cr_expect_eq(payment()->backlog, 0);
 }
 
-Test(broker, who_holds_what_the_group_wants_no_more_is_told_before_anybody_gets_the_next_of_its_key)
+// A replica of another version comes by, which knows nothing of what this one works on.
+Test(broker, what_a_member_holds_stays_its_own_though_its_topic_is_named_no_more)
 {
     toy_hello(&world, 'd');
     toy_forget(&world, 'd');
@@ -558,9 +558,55 @@ Test(broker, who_holds_what_the_group_wants_no_more_is_told_before_anybody_gets_
     toy_publish(&world, 'p', "order-cancelled", "o-1", 10);
     expect_gets('c', 0, 1);
     toy_subscribe(&world, 'd', "payment", 10, "order-cancelled");
-    cr_expect(toy_hears_error(&world, 'c', WIRE_CODE_NO_SESSION));
     cr_expect(toy_hears(&world, 'd', WIRE_SUBSCRIBED));
+    expect_nothing('d'); // 1 waits behind it
+    expect_nothing('c');
+    cr_expect_eq(payment()->backlog, 2);
+    toy_ack(&world, 'c', 0, 1);
     expect_gets('d', 1, 1);
+}
+
+// All that was offered: held, waiting for a retry, parked behind its key.
+Test(broker, what_is_under_way_of_a_topic_that_is_named_no_more_ends_by_an_answer)
+{
+    toy_subscribe(&world, 'c', "payment", 3, "order-created");
+    toy_publish(&world, 'p', "order-created", "o-1", 10);
+    toy_publish(&world, 'p', "order-created", "o-1", 10);
+    toy_publish(&world, 'p', "order-created", "", 10);
+    toy_forget(&world, 'c');
+    toy_nack(&world, 'c', 2, 1, 500);
+    toy_subscribe(&world, 'c', "payment", 3, "order-cancelled");
+    cr_expect_eq(payment()->backlog, 3);
+    cr_expect(toy_hears(&world, 'c', WIRE_SUBSCRIBED));
+    toy_send(&world,
+             'c',
+             &(struct wire_control){.type = WIRE_REJECT, .offset = 0, .attempt = 1},
+             (struct bytes){0});
+    toy_turn(&world);
+    cr_expect_eq(payment()->dead_letters_count, 1);
+    expect_gets('c', 1, 1);
+    toy_ack(&world, 'c', 1, 1);
+    toy_pass(&world, 500);
+    expect_gets('c', 2, 2);
+    toy_ack(&world, 'c', 2, 2);
+    cr_expect_eq(payment()->backlog, 0);
+    toy_publish(&world, 'p', "order-created", "", 10);
+    expect_nothing('c');
+    cr_expect_eq(payment()->backlog, 0);
+}
+
+Test(broker, replicas_with_different_topics_both_stay)
+{
+    toy_hello(&world, 'd');
+    for (int round = 0; round < 8; round++) { // both can hold 4
+        const bool is_c = round % 2 == 0;
+        toy_subscribe(
+            &world, is_c ? 'c' : 'd', "payment", 4, is_c ? "order-created" : "order-cancelled");
+        toy_publish(&world, 'p', is_c ? "order-created" : "order-cancelled", "", 10);
+        toy_publish(&world, 'p', is_c ? "order-cancelled" : "order-created", "", 10);
+        cr_expect_eq(payment()->backlog, (uint64_t)round + 1, "the newest list holds");
+        cr_expect_eq(session_count(world.broker->sessions), 3);
+    }
 }
 
 Test(broker, more_topics_end_no_session)
@@ -589,7 +635,8 @@ Test(broker, the_lag_of_a_group_with_new_topics_is_right_after_a_crash_too)
     subscribe('c', 1);
     publish(2);
     expect_gets('c', 0, 1);
-    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled"); // which ends its session
+    toy_subscribe(&world, 'c', "payment", 10, "order-cancelled");
+    cr_expect_eq(payment()->backlog, 1);
     toy_pass(&world, 200);
     toy_world_crash(&world);
 

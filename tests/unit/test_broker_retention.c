@@ -122,7 +122,8 @@ static void expect_exact(void)
         records[topic]++;
         for (size_t i = 0; i < world.broker->consumers_count; i++) {
             const struct consumer *c = world.broker->consumers[i];
-            backlog[i] += consumer_wants(c, topic) && !group_is_done(c->group, offset);
+            backlog[i] += group_is_taken(c->group, offset) ||
+                          (consumer_wants(c, topic) && !group_is_done(c->group, offset));
         }
     }
     event_log_cursor_destroy(&cursor);

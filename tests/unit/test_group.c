@@ -1014,6 +1014,31 @@ Test(group, a_dying_event_that_is_offered_again_still_blocks_its_key)
     group_destroy(&group);
 }
 
+// Other topics hold since: what waits for its retry is passed over, what wants a dead letter is
+// not.
+Test(group, of_what_does_not_match_any_more_after_a_restart_only_what_is_to_die_is_taken)
+{
+    struct group *group = new_group();
+    group_join(group, ANNA, 10);
+    offer_count(group, NO_KEY, 3);
+    reject(group, deliver(group));
+    deliver(group);
+    cr_expect(group_is_taken(group, 0) && group_is_taken(group, 1) && group_is_taken(group, 2));
+    cr_expect_not(group_is_taken(group, 3));
+    restart(&group, 0);
+    cr_expect(group_is_taken(group, 0), "it is to die");
+    cr_expect_not(group_is_taken(group, 1));
+
+    group_offer(group, false, 0);
+    group_offer(group, false, 0);
+
+    cr_expect_eq(stats_of(group).dying, 1);
+    cr_expect_not(group_is_done(group, 0));
+    cr_expect(group_is_done(group, 1));
+    cr_expect_not(group_is_taken(group, 1));
+    group_destroy(&group);
+}
+
 Test(group, a_dead_letter_found_in_the_log_buries_what_was_not_offered_yet)
 {
     // The group file lags: it knows only that 0 to 4 were delivered, once.
