@@ -83,17 +83,20 @@ static enum err replay(struct broker *self, char **problem)
 }
 
 // Counts a record that the start has found.
-static bool found(void *context, uint64_t segment, uint64_t offset, const struct record *record)
+static const char *found(void *context, uint64_t segment, uint64_t offset,
+                         const struct record *record)
 {
     struct broker *self = context;
     int topic = topic_find(&self->topics, record->topic);
-    if (topic == TOPIC_NONE && record_topic_is_valid(record->topic)) {
-        topic = topic_add(&self->topics, record->topic, TOPIC_SLOTS);
+    if (topic == TOPIC_NONE && !record_topic_is_valid(record->topic)) {
+        return "a record has a topic that no broker writes";
     }
-    if (topic != TOPIC_NONE) {
-        tallies_add(&self->tallies, segment, offset, topic, 1);
+    topic = topic == TOPIC_NONE ? topic_add(&self->topics, record->topic, TOPIC_SLOTS) : topic;
+    if (topic == TOPIC_NONE) {
+        return "the log has more topics than this broker can know";
     }
-    return topic != TOPIC_NONE;
+    tallies_add(&self->tallies, segment, offset, topic, 1);
+    return NULL;
 }
 
 static enum err open_log(struct broker *self, char **problem)
@@ -122,14 +125,18 @@ static enum err open_log(struct broker *self, char **problem)
     return ERR_OK;
 }
 
-// Brings the groups to where the log is: a crash may have come between a drop and their save.
+// Brings the groups to where the log is: a crash may have come between a drop and their save. They
+// skip what is gone first: a group knows of nothing that is too far above its floor, and what the
+// log says of later events must not be lost on it.
 static enum err catch_up(struct broker *self, char **problem)
 {
+    for (size_t i = 0; i < self->consumers_count; i++) {
+        broker_skip_to(self, self->consumers[i], event_log_first(self->log));
+    }
     enum err err = replay(self, problem);
     for (size_t i = 0; i < self->consumers_count && err == ERR_OK; i++) {
         struct consumer *consumer = self->consumers[i];
         find_redrive_topic(self, consumer);
-        broker_skip_to(self, consumer, event_log_first(self->log));
         err = broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
         if (err != ERR_OK) {
             *problem = mem_strdup(event_log_cursor_problem(self->elsewhere));

@@ -26,9 +26,10 @@ struct event_log_options {
     uint64_t reserve_bytes;  // of disk_bytes_max: only for a sync that may use them
     uint64_t known_end;      // the caller knows that offsets below were synced; 0: of none
     // found, unless NULL, is given each record that opening finds, oldest first, in the segment
-    // that begins with segment; borrowed until it returns. false: no broker has written that,
-    // it is damage.
-    bool (*found)(void *context, uint64_t segment, uint64_t offset, const struct record *record);
+    // that begins with segment; borrowed until it returns. Not NULL: why the caller has no use
+    // for it, static text; then the log is not opened.
+    const char *(*found)(void *context, uint64_t segment, uint64_t offset,
+                         const struct record *record);
     void *found_context; // borrowed
 };
 
@@ -44,9 +45,10 @@ struct event_log_recovery {
 // segment to the last, cuts off a torn tail (a batch at the very end that is incomplete or fails
 // its CRC with nothing valid behind it) and refuses damage anywhere else, and at the end as well
 // when it would cut below known_end: nothing is changed then. The folder is locked until
-// event_log_destroy or the end of the process. ERR_CORRUPT: damage before the tail. ERR_CONFLICT:
-// another process has the folder open. ERR_IO, ERR_FULL: the system said no. recovery->problem then
-// is a sentence for the operator. On ERR_OK the caller owns *out, else it is NULL.
+// event_log_destroy or the end of the process. ERR_CORRUPT: damage before the tail, or found has
+// refused. ERR_CONFLICT: another process has the folder open. ERR_IO, ERR_FULL: the system said
+// no. recovery->problem then is a sentence for the operator. On ERR_OK the caller owns *out, else
+// it is NULL.
 enum err event_log_open(struct event_log **out, const struct event_log_options *options,
                         struct event_log_recovery *recovery);
 

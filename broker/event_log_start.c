@@ -29,6 +29,7 @@ struct recovery {
     bool has_later_batch; // a good one behind a bad place
     uint64_t rubbish_end; // behind the last byte after tail that is not zero; 0: only zeros
     uint64_t last_at;     // where the last good batch begins; 0: the header, there is none
+    const char *refusal;  // borrowed; why the caller does not take the next; NULL: it was not asked
     const struct event_log_options *options;
     struct event_log_recovery *found;
 };
@@ -52,6 +53,20 @@ static enum err damage(const struct recovery *self, uint64_t at, const char *wha
     return ERR_CORRUPT;
 }
 
+// What lies at tail is whole.
+static enum err refuse(const struct recovery *self)
+{
+    static const char sentence[] =
+        "%s is not damaged, but cannot be used from byte %" PRIu64 " on: %s. Nothing was changed";
+    (void)snprintf(self->found->problem,
+                   sizeof self->found->problem,
+                   sentence,
+                   self->segment->file.path,
+                   self->segment->tail,
+                   self->refusal);
+    return ERR_CORRUPT;
+}
+
 static bool file_open(struct recovery *self)
 {
     struct segment *segment = self->segment;
@@ -64,17 +79,21 @@ static bool file_open(struct recovery *self)
     return size >= 0;
 }
 
-// Shows the caller the records of a batch. false: it holds what no broker has written.
-static bool records_show(const struct recovery *self, const struct batch *batch)
+// Shows the caller the records of a batch. false: it holds what is none, or the caller refuses.
+static bool records_show(struct recovery *self, const struct batch *batch)
 {
     const struct event_log_options *options = self->options;
     struct bytes rest = batch->records;
     struct record record;
     for (uint32_t i = 0; i < batch->count; i++) {
-        if (!record_split(&rest, &record) ||
-            (options->found != NULL &&
-             !options->found(
-                 options->found_context, self->segment->base, batch->base + i, &record))) {
+        if (!record_split(&rest, &record)) {
+            return false;
+        }
+        if (options->found != NULL) {
+            self->refusal = options->found(
+                options->found_context, self->segment->base, batch->base + i, &record);
+        }
+        if (self->refusal != NULL) {
             return false;
         }
     }
@@ -127,6 +146,9 @@ static bool rest_read(struct recovery *self)
 static enum err judge(const struct recovery *self, bool is_last)
 {
     const bool has_rubbish = self->rubbish_end != 0;
+    if (self->refusal != NULL) {
+        return refuse(self);
+    }
     // A header is synced before the first batch is written, so a bad one with
     // something behind it was good once.
     if (!self->has_header && (!is_last || has_rubbish)) {
