@@ -17,7 +17,7 @@ enum err broker_open(struct broker **out, const struct broker_options *options, 
     self->checked = mem_calloc(WIRE_BATCH_MAX, sizeof *self->checked);
     duplicates_init(&self->duplicates, self->world.random, self->world.context);
     self->started_us = broker_wall_us(self);
-    self->own_max = BROKER_BATCH_ITEMS_MAX;
+    self->items_max = BROKER_BATCH_ITEMS_MAX;
     const enum err err = broker_load(self, problem);
     if (err != ERR_OK) {
         broker_destroy(&self);

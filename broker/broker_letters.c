@@ -138,6 +138,22 @@ void broker_settle_own(struct broker *self)
     }
 }
 
+// What is to die waits a while for room. One that found none alone lets all others go first: a
+// smaller one may find some. A redrive keeps nobody waiting, whoever asked for it was told.
+void broker_own_refused(struct broker *self)
+{
+    const struct own_record *own = &self->own[0];
+    if (own->is_copy) {
+        return;
+    }
+    self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+    self->bury_group = 0;
+    while (self->consumers[self->bury_group] != own->consumer) {
+        self->bury_group++;
+    }
+    self->bury_from = self->own_count == 1 ? own->of + 1 : own->of;
+}
+
 // --- writing
 
 // Puts a record of our own into the batch, which no publish is in: the one at offset with other
@@ -179,7 +195,7 @@ static enum err append_own(struct broker *self, struct consumer *consumer, uint6
         return err;
     }
     if (self->batch_bytes + self->entries.size > BROKER_BATCH_BYTES_MAX ||
-        self->own_count == self->own_max) {
+        self->own_count >= self->items_max) {
         return ERR_FULL;
     }
     self->own[self->own_count++] = (struct own_record){
@@ -192,14 +208,19 @@ static enum err append_own(struct broker *self, struct consumer *consumer, uint6
     return ERR_OK;
 }
 
-// How many dead letters the group may have more. A list that is full is told of.
+// How many dead letters the group may have more, beside those of the batch. A list that is full
+// is told of.
 static size_t room_for(struct broker *self, const struct consumer *consumer)
 {
+    size_t count = consumer->dead_letters_count;
+    for (size_t i = 0; i < self->own_count; i++) {
+        count += self->own[i].consumer == consumer;
+    }
     const size_t max = self->options.dead_letters_max == 0 ? BROKER_DEAD_LETTERS_MAX
                                                            : self->options.dead_letters_max;
     struct group_entry_info info;
-    if (consumer->dead_letters_count < max) {
-        return max - consumer->dead_letters_count;
+    if (count < max) {
+        return max - count;
     }
     if (broker_now_ms(self) >= self->complain_ms && group_dying_next(consumer->group, 0, &info)) {
         self->complain_ms = broker_now_ms(self) + BROKER_RETRY_MS;
@@ -212,30 +233,51 @@ static size_t room_for(struct broker *self, const struct consumer *consumer)
     return 0;
 }
 
+// Writes the dead letters of a group of offsets from first up to end. false: the batch is full,
+// and *first is where to go on.
+static bool append_dead_letters_of(struct broker *self, struct consumer *consumer, uint64_t *first,
+                                   uint64_t end)
+{
+    struct group_entry_info info = {0};
+    size_t room = room_for(self, consumer);
+    for (; room > 0 && group_dying_next(consumer->group, *first, &info) && info.offset < end;
+         *first = info.offset + 1) {
+        const enum err err = append_own(self, consumer, info.offset, &info);
+        if (err == ERR_FULL) {
+            *first = info.offset;
+            return false;
+        }
+        if (err == ERR_OK) {
+            room--;
+        } else {
+            self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+        }
+    }
+    return true;
+}
+
+// Goes round: the group that comes first is asked again at the end, for what it has before.
 void broker_append_dead_letters(struct broker *self)
 {
+    const size_t groups = self->consumers_count;
+    const uint64_t begin = self->bury_from;
     if (broker_now_ms(self) < self->bury_after_ms) {
         return;
     }
     self->bury_after_ms = 0;
-    for (size_t i = 0; i < self->consumers_count; i++) {
-        struct consumer *consumer = self->consumers[i];
-        struct group_entry_info info = {0};
-        size_t room = room_for(self, consumer);
-        for (uint64_t from = 0; room > 0 && group_dying_next(consumer->group, from, &info);
-             from = info.offset + 1) {
-            const enum err err = append_own(self, consumer, info.offset, &info);
-            if (err == ERR_FULL) {
-                self->more = true;
-                return;
-            }
-            if (err == ERR_OK) {
-                room--;
-            } else {
-                self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
-            }
+    for (size_t i = 0; i < groups || (i == groups && groups > 0 && begin > 0); i++) {
+        const size_t group = (self->bury_group + i) % groups;
+        uint64_t first = i == 0 ? begin : 0;
+        const uint64_t end = i == groups ? begin : UINT64_MAX;
+        if (!append_dead_letters_of(self, self->consumers[group], &first, end)) {
+            self->bury_group = group;
+            self->bury_from = first;
+            self->more = true;
+            return;
         }
     }
+    self->bury_group = 0;
+    self->bury_from = 0;
 }
 
 void broker_on_redrive(struct broker *self, const struct message *message)

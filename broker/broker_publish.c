@@ -165,7 +165,8 @@ void broker_on_publish(struct broker *self, const struct message *message)
         return;
     }
     if (self->batch_bytes + message->batch.size > BROKER_BATCH_BYTES_MAX ||
-        self->publishes_count >= BROKER_BATCH_ITEMS_MAX) {
+        self->publishes_count >= BROKER_BATCH_ITEMS_MAX ||
+        self->messages_count >= self->items_max) {
         (void)broker_sync(self);
     }
     const size_t runs = self->publishes_count;
@@ -183,6 +184,8 @@ void broker_on_publish(struct broker *self, const struct message *message)
     }
     if (all_stored) { // also when the disk is full
         answer_publishes(self, runs, true);
+    } else {
+        self->messages_count++;
     }
 }
 
@@ -225,6 +228,22 @@ static void measure(struct broker *self, uint64_t records, int64_t took_us)
     metrics_observe(self->metrics, &sync_seconds, METRIC_NO_LABELS, (double)took_us / 1e6);
 }
 
+// The batch found no room. The next one holds a single item of it, and if retention can make room
+// for that, it does now.
+static void refused(struct broker *self, uint64_t first)
+{
+    const bool is_one = self->messages_count + self->own_count == 1;
+    const uint64_t most = is_one ? self->batch_bytes : WIRE_BATCH_BYTES_MAX;
+    self->refused_bytes =
+        EVENT_LOG_OVERHEAD_MAX + (self->batch_bytes < most ? self->batch_bytes : most);
+    self->retain_due_ms = 0;
+    self->items_max = 1;
+    duplicates_cut(&self->duplicates, first);
+    if (self->own_count > 0) {
+        broker_own_refused(self);
+    }
+}
+
 enum err broker_sync(struct broker *self)
 {
     const uint64_t pending = event_log_pending(self->log);
@@ -242,20 +261,14 @@ enum err broker_sync(struct broker *self)
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);
         self->tail_from = first;
         self->refused_bytes = 0;
+        self->items_max = 2 * self->items_max < BROKER_BATCH_ITEMS_MAX ? 2 * self->items_max
+                                                                       : BROKER_BATCH_ITEMS_MAX;
         broker_settle_own(self);
     } else {
-        duplicates_cut(&self->duplicates, first);
-        self->refused_bytes = self->batch_bytes;
-        self->retain_due_ms = 0; // if retention can make room, it does now
-    }
-    if (is_own && stored) {
-        self->own_max =
-            2 * self->own_max < BROKER_BATCH_ITEMS_MAX ? 2 * self->own_max : BROKER_BATCH_ITEMS_MAX;
-    } else if (is_own) {
-        self->own_max = 1; // there may be room for some of them
-        self->bury_after_ms = broker_now_ms(self) + BROKER_RETRY_MS;
+        refused(self, first);
     }
     self->own_count = 0;
+    self->messages_count = 0;
     self->batch_bytes = 0;
     return err;
 }

@@ -97,7 +97,10 @@ struct broker {
         bool is_copy;              // a dead letter goes back; else it is one
     } own[BROKER_BATCH_ITEMS_MAX];
     size_t publishes_count, own_count, batch_bytes;
-    size_t own_max; // of the next batch: few, while there is little room
+    size_t messages_count; // whose publishes wait
+    // Messages with publishes, or records of our own, that a batch may hold: one after a batch
+    // found no room, for a part of it may find some; twice as many with each that is stored.
+    size_t items_max;
 
     struct duplicates duplicates; // ids of what was published last
     struct checked {
@@ -121,10 +124,12 @@ struct broker {
     int64_t delivered_ms;   // when groups were last asked for deliveries
     int64_t save_due_ms;    // 0: the groups' file is up to date
     int64_t bury_after_ms;  // 0: now; the disk was full
+    size_t bury_group;      // of consumers: whose dead letters come first in the next batch,
+    uint64_t bury_from;     // and from which offset on
     int64_t tidy_due_ms;    // 0: nothing to give back
     int64_t retain_due_ms;  // 0: now
     int64_t complain_ms;    // what goes wrong often is logged again from then on
-    uint64_t refused_bytes; // of the last batch, if it found no room
+    uint64_t refused_bytes; // the last batch found no room: what the next one takes
     bool is_retention_held; // the oldest segment should go, but somebody needs it
     bool more;              // there is more to do at once
     int64_t started_us;     // wall clock
@@ -206,8 +211,10 @@ void broker_on_redrive(struct broker *self, const struct message *message);
 // broker_append_dead_letters writes the dead letters that are due into the batch.
 void broker_append_dead_letters(struct broker *self);
 // broker_settle_own: what the broker wrote itself into the batch is durable now;
-// broker_settle_found: such a record was found in the log by a start.
+// broker_own_refused: it found no room; broker_settle_found: such a record was found in the
+// log by a start.
 void broker_settle_own(struct broker *self);
+void broker_own_refused(struct broker *self);
 void broker_settle_found(struct broker *self, const struct event_log_entry *entry);
 // broker_dead_letter_from gives the first dead letter at or above offset of one group, or,
 // consumer NULL, of all; false: none.

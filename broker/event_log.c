@@ -13,6 +13,7 @@
 static const uint64_t index_gap = 64 * 1024; // bytes of batches between two of its places
 
 _Static_assert(BATCH_HEADER_SIZE + EVENT_LOG_BATCH_MAX == (int)BATCH_SIZE_MAX, "one limit");
+_Static_assert((int)EVENT_LOG_OVERHEAD_MAX == SEGMENT_HEADER_SIZE + BATCH_HEADER_SIZE, "both");
 
 static struct segment *last_of(const struct event_log *self)
 {
@@ -166,9 +167,13 @@ enum err event_log_sync(struct event_log *self, uint64_t time_us, bool uses_rese
 enum err event_log_drop(struct event_log *self, uint64_t before)
 {
     struct segment *oldest = self->segments;
-    // Without a file behind it nothing would tell the next offset after a start.
-    if (self->segments_count == 1 || oldest->next > before || oldest[1].file_bytes == 0) {
+    if (self->segments_count == 1 || oldest->next > before) {
         return ERR_NOT_FOUND;
+    }
+    // Without a file behind it nothing would tell the next offset after a start. These few bytes
+    // may be over disk_bytes_max until the oldest file is gone.
+    if (oldest[1].file_bytes == 0 && segment_create(&oldest[1], &self->directory) != ERR_OK) {
+        return ERR_FULL;
     }
     const struct disk *disk = self->directory.disk;
     if (disk->unlink(disk->context, oldest->file.path) != 0) {

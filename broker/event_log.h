@@ -59,7 +59,8 @@ void event_log_destroy(struct event_log **self_p);
 // checked, into the batch and gives it *offset. It touches no file. ERR_FULL: the batch holds
 // EVENT_LOG_BATCH_MAX bytes already: sync first.
 enum {
-    EVENT_LOG_BATCH_MAX = 8 * 1024 * 1024
+    EVENT_LOG_BATCH_MAX = 8 * 1024 * 1024,
+    EVENT_LOG_OVERHEAD_MAX = 56, // bytes that a batch may take beside its records
 };
 enum err event_log_append(struct event_log *self, struct bytes record, uint64_t *offset);
 
@@ -83,8 +84,9 @@ uint64_t event_log_pending(const struct event_log *self);
 
 // event_log_drop removes the oldest segment, durably, when all its records lie below
 // before and it is not the last one: its records are gone, event_log_first moves.
-// ERR_NOT_FOUND: nothing to remove. ERR_FULL, ERR_IO: the file is still there, errno
-// tells why, the log is as before. A failed sync ends the process, as in event_log_sync.
+// ERR_NOT_FOUND: nothing to remove. ERR_FULL (also: no room to begin the file of the next one,
+// which must be there before), ERR_IO: the file is still there, the log is as before. A
+// failed sync ends the process, as in event_log_sync.
 enum err event_log_drop(struct event_log *self, uint64_t before);
 
 // event_log_oldest describes the segment that event_log_drop would remove next, with

@@ -191,8 +191,8 @@ mutation dead-before-durable broker/broker_publish.c \
     const enum err err = event_log_sync('
 
 mutation list-without-end broker/broker_letters.c \
-  'max - consumer->dead_letters_count' \
-  'max'
+  'max - count;' \
+  'max;'
 
 mutation redriven-letter-stays broker/broker_letters.c \
   'consumer_unlist(consumer, own->of, own[run - 1].of + 1);' \
@@ -231,6 +231,10 @@ mutation reserve-for-nobody broker/event_log.c \
 mutation letters-among-publishes broker/broker_letters.c \
   'if (self->own_count == 0) {' \
   'if (self->own_count > BROKER_BATCH_ITEMS_MAX) {'
+
+mutation refused-for-ever broker/broker_publish.c \
+  'self->items_max = 1;' \
+  ''
 
 mutation drop-of-the-held-not-told broker/broker_retention.c \
   'if (held_of(consumer) < held) {' \

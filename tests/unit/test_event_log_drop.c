@@ -77,21 +77,30 @@ Test(event_log_drop, the_last_segment_stays)
 }
 
 // The segment behind it has found no room yet: were the only file dropped, the next
-// start would begin at offset 0 again.
-Test(event_log_drop, the_last_file_stays_while_the_next_one_finds_no_room)
+// start would begin at offset 0 again. So that one is begun before.
+Test(event_log_drop,
+     the_last_file_goes_once_the_next_one_is_begun_and_stays_while_that_finds_no_room)
 {
     store(3);
     log_fixture_append(&fixture, 3, 1, 100);
     fixture.disk.is_limited = true;
     cr_assert_eq(log_fixture_sync(&fixture), ERR_FULL);
 
-    cr_expect_eq(event_log_drop(fixture.log, 3), ERR_NOT_FOUND);
+    cr_expect_eq(event_log_drop(fixture.log, 3), ERR_FULL);
 
     open_log();
     cr_expect_eq(event_log_next(fixture.log), 3);
+    fixture.disk.is_limited = true;
+    log_fixture_append(&fixture, 3, 1, 100);
+    cr_assert_eq(log_fixture_sync(&fixture), ERR_FULL);
     fixture.disk.is_limited = false;
-    store(1);
     cr_expect_eq(event_log_drop(fixture.log, 3), ERR_OK);
+    cr_expect_not(has_file(0));
+    cr_expect(has_file(3));
+    cr_expect_eq(event_log_first(fixture.log), 3);
+    open_log();
+    cr_expect_eq(event_log_next(fixture.log), 3);
+    store(1);
     open_log();
     cr_expect_eq(event_log_next(fixture.log), 4);
     cr_expect(log_fixture_holds_all(&fixture));
