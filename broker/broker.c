@@ -264,6 +264,7 @@ bool broker_turn(struct broker *self, bool all_read)
     if (self->tidy_due_ms != 0 && broker_now_ms(self) >= self->tidy_due_ms) {
         self->tidy_due_ms = 0;
         tidy(self);
+        event_log_tidy(self->log);
     }
     return self->more;
 }

@@ -233,6 +233,7 @@ static void serve(struct broker *self, struct consumer *consumer)
 void broker_deliver(struct broker *self)
 {
     self->delivered_ms = broker_now_ms(self);
+    self->is_tail_new = false;
     for (size_t i = 0; i < self->consumers_count; i++) {
         if (broker_now_ms(self) - self->delivered_ms >= BROKER_ROUND_MS) {
             self->more = true;

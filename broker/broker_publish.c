@@ -259,13 +259,19 @@ enum err broker_sync(struct broker *self)
     answer_publishes(self, 0, stored);
     if (stored) {
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);
-        self->tail_from = first;
+        if (!self->is_tail_new) { // else groups have not seen the batch before
+            self->tail_from = first;
+            self->is_tail_new = true;
+        }
         self->refused_bytes = 0;
         self->items_max = 2 * self->items_max < BROKER_BATCH_ITEMS_MAX ? 2 * self->items_max
                                                                        : BROKER_BATCH_ITEMS_MAX;
         broker_settle_own(self);
     } else {
         refused(self, first);
+    }
+    if (self->batch_bytes > BROKER_BURST_BYTES) {
+        self->tidy_due_ms = broker_now_ms(self) + BROKER_TIDY_MS;
     }
     self->own_count = 0;
     self->messages_count = 0;

@@ -29,13 +29,14 @@ enum {
     BROKER_HELD_BYTES_MAX = 8 * 1024 * 1024,
     BROKER_UNREAD_BYTES_MAX = 8 * 1024 * 1024, // large answers that may wait for one session
     BROKER_BATCH_BYTES_MAX = EVENT_LOG_BATCH_MAX - 64 * 1024, // what the log adds is far less
-    BROKER_BATCH_ITEMS_MAX = 1024, // runs of publishes, or records of our own, of one sync
-    BROKER_REDRIVES_MAX = 1024,    // dead letters that one REDRIVE looks at
-    BROKER_BLOCKED_MS = 10,        // how long a member with a full queue is left alone
-    BROKER_RETAIN_MS = 1000,       // how often retention looks
-    BROKER_RETRY_MS = 1000,        // after a disk that was full, or a record that cannot be read
-    BROKER_TIDY_MS = 1000,         // buffers not used for this long are given back
-    BROKER_OFFERS_MAX = 4096,      // records a group looks at in one turn
+    BROKER_BATCH_ITEMS_MAX = 1024,   // runs of publishes, or records of our own, of one sync
+    BROKER_REDRIVES_MAX = 1024,      // dead letters that one REDRIVE looks at
+    BROKER_BLOCKED_MS = 10,          // how long a member with a full queue is left alone
+    BROKER_RETAIN_MS = 1000,         // how often retention looks
+    BROKER_RETRY_MS = 1000,          // after a disk that was full, or a record that cannot be read
+    BROKER_TIDY_MS = 1000,           // buffers not used for this long are given back
+    BROKER_BURST_BYTES = 256 * 1024, // a batch that is larger leaves buffers worth that
+    BROKER_OFFERS_MAX = 4096,        // records a group looks at in one turn
     BROKER_DEADLINE_MAX_MS = 60000,
 };
 
@@ -77,7 +78,8 @@ struct broker {
     // the other, so they share a buffer; a group that lags has its own.
     struct event_log_cursor *tail;
     struct event_log_cursor *elsewhere; // retries, dead letters, READ
-    uint64_t tail_from;                 // where the last batch began
+    uint64_t tail_from;                 // where the first batch of the last round began
+    bool is_tail_new;                   // that round was not delivered yet
 
     // The batch: what was appended since the last sync, and who waits for that. A publish
     // waits as one or more runs of offsets that follow each other, all new or all not. Records of

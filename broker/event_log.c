@@ -164,6 +164,18 @@ enum err event_log_sync(struct event_log *self, uint64_t time_us, bool uses_rese
     return err;
 }
 
+void event_log_tidy(struct event_log *self)
+{
+    if (self->pending > 0) {
+        return;
+    }
+    event_log_cursors_forget(self);
+    self->newest.count = 0;
+    buf_release(&self->newest_bytes);
+    buf_release(&self->batch);
+    buf_release(&self->positions);
+}
+
 enum err event_log_drop(struct event_log *self, uint64_t before)
 {
     struct segment *oldest = self->segments;

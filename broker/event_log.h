@@ -76,6 +76,10 @@ enum err event_log_peek(const struct event_log *self, uint64_t offset, struct re
 // reads the disk.
 enum err event_log_sync(struct event_log *self, uint64_t time_us, bool uses_reserve);
 
+// event_log_tidy gives back what large batches took of memory: that of the next batch and of the
+// one that was synced last, which is read from its file then. Nothing happens while appends wait.
+void event_log_tidy(struct event_log *self);
+
 // event_log_first is the oldest offset kept, event_log_next the one after the last
 // synced record (equal: empty); event_log_pending counts appended, unsynced ones.
 uint64_t event_log_first(const struct event_log *self);

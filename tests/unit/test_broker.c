@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/broker_state.h"
+#include "broker/event_log_private.h"
 #include "common/log.h"
 #include "tests/support/toy_world.h"
 
@@ -664,6 +665,48 @@ Test(broker, a_lagging_group_and_one_that_keeps_up_each_get_all_in_order)
     expect_nothing('c');
     toy_pass(&world, BROKER_TIDY_MS); // and nothing is kept for it any more
     cr_expect_null(payment()->cursor);
+}
+
+Test(broker, a_dead_letter_of_the_round_makes_no_group_fall_behind)
+{
+    static const char *const groups[] = {"payment", "fraud", "ledger"};
+    for (int i = 0; i < 3; i++) {
+        const char member = (char)('c' + i);
+        toy_hello(&world, member);
+        toy_subscribe(&world, member, groups[i], 100, "order-created");
+    }
+    publish(1);
+    toy_publish_later(&world, 'p', "order-created", "", 10);
+    toy_send(&world,
+             'c',
+             &(struct wire_control){.type = WIRE_REJECT, .offset = 0, .attempt = 1},
+             (struct bytes){0});
+    toy_turn(&world);
+    cr_expect_eq(payment()->dead_letters_count, 1);
+    for (int i = 0; i < 3; i++) {
+        const struct bytes name = bytes_of_text(groups[i]);
+        cr_expect_null(broker_find_consumer(world.broker, name)->cursor, "%s", groups[i]);
+    }
+}
+
+Test(broker, buffers_of_a_burst_are_given_back_though_little_goes_on)
+{
+    for (int burst = 0; burst < 2; burst++) {
+        for (int i = 0; i < 130; i++) {
+            toy_publish_later(&world, 'p', "order-created", "", 60000);
+        }
+        toy_turn(&world);
+    }
+    cr_assert_gt(world.log->newest_bytes.capacity, (size_t)7 << 20);
+    for (int i = 0; i < 20; i++) {
+        toy_publish(&world, 'p', "order-created", "", 10);
+        toy_pass(&world, BROKER_TIDY_MS / 10);
+    }
+    cr_expect_leq(world.log->batch.capacity + world.log->newest_bytes.capacity, (size_t)1 << 20);
+    toy_subscribe(&world, 'c', "payment", 1000, "order-created");
+    for (uint64_t offset = 0; offset < 100; offset++) { // and all is still to be read
+        expect_gets('c', offset, 1);
+    }
 }
 
 static const char *numbered(const char *prefix, int number)
