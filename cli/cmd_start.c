@@ -12,6 +12,7 @@
 #include "cli/launch_report.h"
 #include "cli/target.h"
 #include "cli/term.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 enum {
@@ -27,6 +28,10 @@ static const struct option_def start_options[] = {
      .min = 1,
      .max = 600,
      .help = "how long it may take to be ready"},
+    {.name = "crash-at",
+     .kind = OPTION_TEXT,
+     .value = "POINT[:N]",
+     .help = "it dies at once at that crash point, the Nth time it comes there (from 1)"},
     {0},
 };
 
@@ -104,6 +109,29 @@ static enum cli_exit wait_and_tell(const struct options *options, const struct s
                   clock_mono_us() - started_us);
     free(names);
     return CLI_YES;
+}
+
+// Where the processes are to die: the option, or the setting in our environment; NULL:
+// nowhere. false: it is no such place for one of them, and that was said.
+static bool choose_crash(const struct options *options, const struct target *target,
+                         const bool *chosen, const char **crash_at)
+{
+    *crash_at = options_text(options, "crash-at");
+    *crash_at = *crash_at == NULL ? getenv(CRASH_POINT_SETTING) : *crash_at;
+    char *problem = NULL;
+    for (size_t i = 0; i < target->parts_count && *crash_at != NULL && problem == NULL; i++) {
+        if (chosen[i] && target->stack == NULL) {
+            problem = mem_strdup("a container keeps the environment it was made with: crash "
+                                 "points are for a native stack");
+        } else if (chosen[i]) {
+            (void)crash_point_check(*crash_at, house_service(target->parts[i].service), &problem);
+        }
+    }
+    if (problem != NULL) {
+        cli_problem("%s", problem);
+    }
+    free(problem);
+    return problem == NULL;
 }
 
 static enum cli_exit start_native(const struct options *options, struct target *target,
@@ -190,8 +218,16 @@ static enum cli_exit start_run(const struct options *options)
         return err == ERR_NOT_FOUND || err == ERR_TIMEOUT ? CLI_NO : CLI_UNKNOWN;
     }
     bool *chosen = mem_calloc(target->parts_count, sizeof *chosen);
+    const char *crash_at = NULL;
     enum cli_exit result = choose_dead(target, options, chosen);
+    if (result == CLI_YES && !choose_crash(options, target, chosen, &crash_at)) {
+        result = CLI_UNKNOWN;
+    }
     if (result == CLI_YES) {
+        // Ours is handed on to what we start, and kept nowhere: the next start is without.
+        if (crash_at != NULL) {
+            (void)setenv(CRASH_POINT_SETTING, crash_at, 1);
+        }
         result = target->stack != NULL ? start_native(options, target, chosen)
                                        : start_containers(options, target, chosen);
     }
@@ -207,7 +243,11 @@ const struct command cmd_start = {
     .summary = "bring dead processes back and wait until they are ready; without a name, all",
     .details =
         "A process gets the ports and settings it had. A setting in the environment of this\n"
-        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n",
+        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n"
+        "\n"
+        "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
+        "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"
+        "FAULTLINE_CRASH_AT does the same. The places: faultline crash-points\n",
     .options = start_options,
     .arguments_max = STACK_PROCESSES_MAX,
     .run = start_run,

@@ -8,6 +8,7 @@ extern const struct command cmd_up;           // cmd_up.c
 extern const struct command cmd_down;         // cmd_down.c
 extern const struct command cmd_ps;           // cmd_ps.c
 extern const struct command cmd_kill;         // cmd_signal.c
+extern const struct command cmd_crash_points; // cmd_crash_points.c
 extern const struct command cmd_pause;        // cmd_signal.c
 extern const struct command cmd_resume;       // cmd_signal.c
 extern const struct command cmd_start;        // cmd_start.c

@@ -11,6 +11,7 @@ static const struct command *const commands[] = {
     &cmd_start,
     &cmd_pause,
     &cmd_resume,
+    &cmd_crash_points,
     &cmd_order,
     &cmd_transfer,
     &cmd_load,
