@@ -8,7 +8,7 @@
 enum {
     CELLS_MAX = 512,
     CELL_NAME_SIZE = 48,
-    CELL_TEXT_SIZE = 128
+    CELL_TEXT_SIZE = 192
 };
 
 struct cell {
@@ -20,13 +20,14 @@ struct cell {
 struct cell_result {
     uint16_t number; // of the cell
     bool ran;
-    bool fired;                // it died there, with the line and the exit code of that
-    bool good;                 // and it recovered, and the facts fit
-    int32_t exit_code;         // of the process; -1: unknown
-    int32_t took_ms;           // from the armed start to the death
-    int32_t recovered_ms;      // from the plain start until nothing is on its way; -1: never
-    int32_t findings;          // what verify has to say about the synchronous path
-    char said[CELL_TEXT_SIZE]; // the verdict, or what went wrong
+    bool fired;                 // it died there, with the line and the exit code of that
+    bool good;                  // and it recovered, and the facts fit
+    int32_t exit_code;          // of the process; -1: unknown
+    int32_t took_ms;            // from the armed start to the death
+    int32_t recovered_ms;       // from the plain start until nothing is on its way; -1: never
+    int32_t findings;           // verify has this much more to say about the synchronous path
+    char found[CELL_TEXT_SIZE]; // those findings by name and count
+    char said[CELL_TEXT_SIZE];  // the verdict, or what went wrong
 };
 
 #endif

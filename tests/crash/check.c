@@ -50,11 +50,15 @@ static struct unrest look(struct rig *rig)
 {
     struct unrest unrest = {.pending = -1};
     look_at_broker(rig, &unrest);
+    if (unrest.lag != 0) {
+        unrest.outbox = -1; // it is not at rest in any case
+    }
     for (size_t i = 0; i < ARRAY_LEN(services) && unrest.outbox >= 0; i++) {
         const int64_t rows = outbox_of(rig, services[i]);
         unrest.outbox = rows < 0 ? -1 : unrest.outbox + rows;
     }
-    cJSON *orders = rig_get(rig, "order", "/orders?status=pending&limit=500");
+    cJSON *orders =
+        unrest.outbox < 0 ? NULL : rig_get(rig, "order", "/orders?status=pending&limit=500");
     if (orders != NULL) {
         unrest.pending = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(orders, "orders"));
     }
@@ -89,22 +93,90 @@ void check_unsettled(struct rig *rig, int poisons, char out[CELL_TEXT_SIZE])
         poisons);
 }
 
-bool check_verify(struct rig *rig, struct cell_result *out)
+// --- verify
+
+// How much more was found of a kind than before.
+static int64_t more_of(struct check_findings *before, const char *name, int64_t count)
 {
-    bool good = true;
-    cJSON *stock = rig_get(rig, "inventory", "/stock?limit=500");
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(stock, "stock"))
-    {
-        good = good && number_of(item, "initial") + number_of(item, "restocked") ==
-                           number_of(item, "available") + number_of(item, "reserved") +
-                               number_of(item, "sold");
+    size_t i = 0;
+    while (i < before->kinds_count && strcmp(before->kinds[i].name, name) != 0) {
+        i++;
     }
-    good = good && stock != NULL;
-    cJSON_Delete(stock);
-    cJSON *trial = rig_get(rig, "ledger", "/trial-balance");
-    good = good && number_of(trial, "sum_minor") == 0;
-    cJSON_Delete(trial);
-    (void)snprintf(out->said, sizeof out->said, good ? "books add up" : "books do not add up");
-    return good;
+    if (i == CHECK_FINDINGS_MAX) {
+        return 0;
+    }
+    if (i == before->kinds_count) {
+        (void)snprintf(before->kinds[i].name, CELL_NAME_SIZE, "%s", name);
+        before->kinds_count++;
+    }
+    const int64_t more = count - before->kinds[i].count;
+    before->kinds[i].count = count;
+    return more;
+}
+
+static void note_findings(const cJSON *report, struct check_findings *before,
+                          struct cell_result *out)
+{
+    const cJSON *kind = NULL;
+    size_t size = 0;
+    cJSON_ArrayForEach(kind, cJSON_GetObjectItemCaseSensitive(report, "chain"))
+    {
+        const char *name = json_text_of(kind, "name");
+        const int64_t more = name == NULL ? 0 : more_of(before, name, number_of(kind, "found"));
+        if (more > 0 && size < sizeof out->found) {
+            out->findings += (int32_t)more;
+            size += (size_t)snprintf(out->found + size,
+                                     sizeof out->found - size,
+                                     "%s%lld %s",
+                                     size == 0 ? "" : ", ",
+                                     (long long)more,
+                                     name);
+        }
+    }
+}
+
+// The checks that do not hold, and the first of what they found.
+static void note_violations(const cJSON *report, struct cell_result *out)
+{
+    const cJSON *check = NULL;
+    size_t size = 0;
+    cJSON_ArrayForEach(check, cJSON_GetObjectItemCaseSensitive(report, "checks"))
+    {
+        const cJSON *list = cJSON_GetObjectItemCaseSensitive(check, "list");
+        const char *detail = json_text_of(cJSON_GetArrayItem(list, 0), "detail");
+        if (number_of(check, "found") > 0 && size < sizeof out->said) {
+            size += (size_t)snprintf(out->said + size,
+                                     sizeof out->said - size,
+                                     "%s%s: %s",
+                                     size == 0 ? "" : "; ",
+                                     json_text_of(check, "name"),
+                                     detail == NULL ? "" : detail);
+        }
+    }
+    const char *untold = json_text_of(report, "untold");
+    if (size == 0) {
+        (void)snprintf(out->said, sizeof out->said, "%s", untold == NULL ? "no verdict" : untold);
+    }
+}
+
+bool check_verify(struct rig *rig, bool has_whole_log, struct check_findings *before,
+                  struct cell_result *out)
+{
+    char *record = rig_record_path(rig);
+    int code = RIG_RUN(rig, "verify", "--json", "--record", record);
+    cJSON *report = cJSON_Parse((const char *)rig->said.data);
+    if (report == NULL) {
+        (void)snprintf(out->said, sizeof out->said, "%s", (const char *)rig->said.data);
+    } else if (code == 0) {
+        (void)snprintf(out->said, sizeof out->said, "holds");
+    } else if (code == 2 && !has_whole_log && number_of(report, "broken") == 0) {
+        (void)snprintf(out->said, sizeof out->said, "holds, as far as the log goes back");
+        code = 0;
+    } else {
+        note_violations(report, out);
+    }
+    note_findings(report, before, out);
+    cJSON_Delete(report);
+    free(record);
+    return code == 0;
 }

@@ -1,6 +1,6 @@
 #include "tests/crash/lane.h"
 
-#include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +23,14 @@ enum {
     SETTLE_MS = 60000,
     RESTART_MS = 5000,
     EXIT_CODE_MS = 2000,
-    LOOK_MS = 10
+    LOOK_MS = 20
 };
 
 struct lane {
     struct rig rig;
     bool is_up;
-    int poisons; // orders of this stack that stay pending
+    int poisons;                    // orders of this stack that stay pending
+    struct check_findings findings; // of this stack, so far
     const struct cell *cell;
     const struct scenario *scenario;
     struct cell_result result;
@@ -185,6 +186,7 @@ static bool has_stack(struct lane *self)
 {
     if (!self->is_up) {
         self->poisons = 0;
+        self->findings = (struct check_findings){0};
         self->is_up = rig_up(&self->rig);
     }
     return self->is_up || fail_as_told(self, "the stack does not come up");
@@ -197,7 +199,8 @@ static void work_on(struct lane *self, const struct cell *cells, uint16_t number
     self->result =
         (struct cell_result){.number = number, .ran = true, .exit_code = -1, .recovered_ms = -1};
     self->result.good =
-        has_stack(self) && die_and_come_back(self) && check_verify(&self->rig, &self->result);
+        has_stack(self) && die_and_come_back(self) &&
+        check_verify(&self->rig, !self->scenario->spoils, &self->findings, &self->result);
     if (!self->result.good) {
         printf("--- %s in %s: %s\n", self->cell->point, self->cell->process, self->result.said);
         (void)RIG_RUN(&self->rig, "logs", "--level", "warn", "-n", "30");
@@ -210,6 +213,33 @@ static void work_on(struct lane *self, const struct cell *cells, uint16_t number
     }
 }
 
+// A lane whose test was killed is told so, and becomes the command that ends its stack.
+static void *watch(void *argument)
+{
+    const struct lane *self = argument;
+    sigset_t signals;
+    int number = 0;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    if (sigwait(&signals, &number) == 0 && self->rig.dir != NULL) {
+        char *path = mem_format("%s/faultline", self->rig.bin);
+        (void)execl(path, path, "down", "--data", "--dir", self->rig.dir, (char *)NULL);
+    }
+    _exit(1);
+}
+
+static void start_watch(struct lane *self)
+{
+    pthread_t thread;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL); // for all threads: the watch takes it
+    if (pthread_create(&thread, NULL, watch, self) != 0 || pthread_detach(thread) != 0) {
+        abort();
+    }
+}
+
 int lane_run(const char *bin, const struct cell *cells, int todo, int results)
 {
     struct lane *self = mem_calloc(1, sizeof *self);
@@ -219,6 +249,7 @@ int lane_run(const char *bin, const struct cell *cells, int todo, int results)
     (void)setenv("NO_COLOR", "1", 1);
     (void)setenv("SEGMENT_BYTES", "1048576", 1); // so that segments are full now and then
     if (rig_open(&self->rig, bin)) {
+        start_watch(self);
         code = 0;
         while (read(todo, &number, sizeof number) == (ssize_t)sizeof number) {
             work_on(self, cells, number);
@@ -229,6 +260,5 @@ int lane_run(const char *bin, const struct cell *cells, int todo, int results)
         }
     }
     rig_close(&self->rig);
-    free(self);
-    return code;
+    return code; // self stays: the watch looks at it until the process ends
 }

@@ -75,7 +75,9 @@ static pid_t start_lane(const struct matrix *self, int todo, int results)
     (void)fflush(stdout);
     const pid_t pid = fork();
     if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        // Whoever kills us and our process group must not kill what ends the stack.
+        (void)setpgid(0, 0);
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         exit(lane_run(self->bin, self->cells, todo, results));
     }
     return pid;
@@ -124,8 +126,9 @@ static bool work(struct matrix *self)
 
 static void print_table(const struct matrix *self, FILE *out)
 {
-    static const char format[] = "%-28s  %-12s  %-5s  %9s  %9s  %s\n";
-    (void)fprintf(out, format, "POINT", "PROCESS", "FIRED", "AFTER", "RECOVERED", "VERIFY");
+    static const char format[] = "%-28s  %-12s  %-5s  %9s  %9s  %-6s  %s\n";
+    (void)fprintf(
+        out, format, "POINT", "PROCESS", "FIRED", "AFTER", "RECOVERED", "VERIFY", "OVER HTTP");
     for (size_t i = 0; i < self->count; i++) {
         const struct cell_result *result = &self->results[i];
         char took[16] = "-";
@@ -143,7 +146,8 @@ static void print_table(const struct matrix *self, FILE *out)
                       result->fired ? "yes" : "NO",
                       took,
                       recovered,
-                      result->ran ? result->said : "did not run");
+                      result->ran ? result->said : "did not run",
+                      result->findings == 0 ? "-" : result->found);
     }
 }
 
@@ -161,6 +165,7 @@ static void write_json(const struct matrix *self, FILE *out)
         cJSON_AddNumberToObject(item, "took_ms", result->took_ms);
         cJSON_AddNumberToObject(item, "recovered_ms", result->recovered_ms);
         cJSON_AddNumberToObject(item, "findings", result->findings);
+        cJSON_AddStringToObject(item, "found", result->found);
         cJSON_AddStringToObject(item, "verify", result->said);
         cJSON_AddItemToArray(list, item);
     }

@@ -103,6 +103,9 @@ static void rig_down(struct rig *self)
     if (self->dir != NULL) {
         (void)RIG_RUN(self, "down", "--data");
         (void)rmdir(self->dir);
+        char *record = rig_record_path(self);
+        (void)unlink(record);
+        free(record);
         free(self->dir);
         self->dir = NULL;
     }
@@ -118,7 +121,9 @@ void rig_close(struct rig *self)
     http_client_destroy(&self->client);
     buf_release(&self->said);
     free(self->folder);
+    self->folder = NULL;
     free(self->bin);
+    self->bin = NULL;
 }
 
 bool rig_up(struct rig *self)
@@ -236,6 +241,11 @@ int rig_post(struct rig *self, const char *service, const char *path, const char
     free(url);
     free(base);
     return err == ERR_OK ? response.status : 0;
+}
+
+char *rig_record_path(const struct rig *self)
+{
+    return mem_format("%s/record-%d.jsonl", self->folder, self->ups);
 }
 
 pid_t rig_pid(const struct rig *self, const char *process)

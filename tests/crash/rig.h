@@ -54,6 +54,9 @@ const char *rig_get_text(struct rig *self, const char *service, const char *path
 // rig_post gives the status; 0: no answer.
 int rig_post(struct rig *self, const char *service, const char *path, const char *body);
 
+// rig_record_path: where it is written down what this stack has accepted; the caller frees it.
+char *rig_record_path(const struct rig *self);
+
 // rig_pid: of a process of the stack, running or dead; 0: unknown.
 pid_t rig_pid(const struct rig *self, const char *process);
 

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/clock.h"
+#include "common/json.h"
 #include "common/mem.h"
 
 enum {
@@ -43,7 +45,9 @@ struct traffic {
     char *order_url, *transfer_url; // owned
     const char *sync_token;         // borrowed
     atomic_bool stopping;
-    atomic_uint drawn; // requests so far
+    atomic_uint drawn;     // requests so far
+    pthread_mutex_t mutex; // of record
+    FILE *record;          // owned; a line an answer, as `faultline load --record` writes it
     struct client clients[CLIENTS];
 };
 
@@ -69,6 +73,37 @@ static void transfer_body(char body[BODY_SIZE], unsigned number)
                    accounts[(number + 1) % ARRAY_LEN(accounts)]);
 }
 
+// Writes down what a client was told. An answer that never came is of interest only over
+// the chain: nobody knows then what became of the order.
+static void note(const struct client *self, enum err err, const struct http_response *response)
+{
+    static const char *const modes[] = {
+        [ORDER_BY_EVENTS] = "async", [ORDER_BY_CHAIN] = "sync", [TRANSFER] = "async"};
+    const char *member = self->errand == TRANSFER ? "transfer_id" : "order_id";
+    cJSON *answer = err == ERR_OK ? cJSON_Parse((const char *)response->body.data) : NULL;
+    cJSON *line = cJSON_CreateObject();
+    const char *id = json_text_of(answer, member);
+    char at[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(at, clock_wall_us());
+    if (id != NULL) {
+        cJSON_AddStringToObject(line, member, id);
+    }
+    cJSON_AddStringToObject(line, "mode", modes[self->errand]);
+    cJSON_AddStringToObject(line, "at", at);
+    if (err == ERR_OK) {
+        cJSON_AddNumberToObject(line, "status", response->status);
+    } else {
+        cJSON_AddStringToObject(line, "status", err == ERR_TIMEOUT ? "timeout" : "no-answer");
+    }
+    char *text = cJSON_PrintUnformatted(line);
+    (void)pthread_mutex_lock(&self->traffic->mutex);
+    (void)fprintf(self->traffic->record, "%s\n", text);
+    (void)pthread_mutex_unlock(&self->traffic->mutex);
+    cJSON_free(text);
+    cJSON_Delete(line);
+    cJSON_Delete(answer);
+}
+
 static void *client_main(void *argument)
 {
     const struct client *self = argument;
@@ -87,7 +122,11 @@ static void *client_main(void *argument)
             const bool by_chain = self->errand == ORDER_BY_CHAIN;
             order_body(body, by_chain ? traffic->sync_token : "tok_visa", number);
         }
-        (void)http_client_call(http, "POST", url, NULL, body, CALL_TIMEOUT_MS, &response);
+        const enum err err =
+            http_client_call(http, "POST", url, NULL, body, CALL_TIMEOUT_MS, &response);
+        if (err != ERR_UNAVAILABLE) { // else nothing was sent
+            note(self, err, &response);
+        }
         rig_pause_ms(PAUSE_MS);
     }
     free(url);
@@ -103,6 +142,12 @@ struct traffic *traffic_start(const struct rig *rig, const char *sync_token)
     self->order_url = mem_format("%s/orders", order);
     self->transfer_url = mem_format("%s/transfers", transfer);
     self->sync_token = sync_token;
+    char *record = rig_record_path(rig);
+    self->record = fopen(record, "a");
+    free(record);
+    if (self->record == NULL || pthread_mutex_init(&self->mutex, NULL) != 0) {
+        abort();
+    }
     free(transfer);
     free(order);
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -124,6 +169,8 @@ void traffic_stop(struct traffic **self_p)
     for (size_t i = 0; i < CLIENTS; i++) {
         (void)pthread_join(self->clients[i].thread, NULL);
     }
+    (void)fclose(self->record);
+    (void)pthread_mutex_destroy(&self->mutex);
     free(self->order_url);
     free(self->transfer_url);
     free(self);
