@@ -160,17 +160,6 @@ static enum cli_exit start_native(const struct options *options, struct target *
     return wait_and_tell(options, stack, &set, &report, started_us);
 }
 
-static bool is_ready(struct http_client *client, const struct part *part)
-{
-    char url[64];
-    struct http_response response;
-    const int port = part->port != 0 ? part->port : house_port(HOUSE_HTTP_PORT, part->service, 1);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/readyz", port);
-    return http_client_call(client, "GET", url, NULL, NULL, PROBE_TIMEOUT_MS, &response) ==
-               ERR_OK &&
-           response.status == 200;
-}
-
 static enum cli_exit start_containers(const struct options *options, const struct target *target,
                                       const bool *chosen)
 {
@@ -190,7 +179,7 @@ static enum cli_exit start_containers(const struct options *options, const struc
             continue;
         }
         buf_printf(&names, "%s%s", names.size > 0 ? ", " : "", target->parts[i].name);
-        while (result == CLI_YES && !is_ready(client, &target->parts[i])) {
+        while (result == CLI_YES && !part_is_ready(&target->parts[i], client, PROBE_TIMEOUT_MS)) {
             if (clock_mono_ms() >= deadline_ms) {
                 cli_problem("%s is started and not ready. %s logs %s may say why",
                             target->parts[i].name,
