@@ -15,8 +15,9 @@ enum {
     SEVERAL_AT_LEAST = 2,
     AMBUSH_ONE_IN = 3, // of the kills of several
     AMBUSH_AFTER_MAX_MS = 400,
-    ARMED_ONE_IN = 3, // of the starts
-    PASSES_MAX = 20,
+    ARMED_ONE_IN = 3,      // of the starts
+    FIRST_PASS_ONE_IN = 2, // of the armed; what is passed once in a life needs that
+    PASSES_MAX = 30,
     RUNNING_MIN_PERCENT = 5,
     RUNNING_MAX_PERCENT = 50,
 };
@@ -41,6 +42,8 @@ const struct chaos_kind_def chaos_kinds[CHAOS_KINDS] = {
         .for_max_ms = 5000, .summary = "its every write to a file fails (EFBIG)"},
     [CHAOS_BRIM] = {.name = "no-growth", .weight = 6, .native_only = true, .for_min_ms = 2000,
         .for_max_ms = 8000, .summary = "none of its files gets larger than its largest one is"},
+    [CHAOS_CRASH] = {.name = "crash-point", .kills = true,
+        .summary = "dies at a named place in its code, armed with it at its start"},
 };
 // clang-format on
 
@@ -99,7 +102,8 @@ static void draw_whom(struct chaos_plan *self, struct chaos_action *action, size
 // For each that will be started again: whether it is armed, and with what.
 static void arm(struct chaos_plan *self, struct chaos_action *action)
 {
-    action->crash_pass = (int)seed_between(&self->seed, 1, PASSES_MAX);
+    action->crash_pass =
+        one_in(self, FIRST_PASS_ONE_IN) ? 1 : (int)seed_between(&self->seed, 2, PASSES_MAX);
     for (size_t i = 0; i < self->house.parts_count; i++) {
         const int64_t points = (int64_t)self->house.crash_points[i];
         const bool armed = action->whom[i] && points > 0 && one_in(self, ARMED_ONE_IN);

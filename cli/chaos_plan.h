@@ -24,10 +24,11 @@ enum chaos_kind {
     CHAOS_SLOW,         // stopped and continued, many times a second
     CHAOS_FULL,         // its files take nothing any more: no write succeeds
     CHAOS_BRIM,         // no file of it can become larger than its largest one is
+    CHAOS_CRASH,        // comes to the crash point that it was armed with: not an action
 };
 
 enum {
-    CHAOS_KINDS = CHAOS_BRIM + 1,
+    CHAOS_KINDS = CHAOS_CRASH + 1,
     CHAOS_PARTS_MAX = 128,
 };
 

@@ -12,6 +12,7 @@ static const struct command *const commands[] = {
     &cmd_pause,
     &cmd_resume,
     &cmd_crash_points,
+    &cmd_chaos,
     &cmd_order,
     &cmd_transfer,
     &cmd_load,
