@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "cli/command.h"
 #include "cli/compose.h"
@@ -23,6 +24,7 @@ enum {
     START_AGAIN_MS = 300, // after a death, or a start that failed
     SLICE_MS = 60,        // a slow process stands still for so long at most
     DEAD_MS = 2000,
+    REAP_MS = 1000,
     LATE_MS = 30000, // not ready so long after a fault: told in the log
 };
 
@@ -177,13 +179,22 @@ static bool enter(struct chaos_ward *self)
     return same;
 }
 
-// How a child of ours died, or "" when it is not ours. What is not waited for stays a zombie.
+// How a child of ours died, or "" when it is not ours. Its first thread may be gone a little
+// before the last one is; only then can it be waited for.
 static const char *reap(const struct part *part, char *out, size_t size)
 {
+    const int64_t deadline_ms = clock_mono_ms() + REAP_MS;
     int status = 0;
+    pid_t waited = -1;
     out[0] = '\0';
-    if (part->container[0] != '\0' || part->id.pid <= 0 ||
-        waitpid(part->id.pid, &status, WNOHANG) != part->id.pid) {
+    if (part->container[0] != '\0' || part->id.pid <= 0) {
+        return out;
+    }
+    while ((waited = waitpid(part->id.pid, &status, WNOHANG)) == 0 &&
+           clock_mono_ms() < deadline_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    if (waited != part->id.pid) {
         return out;
     }
     if (WIFSIGNALED(status)) {
