@@ -48,6 +48,7 @@ struct patient {
     int64_t lifted_us;
     int64_t probe_ms; // when to ask it again
     int64_t down_ms;  // LEAVING: how long to be dead then
+    bool was_coming;  // when it was hit
     int point;        // index of crash_points that it is armed with; -1: none
     int point_pass;   // at which passing
     int next_point;   // likewise, from its next start on
@@ -249,10 +250,13 @@ static bool has_fired(struct chaos_ward *self, size_t index, const char *how)
 
 // --- a fault begins
 
-static bool can_be_hit(const struct chaos_ward *self, size_t index)
+// Who comes up may be hit again, but not by a disk that is full: that may keep anybody from
+// starting, and says so.
+static bool can_be_hit(const struct chaos_ward *self, enum chaos_kind kind, size_t index)
 {
     const enum phase phase = self->patients[index].phase;
-    return (phase == WELL || phase == COMING) &&
+    const bool needs_disk = kind == CHAOS_FULL || kind == CHAOS_BRIM;
+    return (phase == WELL || (phase == COMING && !needs_disk)) &&
            self->target->parts[index].state == PROCESS_RUNNING;
 }
 
@@ -266,6 +270,7 @@ static void begin(struct chaos_ward *self, size_t index, const struct chaos_acti
                                 .hit_us = clock_mono_us(),
                                 .due_ms = clock_mono_ms() + action->for_ms,
                                 // Who is asked to end may come to a point of that.
+                                .was_coming = patient->phase == COMING,
                                 .point = patient->point,
                                 .point_pass = patient->point_pass,
                                 .next_point = find_point(service, action->crash_point[index]),
@@ -340,7 +345,7 @@ static size_t choose(struct chaos_ward *self, const struct chaos_action *action,
         if (!action->whom[i]) {
             continue;
         }
-        if (!can_be_hit(self, i)) {
+        if (!can_be_hit(self, action->kind, i)) {
             out->whom[i] = false;
             self->counts.missed++;
             continue;
@@ -529,6 +534,13 @@ static void slice(struct chaos_ward *self, size_t index, int64_t now_ms)
     patient->slice_end_ms = now_ms + (patient->stopped ? SLICE_MS : going_ms);
 }
 
+// Who has just been started may not have got as far as to catch SIGTERM.
+static bool is_good_end(const struct patient *patient, const char *how)
+{
+    return how[0] == '\0' || strcmp(how, "exit code 0") == 0 ||
+           (patient->was_coming && strcmp(how, "signal 15") == 0);
+}
+
 static void look_at_leaving(struct chaos_ward *self, size_t index)
 {
     struct patient *patient = &self->patients[index];
@@ -538,7 +550,7 @@ static void look_at_leaving(struct chaos_ward *self, size_t index)
     }
     char how[32];
     (void)reap(part, how, sizeof how);
-    if (how[0] != '\0' && strcmp(how, "exit code 0") != 0 && !has_fired(self, index, how)) {
+    if (!is_good_end(patient, how) && !has_fired(self, index, how)) {
         self->counts.bad_ends++;
         chaos_log_write(self->log, "%s ended with %s after SIGTERM", name_of(self, index), how);
     }
