@@ -64,16 +64,32 @@ static bool is_accepted(const struct outcome *outcome)
     return outcome->status == 201 || outcome->status == 202;
 }
 
+// As `load --record` does: what was accepted, and over the chain whatever was answered, and
+// also that nothing was.
 static void write_down(struct chaos_load *self, enum chaos_way way, const struct outcome *outcome)
 {
     char at[CLOCK_RFC3339_SIZE];
+    char status[16];
+    const bool nothing_sent = outcome->err == ERR_UNAVAILABLE;
+    if (!is_accepted(outcome) && (way != CHAOS_SYNC || nothing_sent)) {
+        return;
+    }
+    if (outcome->err == ERR_OK) {
+        snprintf(status, sizeof status, "%d", outcome->status);
+    } else {
+        snprintf(
+            status, sizeof status, "\"%s\"", outcome->err == ERR_TIMEOUT ? "timeout" : "no-answer");
+    }
     clock_format_rfc3339(at, clock_wall_us());
+    const char *quote = outcome->id[0] == '\0' ? "" : "\"";
     fprintf(self->record,
-            "{\"%s\":\"%s\",\"mode\":\"%s\",\"status\":%d,\"at\":\"%s\"}\n",
+            "{\"%s\":%s%s%s,\"mode\":\"%s\",\"status\":%s,\"at\":\"%s\"}\n",
             ways[way].id,
-            outcome->id,
-            chaos_way_name(way),
-            outcome->status,
+            quote,
+            outcome->id[0] == '\0' ? "null" : outcome->id,
+            quote,
+            way == CHAOS_SYNC ? "sync" : "async",
+            status,
             at);
     fflush(self->record);
 }
@@ -86,7 +102,6 @@ static void note(struct chaos_load *self, enum chaos_way way, const struct outco
     counts->repeated += outcome->repeated;
     if (is_accepted(outcome)) {
         counts->accepted++;
-        write_down(self, way, outcome);
     } else if (outcome->status >= 400 && outcome->status < 500) {
         counts->refused++;
     } else if (outcome->is_unknown) {
@@ -94,6 +109,7 @@ static void note(struct chaos_load *self, enum chaos_way way, const struct outco
     } else {
         counts->failed++;
     }
+    write_down(self, way, outcome);
     pthread_mutex_unlock(&self->lock);
 }
 

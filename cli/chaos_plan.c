@@ -24,26 +24,20 @@ enum {
 
 // clang-format off
 const struct chaos_kind_def chaos_kinds[CHAOS_KINDS] = {
-    [CHAOS_KILL] = {.name = "kill", .weight = 28, .kills = true, .for_max_ms = 4000,
-        .summary = "SIGKILL of one process, started again some seconds later"},
+    [CHAOS_KILL] = {.name = "kill", .weight = 28, .kills = true, .for_max_ms = 4000},
     [CHAOS_KILL_SEVERAL] = {.name = "kill-several", .weight = 12, .several = true, .kills = true,
-        .for_max_ms = 4000, .summary = "SIGKILL of two up to all at the same moment"},
-    [CHAOS_AMBUSH] = {.name = "ambush", .broker_only = true, .kills = true, .for_max_ms = 2000,
-        .summary = "SIGKILL of the broker while those killed before come up again"},
-    [CHAOS_HICCUP] = {.name = "hiccup", .weight = 12, .for_min_ms = 50, .for_max_ms = 2000,
-        .summary = "a short pause"},
-    [CHAOS_FREEZE] = {.name = "freeze", .weight = 8, .for_min_ms = 3500, .for_max_ms = 8000,
-        .summary = "a pause longer than three heartbeats: its session ends, it does not know"},
-    [CHAOS_RESTART] = {.name = "restart", .weight = 12, .kills = true, .for_max_ms = 1000,
-        .summary = "SIGTERM, and a start"},
+                            .for_max_ms = 4000},
+    [CHAOS_AMBUSH] = {.name = "ambush", .kills = true, .for_max_ms = 2000},
+    [CHAOS_HICCUP] = {.name = "hiccup", .weight = 12, .for_min_ms = 50, .for_max_ms = 2000},
+    [CHAOS_FREEZE] = {.name = "freeze", .weight = 8, .for_min_ms = 3500, .for_max_ms = 8000},
+    [CHAOS_RESTART] = {.name = "restart", .weight = 12, .kills = true, .for_max_ms = 1000},
     [CHAOS_SLOW] = {.name = "slow", .weight = 8, .native_only = true, .for_min_ms = 1000,
-        .for_max_ms = 8000, .summary = "runs only 5 to 50 % of the time, in slices"},
+                    .for_max_ms = 8000},
     [CHAOS_FULL] = {.name = "full-disk", .weight = 8, .native_only = true, .for_min_ms = 500,
-        .for_max_ms = 5000, .summary = "its every write to a file fails (EFBIG)"},
+                    .for_max_ms = 5000},
     [CHAOS_BRIM] = {.name = "no-growth", .weight = 6, .native_only = true, .for_min_ms = 2000,
-        .for_max_ms = 8000, .summary = "none of its files gets larger than its largest one is"},
-    [CHAOS_CRASH] = {.name = "crash-point", .kills = true,
-        .summary = "dies at a named place in its code, armed with it at its start"},
+                    .for_max_ms = 8000},
+    [CHAOS_CRASH] = {.name = "crash-point", .kills = true},
 };
 // clang-format on
 

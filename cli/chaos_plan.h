@@ -35,10 +35,8 @@ enum {
 // What a kind is.
 struct chaos_kind_def {
     const char *name;
-    const char *summary; // for --help: a line
-    unsigned weight;     // how often it is drawn, beside the others; 0: it follows from another
-    bool several;        // hits more than one
-    bool broker_only;
+    unsigned weight;  // how often it is drawn, beside the others; 0: it follows from another
+    bool several;     // hits more than one
     bool native_only; // needs the process itself, which containers hide
     bool kills;       // they are dead meanwhile and started at its end
     int64_t for_min_ms, for_max_ms;

@@ -10,6 +10,7 @@
 #include "cli/chaos.h"
 #include "cli/chaos_report.h"
 #include "cli/commands.h"
+#include "common/crash_point.h"
 #include "common/daemon.h"
 #include "common/mem.h"
 
@@ -120,6 +121,7 @@ static enum cli_exit chaos_command_run(const struct options *options)
     chaos.record = record;
     chaos.log = log;
     chaos.signals = daemon_take_signals();
+    (void)unsetenv(CRASH_POINT_SETTING); // of a start; here it would arm each one
     fprintf(stderr,
             "chaos with seed %llu for %s min; what happens: %s\n",
             (unsigned long long)chaos.seed,
@@ -151,10 +153,24 @@ const struct command cmd_chaos = {
     .arguments = "",
     .summary = "harm a running stack for some minutes, under load, then see whether all is right",
     .details =
-        "One seed decides who is harmed, how and when, and what is ordered. It needs a stack that\n"
-        "is up and well. At the end everything is brought back, dead letters that are no poison\n"
-        "are given back, and when all is finished the books are checked. Ctrl-C goes there at\n"
-        "once, a second one ends the waiting.\n",
+        "One seed decides who is harmed, how, when and for how long, and what is ordered. It\n"
+        "needs a stack that is up and well. At the end everything is brought back, dead letters\n"
+        "that are no poison are given back, and when all is finished the books are checked.\n"
+        "Ctrl-C goes there at once, a second one ends the waiting.\n"
+        "\n"
+        "  kill          one process, started again up to 4 s later\n"
+        "  kill-several  two up to all of them at the same moment\n"
+        "  ambush        the broker is killed while those come up again\n"
+        "  hiccup        a pause of up to 2 s\n"
+        "  freeze        a pause of 3.5 to 8 s: sessions end meanwhile\n"
+        "  restart       SIGTERM, and a start\n"
+        "  slow          stopped and continued all the time: it runs 5 to 50 % of it\n"
+        "  full-disk     no write of it to any file succeeds\n"
+        "  no-growth     no file of it gets larger than its largest one is\n"
+        "  crash-point   dies at a crash point that it was armed with at its start\n"
+        "\n"
+        "Containers are killed, paused and restarted only. Nothing makes a disk alone slow: no\n"
+        "honest way to do that needs no privilege.\n",
     .options = chaos_command_options,
     .run = chaos_command_run,
 };
