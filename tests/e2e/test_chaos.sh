@@ -37,6 +37,7 @@ faultline chaos --seed "$seed" --minutes "$minutes" --json >"$folder/chaos" 2>"$
 jq -e '.findings | all(. == 0)' "$folder/chaos" >/dev/null || fail "seed $seed: nobody died by himself: $(cat "$folder/chaos")"
 jq -e '.end.finished and .end.all_ready' "$folder/chaos" >/dev/null || fail "seed $seed: all is finished: $(cat "$folder/chaos")"
 jq -e '[.faults[].times] | add > 10' "$folder/chaos" >/dev/null || fail "seed $seed: faults were made: $(cat "$folder/chaos")"
+jq -e '.verify' "$folder/chaos" >/dev/null || fail "seed $seed: verify has told: $(cat "$folder/chaos")"
 jq -e '.work | all(.accepted > 0 and .placed == .accepted + .refused + .not_taken + .unknown)' "$folder/chaos" >/dev/null ||
   fail "seed $seed: work of each kind was accepted, and all of it is accounted for: $(cat "$folder/chaos")"
 jq -e '[.work[].accepted] | add' "$folder/chaos" | grep -qx "$(jq -s 'map(select(.status == 201 or .status == 202)) | length' "$FAULTLINE_DIR/chaos.accepted")" ||
