@@ -33,7 +33,7 @@ struct chaos {
 
 void chaos_result_release(struct chaos_result *self)
 {
-    chaos_ward_counts_release(&self->ward);
+    chaos_tally_release(&self->tally);
 }
 
 // Waits one step. true: a person wants the end.
@@ -79,7 +79,7 @@ static struct chaos_house house_of(const struct chaos_options *options, const st
         const size_t service = target->parts[i].service;
         house.broker = service == 0 ? i : house.broker;
         // A container keeps the environment that it was made with.
-        house.crash_points[i] = house.native ? chaos_ward_crash_points(service) : 0;
+        house.crash_points[i] = house.native ? chaos_tally_points_of(service) : 0;
     }
     return house;
 }
@@ -220,8 +220,8 @@ enum err chaos_run(const struct chaos_options *options, struct target *target,
         const enum err settle_err = settle(&self);
         err = err == ERR_OK ? settle_err : err;
     }
-    out->ward = *chaos_ward_counts(self.ward);
-    *chaos_ward_counts(self.ward) = (struct chaos_ward_counts){0}; // the result's now
+    out->tally = *chaos_ward_tally(self.ward);
+    *chaos_ward_tally(self.ward) = (struct chaos_tally){0}; // the result's now
 
 out:
     chaos_ward_destroy(&self.ward);

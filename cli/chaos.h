@@ -24,7 +24,7 @@ struct chaos_result {
     int64_t took_ms; // of the harm
     bool ended_early;
     size_t actions;
-    struct chaos_ward_counts ward;
+    struct chaos_tally tally;
     struct chaos_way_counts ways[CHAOS_WAYS];
     struct chaos_settled settled;
 };

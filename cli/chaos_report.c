@@ -17,11 +17,11 @@ enum {
 static const int percents[] = {PERCENT_MEDIAN, PERCENT_HIGH, PERCENT_MAX};
 static const char *const percent_names[] = {"p50_ms", "p99_ms", "max_ms"};
 
-static size_t hits_of_kind(const struct chaos_ward_counts *ward, size_t kind)
+static size_t hits_of_kind(const struct chaos_tally *tally, size_t kind)
 {
     size_t sum = 0;
-    for (size_t i = 0; i < ward->parts_count; i++) {
-        sum += ward->hits[kind][i];
+    for (size_t i = 0; i < tally->parts_count; i++) {
+        sum += tally->hits[kind][i];
     }
     return sum;
 }
@@ -33,9 +33,9 @@ static size_t findings_of(const struct chaos_result *result, size_t index, const
         size_t count;
         const char *sentence;
     } findings[] = {
-        {result->ward.deaths, "died without having been asked to"},
-        {result->ward.bad_ends, "did not end with exit code 0 within 5 s of SIGTERM"},
-        {result->ward.bad_lifts, "could not be started, paused or limited when it should"},
+        {result->tally.deaths, "died without having been asked to"},
+        {result->tally.bad_ends, "did not end with exit code 0 within 5 s of SIGTERM"},
+        {result->tally.bad_lifts, "could not be started, paused or limited when it should"},
         {result->settled.all_ready ? 0 : 1, "time the house did not come back as a whole"},
         {result->settled.finished || !result->settled.all_ready ? 0 : 1,
          "time not everything was finished in the end"},
@@ -72,22 +72,22 @@ static void add_count(struct table *table, size_t count)
 }
 
 // A row a kind, a column a process.
-static void print_faults(const struct chaos_ward_counts *ward)
+static void print_faults(const struct chaos_tally *tally)
 {
     struct table_column columns[CHAOS_PARTS_MAX + 2] = {{"FAULT", TABLE_LEFT},
                                                         {"ALL", TABLE_RIGHT}};
-    for (size_t i = 0; i < ward->parts_count; i++) {
-        columns[i + 2] = (struct table_column){ward->names[i], TABLE_RIGHT};
+    for (size_t i = 0; i < tally->parts_count; i++) {
+        columns[i + 2] = (struct table_column){tally->names[i], TABLE_RIGHT};
     }
-    struct table *table = table_new(columns, ward->parts_count + 2);
+    struct table *table = table_new(columns, tally->parts_count + 2);
     for (size_t kind = 0; kind < CHAOS_KINDS; kind++) {
-        if (hits_of_kind(ward, kind) == 0) {
+        if (hits_of_kind(tally, kind) == 0) {
             continue;
         }
         table_add(table, COLOUR_BOLD, "%s", chaos_kinds[kind].name);
-        add_count(table, hits_of_kind(ward, kind));
-        for (size_t i = 0; i < ward->parts_count; i++) {
-            add_count(table, ward->hits[kind][i]);
+        add_count(table, hits_of_kind(tally, kind));
+        for (size_t i = 0; i < tally->parts_count; i++) {
+            add_count(table, tally->hits[kind][i]);
         }
     }
     table_print(table, 0, stdout);
@@ -95,16 +95,16 @@ static void print_faults(const struct chaos_ward_counts *ward)
 }
 
 // What of the crash points that processes were started with they came to.
-static void print_points(const struct chaos_ward_counts *ward)
+static void print_points(const struct chaos_tally *tally)
 {
     static const struct table_column columns[] = {
         {"CRASH POINT", TABLE_LEFT}, {"ARMED", TABLE_RIGHT}, {"FIRED", TABLE_RIGHT}};
     struct table *table = table_new(columns, ARRAY_LEN(columns));
     for (size_t i = 0; i < CHAOS_POINTS_MAX && crash_points[i].name != NULL; i++) {
-        if (ward->armed[i] > 0) {
+        if (tally->armed[i] > 0) {
             table_add(table, COLOUR_NONE, "%s", crash_points[i].name);
-            add_count(table, ward->armed[i]);
-            add_count(table, ward->fired[i]);
+            add_count(table, tally->armed[i]);
+            add_count(table, tally->fired[i]);
         }
     }
     if (table_rows_count(table) > 0) {
@@ -123,7 +123,7 @@ static void add_times(struct table *table, struct chaos_times *times)
     }
 }
 
-static void print_times(struct chaos_ward_counts *ward)
+static void print_times(struct chaos_tally *tally)
 {
     static const struct table_column columns[] = {
         {"FAULT", TABLE_LEFT},
@@ -137,11 +137,11 @@ static void print_times(struct chaos_ward_counts *ward)
     };
     struct table *table = table_new(columns, ARRAY_LEN(columns));
     for (size_t kind = 0; kind < CHAOS_KINDS; kind++) {
-        if (ward->outage[kind].count > 0) {
+        if (tally->outage[kind].count > 0) {
             table_add(table, COLOUR_BOLD, "%s", chaos_kinds[kind].name);
-            add_count(table, ward->outage[kind].count);
-            add_times(table, &ward->outage[kind]);
-            add_times(table, &ward->recovery[kind]);
+            add_count(table, tally->outage[kind].count);
+            add_times(table, &tally->outage[kind]);
+            add_times(table, &tally->recovery[kind]);
         }
     }
     puts("\nOut: from the fault to ready again. Recovery: from its end (the start, …) to ready.");
@@ -218,10 +218,10 @@ void chaos_report_print(const struct chaos_options *options, struct chaos_result
            result->actions,
            took,
            result->ended_early ? " (ended early)" : "",
-           result->ward.missed);
-    print_faults(&result->ward);
-    print_times(&result->ward);
-    print_points(&result->ward);
+           result->tally.missed);
+    print_faults(&result->tally);
+    print_times(&result->tally);
+    print_points(&result->tally);
     print_ways(result);
     print_end(result);
 }
@@ -243,19 +243,19 @@ static cJSON *times_to_json(struct chaos_times *times)
     return json;
 }
 
-static cJSON *faults_to_json(struct chaos_ward_counts *ward)
+static cJSON *faults_to_json(struct chaos_tally *tally)
 {
     cJSON *json = cJSON_CreateObject();
     for (size_t kind = 0; kind < CHAOS_KINDS; kind++) {
         cJSON *fault = cJSON_AddObjectToObject(json, chaos_kinds[kind].name);
-        add(fault, "times", hits_of_kind(ward, kind));
+        add(fault, "times", hits_of_kind(tally, kind));
         cJSON *processes = cJSON_AddObjectToObject(fault, "processes");
-        for (size_t i = 0; i < ward->parts_count; i++) {
-            add(processes, ward->names[i], ward->hits[kind][i]);
+        for (size_t i = 0; i < tally->parts_count; i++) {
+            add(processes, tally->names[i], tally->hits[kind][i]);
         }
-        add(fault, "recovered", ward->outage[kind].count);
-        cJSON_AddItemToObject(fault, "out", times_to_json(&ward->outage[kind]));
-        cJSON_AddItemToObject(fault, "recovery", times_to_json(&ward->recovery[kind]));
+        add(fault, "recovered", tally->outage[kind].count);
+        cJSON_AddItemToObject(fault, "out", times_to_json(&tally->outage[kind]));
+        cJSON_AddItemToObject(fault, "recovery", times_to_json(&tally->recovery[kind]));
     }
     return json;
 }
@@ -283,21 +283,21 @@ cJSON *chaos_report_to_json(const struct chaos_options *options, struct chaos_re
     cJSON_AddNumberToObject(json, "took_ms", (double)result->took_ms);
     cJSON_AddBoolToObject(json, "ended_early", result->ended_early);
     add(json, "actions", result->actions);
-    add(json, "missed", result->ward.missed);
-    cJSON_AddItemToObject(json, "faults", faults_to_json(&result->ward));
+    add(json, "missed", result->tally.missed);
+    cJSON_AddItemToObject(json, "faults", faults_to_json(&result->tally));
     cJSON_AddItemToObject(json, "work", ways_to_json(result));
     cJSON *points = cJSON_AddObjectToObject(json, "crash_points");
     for (size_t i = 0; i < CHAOS_POINTS_MAX && crash_points[i].name != NULL; i++) {
-        if (result->ward.armed[i] > 0) {
+        if (result->tally.armed[i] > 0) {
             cJSON *point = cJSON_AddObjectToObject(points, crash_points[i].name);
-            add(point, "armed", result->ward.armed[i]);
-            add(point, "fired", result->ward.fired[i]);
+            add(point, "armed", result->tally.armed[i]);
+            add(point, "fired", result->tally.fired[i]);
         }
     }
     cJSON *findings = cJSON_AddObjectToObject(json, "findings");
-    add(findings, "deaths", result->ward.deaths);
-    add(findings, "bad_ends", result->ward.bad_ends);
-    add(findings, "bad_lifts", result->ward.bad_lifts);
+    add(findings, "deaths", result->tally.deaths);
+    add(findings, "bad_ends", result->tally.bad_ends);
+    add(findings, "bad_lifts", result->tally.bad_lifts);
     cJSON *end = cJSON_AddObjectToObject(json, "end");
     cJSON_AddBoolToObject(end, "all_ready", result->settled.all_ready);
     cJSON_AddBoolToObject(end, "finished", result->settled.finished);
