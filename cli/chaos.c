@@ -216,6 +216,9 @@ enum err chaos_run(const struct chaos_options *options, struct target *target,
     err = err == ERR_OK ? heal_err : err;
     chaos_load_stop(self.load);
     chaos_load_counts(self.load, out->ways);
+    if (!chaos_load_is_recorded(self.load)) {
+        err = ERR_IO; // it has been said; a record with holes proves nothing
+    }
     if (out->settled.all_ready) {
         const enum err settle_err = settle(&self);
         err = err == ERR_OK ? settle_err : err;

@@ -15,7 +15,7 @@ struct chaos_options {
     int64_t settle_ms;  // how long everything may take to be finished at the end
     bool progress;      // a line every few seconds on standard error
     bool verbose;       // a line for all that happens there
-    const char *record; // the file of what was accepted; made anew
+    const char *record; // the file of what clients were answered; made anew
     const char *log;    // the file with a line for all that happens; made anew
     int signals;        // readable (a signalfd) when a person wants the end
 };

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#include "cli/answer_record.h"
 #include "common/clock.h"
 #include "common/http_client.h"
 #include "common/json.h"
@@ -23,13 +25,14 @@ enum {
 
 struct chaos_load {
     struct chaos_load_options options; // its texts are borrowed
-    FILE *record;                      // owned
+    int record_fd;                     // owned
     int64_t start_ms;                  // by the clock that never goes back
     pthread_t clients[CLIENTS];
     atomic_size_t drawn;
     atomic_bool stopping;
-    pthread_mutex_t lock; // of what follows, and of record
+    pthread_mutex_t lock; // of what follows
     struct chaos_way_counts counts[CHAOS_WAYS];
+    bool record_failed; // once is enough
 };
 
 // How each way is asked.
@@ -64,34 +67,18 @@ static bool is_accepted(const struct outcome *outcome)
     return outcome->status == 201 || outcome->status == 202;
 }
 
-// As `load --record` does: what was accepted, and over the chain whatever was answered, and
-// also that nothing was.
+// Nothing was answered when there was no connection: no line.
 static void write_down(struct chaos_load *self, enum chaos_way way, const struct outcome *outcome)
 {
-    char at[CLOCK_RFC3339_SIZE];
-    char status[16];
-    const bool nothing_sent = outcome->err == ERR_UNAVAILABLE;
-    if (!is_accepted(outcome) && (way != CHAOS_SYNC || nothing_sent)) {
-        return;
+    const struct answer answer = {.id = outcome->id,
+                                  .is_transfer = way == CHAOS_TRANSFER,
+                                  .is_sync = way == CHAOS_SYNC,
+                                  .err = outcome->err,
+                                  .status = outcome->status,
+                                  .at_us = clock_wall_us()};
+    if (outcome->err != ERR_UNAVAILABLE && !self->record_failed) {
+        self->record_failed = !answer_record_write(self->record_fd, &answer);
     }
-    if (outcome->err == ERR_OK) {
-        snprintf(status, sizeof status, "%d", outcome->status);
-    } else {
-        snprintf(
-            status, sizeof status, "\"%s\"", outcome->err == ERR_TIMEOUT ? "timeout" : "no-answer");
-    }
-    clock_format_rfc3339(at, clock_wall_us());
-    const char *quote = outcome->id[0] == '\0' ? "" : "\"";
-    fprintf(self->record,
-            "{\"%s\":%s%s%s,\"mode\":\"%s\",\"status\":%s,\"at\":\"%s\"}\n",
-            ways[way].id,
-            quote,
-            outcome->id[0] == '\0' ? "null" : outcome->id,
-            quote,
-            way == CHAOS_SYNC ? "sync" : "async",
-            status,
-            at);
-    fflush(self->record);
 }
 
 static void note(struct chaos_load *self, enum chaos_way way, const struct outcome *outcome)
@@ -188,14 +175,15 @@ enum err chaos_load_start(struct chaos_load **out, const struct chaos_load_optio
 {
     *out = NULL;
     *problem = NULL;
-    FILE *record = fopen(options->record_path, "we");
-    if (record == NULL) {
+    (void)unlink(options->record_path);
+    const int record_fd = answer_record_open(options->record_path);
+    if (record_fd < 0) {
         *problem = mem_format("cannot write %s: %s", options->record_path, strerror(errno));
         return ERR_IO;
     }
     struct chaos_load *self = mem_calloc(1, sizeof *self);
     self->options = *options;
-    self->record = record;
+    self->record_fd = record_fd;
     self->start_ms = clock_mono_ms();
     pthread_mutex_init(&self->lock, NULL);
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -223,13 +211,21 @@ void chaos_load_counts(struct chaos_load *self, struct chaos_way_counts out[CHAO
     pthread_mutex_unlock(&self->lock);
 }
 
+bool chaos_load_is_recorded(struct chaos_load *self)
+{
+    pthread_mutex_lock(&self->lock);
+    const bool recorded = !self->record_failed;
+    pthread_mutex_unlock(&self->lock);
+    return recorded;
+}
+
 void chaos_load_destroy(struct chaos_load **self_p)
 {
     struct chaos_load *self = *self_p;
     if (self == NULL) {
         return;
     }
-    fclose(self->record);
+    close(self->record_fd);
     pthread_mutex_destroy(&self->lock);
     free(self);
     *self_p = NULL;

@@ -1,11 +1,13 @@
 // chaos_load - clients that go on placing the work of a seed while the house is harmed,
-// and write down whatever was accepted.
+// and write down what they are answered (answer_record.h).
 //
 // A client of orders by events and of transfers does what clients should: each has an
 // Idempotency-Key, and what got no answer is asked again with the same key, some times.
 // Over the chain nothing is asked twice: what became of it stays unknown.
 #ifndef FAULTLINE_CLI_CHAOS_LOAD_H
 #define FAULTLINE_CLI_CHAOS_LOAD_H
+
+#include <stdbool.h>
 
 #include "cli/chaos_work.h"
 #include "common/err.h"
@@ -15,7 +17,7 @@ struct chaos_load_options {
     int64_t rate; // a second, of all ways
     int order_port;
     int transfer_port;
-    const char *record_path; // where what was accepted goes; it is made anew
+    const char *record_path; // made anew
 };
 
 // What became of what was placed on one way; accepted + refused + failed + unknown.
@@ -40,6 +42,9 @@ void chaos_load_stop(struct chaos_load *self);
 
 // chaos_load_counts gives the sum until now, an element a way. Any thread.
 void chaos_load_counts(struct chaos_load *self, struct chaos_way_counts out[CHAOS_WAYS]);
+
+// chaos_load_is_recorded: every answer until now could be written down. Any thread.
+bool chaos_load_is_recorded(struct chaos_load *self);
 
 // chaos_load_destroy frees a load that was stopped.
 void chaos_load_destroy(struct chaos_load **self_p);

@@ -127,6 +127,7 @@ static enum cli_exit verify(const struct chaos_options *chaos, cJSON *json)
         .data = verify_source_data(source),
         .bus_url = verify_source_bus_url(source),
         .is_running = verify_source_is_running(source),
+        .is_broker_ours = verify_source_is_broker_ours(source),
         .records = &chaos->record,
         .records_count = 1,
         .shown_max = VIOLATIONS_SHOWN,
@@ -139,10 +140,10 @@ static enum cli_exit verify(const struct chaos_options *chaos, cJSON *json)
     }
     const int64_t took_us = clock_mono_us() - started_us;
     if (json != NULL) {
-        cJSON_AddItemToObject(json, "verify", verify_report_json(&found, took_us));
+        cJSON_AddItemToObject(json, "verify", verify_report_json(&found, chaos->dir, took_us));
     } else {
         putchar('\n');
-        verify_report_print(&found, took_us);
+        verify_report_print(&found, chaos->dir, took_us);
     }
     if (verify_violations(&found) > 0) {
         result = CLI_NO;
@@ -195,7 +196,7 @@ static enum cli_exit chaos_command_run(const struct options *options)
     }
     // Containers have no state folder.
     const char *folder = target->stack == NULL ? "." : target->stack->dir;
-    char *record = mem_format("%s/chaos.accepted", folder);
+    char *record = mem_format("%s/chaos.answers", folder);
     char *log = mem_format("%s/chaos.log", folder);
     chaos.record = record;
     chaos.log = log;
@@ -208,9 +209,11 @@ static enum cli_exit chaos_command_run(const struct options *options)
             log);
 
     enum cli_exit exit = CLI_UNKNOWN;
-    if (chaos_run(&chaos, target, &result) == ERR_OK) {
+    const enum err err = chaos_run(&chaos, target, &result);
+    if (err == ERR_OK || result.actions > 0) {
         exit = report(options, &chaos, &result);
     }
+    exit = err == ERR_OK ? exit : CLI_UNKNOWN;
     chaos_result_release(&result);
     close(chaos.signals);
     free(log);

@@ -40,7 +40,7 @@ jq -e '[.faults[].times] | add > 10' "$folder/chaos" >/dev/null || fail "seed $s
 jq -e '.verify' "$folder/chaos" >/dev/null || fail "seed $seed: verify has told: $(cat "$folder/chaos")"
 jq -e '.work | all(.accepted > 0 and .placed == .accepted + .refused + .not_taken + .unknown)' "$folder/chaos" >/dev/null ||
   fail "seed $seed: work of each kind was accepted, and all of it is accounted for: $(cat "$folder/chaos")"
-jq -e '[.work[].accepted] | add' "$folder/chaos" | grep -qx "$(jq -s 'map(select(.status == 201 or .status == 202)) | length' "$FAULTLINE_DIR/chaos.accepted")" ||
+jq -e '[.work[].accepted] | add' "$folder/chaos" | grep -qx "$(jq -s 'map(select(.status == 201 or .status == 202)) | length' "$FAULTLINE_DIR/chaos.answers")" ||
   fail "seed $seed: what was accepted is written down"
 ! grep -rl 'AddressSanitizer\|LeakSanitizer\|runtime error:\|ThreadSanitizer' "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
 the_books_add_up
