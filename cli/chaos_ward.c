@@ -177,7 +177,6 @@ static enum err start_native(struct chaos_ward *self, size_t index)
     }
     if (err == ERR_OK) {
         self->target->parts[index].id = process->id;
-        self->target->parts[index].state = PROCESS_RUNNING;
         if (crash_at != NULL) {
             self->tally.armed[patient->next_point]++;
             chaos_log_write(
@@ -208,12 +207,15 @@ static void look_how_it_died(struct chaos_ward *self, size_t index)
 
 static enum err start(struct chaos_ward *self, size_t index)
 {
-    const struct part *part = &self->target->parts[index];
+    struct part *part = &self->target->parts[index];
     if (part->state != PROCESS_DEAD) {
         return ERR_OK; // somebody else was faster
     }
     look_how_it_died(self, index);
-    return chaos_ward_is_native(self) ? start_native(self, index) : compose_act(part, "start");
+    const enum err err =
+        chaos_ward_is_native(self) ? start_native(self, index) : compose_act(part, "start");
+    part->state = err == ERR_OK ? PROCESS_RUNNING : PROCESS_DEAD;
+    return err;
 }
 
 static enum err end_fault(struct chaos_ward *self, size_t index)
@@ -350,8 +352,10 @@ static void look_for_death(struct chaos_ward *self, size_t index)
 {
     struct patient *patient = &self->patients[index];
     const struct part *part = &self->target->parts[index];
-    if (patient->phase == DOWN || patient->phase == LEAVING ||
-        process_state(part->id) != PROCESS_DEAD) {
+    // How a container is, the engine told when we last entered; to ask each time is slow.
+    const bool is_dead = chaos_ward_is_native(self) ? process_state(part->id) == PROCESS_DEAD
+                                                    : part->state == PROCESS_DEAD;
+    if (patient->phase == DOWN || patient->phase == LEAVING || !is_dead) {
         return;
     }
     char how[32];
@@ -398,7 +402,7 @@ bool chaos_ward_tend(struct chaos_ward *self)
     if (!lift_due(self, now_ms)) {
         return false;
     }
-    const bool look = chaos_ward_is_native(self) && now_ms >= self->look_ms;
+    const bool look = now_ms >= self->look_ms;
     self->look_ms = look ? now_ms + LOOK_GAP_MS : self->look_ms;
     for (size_t i = 0; i < self->tally.parts_count; i++) {
         slice(self, i, now_ms);

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/crash_point.h"
 #include "common/daemon.h"
+#include "common/folder.h"
 #include "common/mem.h"
 
 enum {
@@ -194,8 +195,9 @@ static enum cli_exit chaos_command_run(const struct options *options)
         target_destroy(&target);
         return CLI_UNKNOWN;
     }
-    // Containers have no state folder.
-    const char *folder = target->stack == NULL ? "." : target->stack->dir;
+    // With containers nothing was in it so far. Whether it is there, opening the files tells.
+    const char *folder = target->stack == NULL ? chaos.dir : target->stack->dir;
+    (void)folder_make(folder);
     char *record = mem_format("%s/chaos.answers", folder);
     char *log = mem_format("%s/chaos.log", folder);
     chaos.record = record;
