@@ -26,6 +26,25 @@ faultline pause fraud >/dev/null
 refuses "fraud is paused"
 faultline resume fraud >/dev/null
 
+story "a process whose disk is full says no, lives, and goes on when there is room"
+pid_of() { faultline ps --json | jq ".[] | select(.name == \"$1\") | .pid"; }
+room() { prlimit --pid "$(pid_of "$1")" --fsize="$2":unlimited; } # what chaos does
+answer() { curl -s -o /dev/null -w '%{http_code}' "$order_url/orders" -H 'Content-Type: application/json' \
+  -d '{"customer_id":"alice","payment_token":"tok_visa","items":[{"sku":"espresso-cup","quantity":1}]}'; }
+for service in order fraud broker; do
+  room "$service" 0
+  wanted=202
+  [[ $service != order ]] || wanted=503
+  for _ in 1 2 3; do # it did not say no only once
+    [[ $(answer) == "$wanted" ]] || fail "order answers $wanted while the disk of $service is full"
+  done
+  [[ $service == order ]] || [[ $(pending_orders) -ge 3 ]] || fail "orders wait while the disk of $service is full"
+  room "$service" unlimited
+  becomes 202 answer
+  becomes 0 pending_orders
+done
+[[ $(dead_letters) == 0 ]] || fail "a full disk is no failure of an event"
+
 story "seed $seed, $minutes minutes (FAULTLINE_SEED=$seed repeats it)"
 code=0
 faultline chaos --seed "$seed" --minutes "$minutes" --json >"$folder/chaos" 2>"$folder/said" || code=$?
