@@ -9,11 +9,8 @@
 
 #include "cli/chaos.h"
 #include "cli/chaos_report.h"
+#include "cli/chaos_verify.h"
 #include "cli/commands.h"
-#include "cli/verify.h"
-#include "cli/verify_report.h"
-#include "cli/verify_source.h"
-#include "common/clock.h"
 #include "common/crash_point.h"
 #include "common/daemon.h"
 #include "common/folder.h"
@@ -22,7 +19,6 @@
 enum {
     SEEDS_DRAWN = 1000000, // a seed that nobody gave has few digits, to be said aloud
     MINUTES_MAX = 24 * 60,
-    VIOLATIONS_SHOWN = 5, // of each check; `verify` lists more
 };
 
 static const struct option_def chaos_command_options[] = {
@@ -100,65 +96,6 @@ static bool all_run(const struct target *target)
     return true;
 }
 
-static void no_progress(void *context, const char *what, uint64_t done, uint64_t all)
-{
-    (void)context;
-    (void)what;
-    (void)done;
-    (void)all;
-}
-
-// The answer of `verify` over all of it, printed or put into json.
-static enum cli_exit verify(const struct chaos_options *chaos, cJSON *json)
-{
-    struct verify_source *source = NULL;
-    struct verify_result found = {0};
-    char *problem = NULL;
-    const int64_t started_us = clock_mono_us();
-    enum cli_exit result = verify_source_open(&source, chaos->dir, NULL, NULL);
-    if (result != CLI_YES) {
-        goto out;
-    }
-    if (verify_source_is_containers(source)) {
-        cli_problem("the books of containers: %s verify --record %s", cli_name(), chaos->record);
-        result = CLI_UNKNOWN;
-        goto out;
-    }
-    const struct verify_options wish = {
-        .data = verify_source_data(source),
-        .bus_url = verify_source_bus_url(source),
-        .is_running = verify_source_is_running(source),
-        .is_broker_ours = verify_source_is_broker_ours(source),
-        .records = &chaos->record,
-        .records_count = 1,
-        .shown_max = VIOLATIONS_SHOWN,
-        .progress = no_progress,
-    };
-    if (verify_run(&wish, &found, &problem) != ERR_OK) {
-        cli_problem("it cannot be told whether the books are right: %s", problem);
-        result = CLI_UNKNOWN;
-        goto out;
-    }
-    const int64_t took_us = clock_mono_us() - started_us;
-    if (json != NULL) {
-        cJSON_AddItemToObject(json, "verify", verify_report_json(&found, chaos->dir, took_us));
-    } else {
-        putchar('\n');
-        verify_report_print(&found, chaos->dir, took_us);
-    }
-    if (verify_violations(&found) > 0) {
-        result = CLI_NO;
-    } else if (found.untold != NULL) {
-        result = CLI_UNKNOWN;
-    }
-
-out:
-    verify_result_release(&found);
-    verify_source_close(&source);
-    free(problem);
-    return result;
-}
-
 // Prints all there is to say about a run that came to its end, and judges it.
 static enum cli_exit report(const struct options *options, const struct chaos_options *chaos,
                             struct chaos_result *result)
@@ -168,7 +105,7 @@ static enum cli_exit report(const struct options *options, const struct chaos_op
         chaos_report_print(chaos, result);
         fflush(stdout);
     }
-    const enum cli_exit verdict = verify(chaos, json);
+    const enum cli_exit verdict = chaos_verify(chaos->dir, chaos->record, json);
     if (json != NULL) {
         cli_print_json(&json);
     }
