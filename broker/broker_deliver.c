@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "broker/broker_state.h"
+#include "common/crash_point.h"
 
 // --- answers
 
@@ -31,6 +32,7 @@ void broker_on_ack(struct broker *self, const struct message *message)
         broker_refuse(self, message, WIRE_CODE_MALFORMED, detail);
         return;
     }
+    crash_point("broker-before-ack");
     rest = message->batch;
     while (wire_ack_take(&rest, &ack) == ERR_OK) {
         const uint32_t taken =
@@ -40,6 +42,7 @@ void broker_on_ack(struct broker *self, const struct message *message)
         consumer->backlog -= consumer->backlog < taken ? consumer->backlog : taken;
         release(session, taken);
     }
+    crash_point("broker-after-ack");
     broker_apply_credit(session);
 }
 
@@ -65,6 +68,7 @@ void broker_on_nack(struct broker *self, const struct message *message)
         self->counters.stale_acks++;
         return;
     }
+    crash_point("broker-after-nack");
     self->counters.failed++;
     release(session, 1);
     broker_apply_credit(session);
@@ -110,7 +114,9 @@ static void parcel_send(struct broker *self, struct parcel *parcel)
     }
     struct session *session = parcel->session;
     const struct wire_control control = {.type = WIRE_DELIVER, .count = parcel->count};
+    crash_point("broker-before-deliver");
     const enum err err = broker_transmit(self, session->peer, &control, buf_view(&parcel->entries));
+    crash_point("broker-after-deliver");
     if (err == ERR_OK) {
         session->sent_ms = self->delivered_ms;
         session->held += parcel->count;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "broker/broker_state.h"
+#include "common/crash_point.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -127,6 +128,9 @@ static void tell(struct broker *self, const struct own_record *own)
 
 void broker_settle_own(struct broker *self)
 {
+    if (self->own_count > 0) {
+        crash_point(self->own[0].is_copy ? "broker-redrive-synced" : "broker-dead-letter-synced");
+    }
     for (size_t i = 0; i < self->own_count;) {
         i += settle(&self->own[i], self->own_count - i);
     }
@@ -205,6 +209,7 @@ static enum err append_own(struct broker *self, struct consumer *consumer, uint6
         .is_copy = dying == NULL,
     };
     consumer->redrive_topic = dying == NULL ? topic : consumer->redrive_topic;
+    crash_point(dying == NULL ? "broker-redrive-appended" : "broker-dead-letter-appended");
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/broker_state.h"
+#include "common/crash_point.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -169,6 +170,7 @@ void broker_on_publish(struct broker *self, const struct message *message)
         self->messages_count >= self->items_max) {
         (void)broker_sync(self);
     }
+    crash_point("broker-before-append");
     const size_t runs = self->publishes_count;
     bool all_stored = true;
     for (uint32_t i = 0; i < count; i++) {
@@ -182,6 +184,7 @@ void broker_on_publish(struct broker *self, const struct message *message)
         wait(self, message, runs, offset, duplicate);
         all_stored = all_stored && offset < event_log_next(self->log);
     }
+    crash_point("broker-after-append");
     if (all_stored) { // also when the disk is full
         answer_publishes(self, runs, true);
     } else {
@@ -255,8 +258,10 @@ enum err broker_sync(struct broker *self)
     const bool is_own = self->own_count > 0;
     const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self), is_own);
     const bool stored = err == ERR_OK;
+    crash_point("broker-after-sync");
     settle_topics(self, first, stored);
     answer_publishes(self, 0, stored);
+    crash_point("broker-after-answer");
     if (stored) {
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);
         if (!self->is_tail_new) { // else groups have not seen the batch before

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "broker/broker_state.h"
+#include "common/crash_point.h"
 #include "common/log.h"
 
 // Hands what it held to others and forgets it.
@@ -284,5 +285,6 @@ enum err broker_stop(struct broker *self)
         broker_send(self, s, &(struct wire_control){.type = WIRE_BYE});
         end_session(self, s, "the broker stops");
     }
+    crash_point("broker-stop-synced");
     return broker_save(self);
 }

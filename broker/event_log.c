@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/event_log_private.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 static const uint64_t index_gap = 64 * 1024; // bytes of batches between two of its places
@@ -127,8 +128,10 @@ static enum err batch_write(struct event_log *self, uint64_t time_us, bool uses_
     const size_t size = self->batch.size;
     struct segment *segment = last_of(self);
     if (segment->next > segment->base && segment->tail + size > self->segment_bytes) {
+        crash_point("broker-before-roll");
         // First this one: when the next is there, all before it is complete.
         segment_cut(segment);
+        crash_point("broker-roll-cut");
         disk_file_close(&segment->file); // cursors open it for themselves
         segment = event_log_segment_add(self, segment->next);
     }
@@ -187,10 +190,12 @@ enum err event_log_drop(struct event_log *self, uint64_t before)
     if (oldest[1].file_bytes == 0 && segment_create(&oldest[1], &self->directory) != ERR_OK) {
         return ERR_FULL;
     }
+    crash_point("broker-before-drop");
     const struct disk *disk = self->directory.disk;
     if (disk->unlink(disk->context, oldest->file.path) != 0) {
         return disk_is_full(errno) ? ERR_FULL : ERR_IO;
     }
+    crash_point("broker-after-drop");
     // Before the next one is dropped, else a crash could bring back only the older.
     disk_file_must(&self->directory, disk_file_sync(&self->directory), "sync");
     event_log_cursors_leave(self, self->dropped);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "broker/event_log_private.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 static const uint64_t segment_bytes_default = 64 * 1024 * 1024;
@@ -118,6 +119,7 @@ static bool batches_take(struct recovery *self)
         self->last_at = segment->tail;
         self->found->records += batch.count;
         event_log_note(self->log, &batch);
+        crash_point("broker-recovery-scan");
     }
     return err != ERR_IO;
 }
@@ -209,6 +211,9 @@ static enum err segment_recover(struct event_log *log, const struct event_log_op
     }
     if (err == ERR_OK && is_last && !settle(&self)) {
         err = problem(found, &self.segment->file, "cut or write again");
+    }
+    if (found->torn_bytes > 0) {
+        crash_point("broker-recovery-cut");
     }
     if (!is_last) {
         disk_file_close(&self.segment->file);

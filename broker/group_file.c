@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/crash_point.h"
 #include "common/mem.h"
 #include "common/record.h"
 
@@ -98,6 +99,7 @@ enum err group_file_save(const struct disk *disk, const char *directory, struct 
                          char problem[GROUP_FILE_PROBLEM_SIZE])
 {
     problem[0] = '\0';
+    crash_point("broker-before-save");
     char *path = mem_format("%s/" GROUP_FILE_NAME, directory);
     struct disk_file temp = {.disk = disk, .path = mem_format("%s.tmp", path), .fd = -1};
     struct disk_file folder = {.disk = disk, .path = mem_strdup(directory), .fd = -1};
@@ -114,6 +116,7 @@ enum err group_file_save(const struct disk *disk, const char *directory, struct 
                 disk_file_write(&temp, bytes.data, bytes.size, 0) && disk_file_datasync(&temp);
     disk_file_close(&temp);
     if (done) {
+        crash_point("broker-save-written");
         doing = "rename";
         done = disk->rename(disk->context, temp.path, path) == 0;
     }
@@ -121,7 +124,9 @@ enum err group_file_save(const struct disk *disk, const char *directory, struct 
         // Without this a power cut may bring the old file back after a group was confirmed
         // to its first member. When it fails, a crash may bring back either: nobody can be
         // told any more that something is saved, nor that it is not.
+        crash_point("broker-save-renamed");
         disk_file_must(&folder, disk_file_sync(&folder), "sync");
+        crash_point("broker-after-save");
     } else {
         err = disk_file_problem(&temp, doing, problem, GROUP_FILE_PROBLEM_SIZE);
         (void)disk->unlink(disk->context, temp.path);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "broker/server.h"
+#include "common/crash_point.h"
 #include "common/daemon.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -186,6 +187,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "faultline-broker: %s\n", problem);
     } else if (asks) {
         code = ready_ask((uint16_t)config_int(config, "HTTP_PORT"));
+    } else if (crash_point_arm(config_text(config, CRASH_POINT_SETTING), "broker", &problem) !=
+               ERR_OK) {
+        fprintf(stderr, "faultline-broker: %s\n", problem);
     } else if (log_open("broker",
                         config_text(config, "LOG_FORMAT"),
                         config_text(config, "LOG_LEVEL")) == ERR_OK) {

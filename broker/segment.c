@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/crash_point.h"
 #include "common/mem.h"
 #include "common/record.h"
 
@@ -53,6 +54,7 @@ enum err segment_create(struct segment *self, const struct disk_file *directory)
     disk_file_must(file, disk_file_sync(file), "sync");
     disk_file_must(directory, disk_file_sync(directory), "sync");
     self->file_bytes = SEGMENT_HEADER_SIZE;
+    crash_point("broker-roll-made");
     return ERR_OK;
 }
 
@@ -95,6 +97,7 @@ enum err segment_write(struct segment *self, struct bytes batch, uint64_t file_b
         const uint64_t wanted = batch.size < FILL_BATCH_MAX ? end + FILL_SIZE : end;
         fill(self, wanted < file_bytes_max ? wanted : file_bytes_max);
     }
+    crash_point("broker-before-sync");
     // Sync before anybody hears of it, never after: once a producer sees the ack it
     // drops its own copy.
     disk_file_must(&self->file, disk_file_datasync(&self->file), "sync");

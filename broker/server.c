@@ -11,6 +11,7 @@
 
 #include "broker/status.h"
 #include "common/clock.h"
+#include "common/crash_point.h"
 #include "common/daemon.h"
 #include "common/http_server.h"
 
@@ -160,6 +161,7 @@ enum err server_open(struct server **out, const struct server_options *options, 
                                              .port = options->http_port};
     enum err err = open_broker(self, options, problem);
     if (err == ERR_OK) {
+        crash_point("broker-recovered");
         err = open_router(self, options, problem);
     }
     if (err == ERR_OK) {
@@ -242,12 +244,14 @@ static bool drain(struct server *self)
 
 static enum err stop(struct server *self)
 {
+    crash_point("broker-stop-begun");
     log_info("stopping", LOG_END);
     // What has arrived is still stored and answered; a flood must not keep us.
     for (int rounds = 0; rounds < STOP_ROUNDS_MAX && !drain(self); rounds++) {
         (void)broker_turn(self->broker, false);
     }
     const enum err err = broker_stop(self->broker);
+    crash_point("broker-stop-saved");
     log_info("stopped", LOG_END);
     log_flush();
     return err;

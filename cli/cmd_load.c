@@ -1,11 +1,11 @@
 // load - many orders, and what they cost.
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/answer_record.h"
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/load.h"
@@ -175,7 +175,7 @@ static bool somebody_answers(struct api *api)
 static bool open_record(const struct options *options, int *fd)
 {
     const char *path = options_text(options, "record");
-    *fd = path == NULL ? -1 : open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    *fd = path == NULL ? -1 : answer_record_open(path);
     if (path != NULL && *fd < 0) {
         cli_problem("cannot write to %s: %s", path, strerror(errno));
     }

@@ -1,25 +1,18 @@
 // kill, pause, resume - what can be done to a process from outside.
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/compose.h"
+#include "cli/harm.h"
 #include "cli/target.h"
 #include "common/mem.h"
-
-enum {
-    ACTION_WAIT_MS = 2000
-};
 
 // What a command does to a part, and how it says so.
 struct action {
     const char *name;
-    int signal;
-    const char *docker_verb;
-    unsigned from; // the states it acts on, a sum of 1 << enum process_state
-    enum process_state to;
+    enum harm harm;
+    unsigned from;    // the states it acts on, a sum of 1 << enum process_state
     bool all;         // all replicas of a named service, not only the first one
     const char *done; // "payment (pid 12) <done>"
     const char *next; // what to do then: the command's name
@@ -28,10 +21,8 @@ struct action {
 
 static const struct action action_kill = {
     .name = "kill",
-    .signal = SIGKILL,
-    .docker_verb = "kill",
+    .harm = HARM_KILL,
     .from = 1U << PROCESS_RUNNING | 1U << PROCESS_PAUSED,
-    .to = PROCESS_DEAD,
     .done = "is dead: SIGKILL, it could not finish anything",
     .next = "start",
     .next_does = "Bring it back",
@@ -39,10 +30,8 @@ static const struct action action_kill = {
 
 static const struct action action_pause = {
     .name = "pause",
-    .signal = SIGSTOP,
-    .docker_verb = "pause",
+    .harm = HARM_PAUSE,
     .from = 1U << PROCESS_RUNNING,
-    .to = PROCESS_PAUSED,
     .done = "is paused: it holds its connections and does nothing",
     .next = "resume",
     .next_does = "Let it go on",
@@ -50,41 +39,11 @@ static const struct action action_pause = {
 
 static const struct action action_resume = {
     .name = "resume",
-    .signal = SIGCONT,
-    .docker_verb = "unpause",
+    .harm = HARM_RESUME,
     .from = 1U << PROCESS_PAUSED,
-    .to = PROCESS_RUNNING,
     .all = true,
     .done = "goes on",
 };
-
-static bool act_on(const struct target *target, const struct part *part,
-                   const struct action *action)
-{
-    if (target->stack == NULL) {
-        if (compose_act(part, action->docker_verb) != ERR_OK) {
-            cli_problem("docker %s said no about %s", action->docker_verb, part->name);
-            return false;
-        }
-        return true;
-    }
-    const enum err err = process_signal(part->id, action->signal);
-    if (err == ERR_IO) {
-        cli_problem("we may not signal %s (pid %ld): it belongs to another user",
-                    part->name,
-                    (long)part->id.pid);
-        return false;
-    }
-    // Wait until it is so, so that what comes next can rely on it.
-    if (!process_wait_state(part->id, action->to, ACTION_WAIT_MS)) {
-        cli_problem("%s (pid %ld) is still not %s",
-                    part->name,
-                    (long)part->id.pid,
-                    part_state_name(action->to));
-        return false;
-    }
-    return true;
-}
 
 static void say_done(const struct part *part, const struct action *action)
 {
@@ -155,7 +114,7 @@ static enum cli_exit act_on_chosen(const struct target *target, const struct opt
         if (!chosen[i]) {
             continue;
         }
-        if (!act_on(target, part, action)) {
+        if (harm_do(part, action->harm) != ERR_OK) {
             result = CLI_NO;
             continue;
         }
@@ -164,7 +123,7 @@ static enum cli_exit act_on_chosen(const struct target *target, const struct opt
             cJSON *item = cJSON_CreateObject();
             cJSON_AddStringToObject(item, "name", part->name);
             cJSON_AddNumberToObject(item, "pid", (double)part->id.pid);
-            cJSON_AddStringToObject(item, "state", part_state_name(action->to));
+            cJSON_AddStringToObject(item, "state", part_state_name(harm_outcome(action->harm)));
             cJSON_AddItemToArray(json, item);
         } else {
             say_done(part, action);

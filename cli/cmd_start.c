@@ -12,6 +12,7 @@
 #include "cli/launch_report.h"
 #include "cli/target.h"
 #include "cli/term.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 enum {
@@ -27,6 +28,10 @@ static const struct option_def start_options[] = {
      .min = 1,
      .max = 600,
      .help = "how long it may take to be ready"},
+    {.name = "crash-at",
+     .kind = OPTION_TEXT,
+     .value = "POINT[:N]",
+     .help = "it dies at once at that crash point, the Nth time it comes there (from 1)"},
     {0},
 };
 
@@ -106,6 +111,29 @@ static enum cli_exit wait_and_tell(const struct options *options, const struct s
     return CLI_YES;
 }
 
+// Where the processes are to die: the option, or the setting in our environment; NULL:
+// nowhere. false: it is no such place for one of them, and that was said.
+static bool choose_crash(const struct options *options, const struct target *target,
+                         const bool *chosen, const char **crash_at)
+{
+    *crash_at = options_text(options, "crash-at");
+    *crash_at = *crash_at == NULL ? getenv(CRASH_POINT_SETTING) : *crash_at;
+    char *problem = NULL;
+    for (size_t i = 0; i < target->parts_count && *crash_at != NULL && problem == NULL; i++) {
+        if (chosen[i] && target->stack == NULL) {
+            problem = mem_strdup("a container keeps the environment it was made with: crash "
+                                 "points are for a native stack");
+        } else if (chosen[i]) {
+            (void)crash_point_check(*crash_at, house_service(target->parts[i].service), &problem);
+        }
+    }
+    if (problem != NULL) {
+        cli_problem("%s", problem);
+    }
+    free(problem);
+    return problem == NULL;
+}
+
 static enum cli_exit start_native(const struct options *options, struct target *target,
                                   const bool *chosen)
 {
@@ -132,17 +160,6 @@ static enum cli_exit start_native(const struct options *options, struct target *
     return wait_and_tell(options, stack, &set, &report, started_us);
 }
 
-static bool is_ready(struct http_client *client, const struct part *part)
-{
-    char url[64];
-    struct http_response response;
-    const int port = part->port != 0 ? part->port : house_port(HOUSE_HTTP_PORT, part->service, 1);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/readyz", port);
-    return http_client_call(client, "GET", url, NULL, NULL, PROBE_TIMEOUT_MS, &response) ==
-               ERR_OK &&
-           response.status == 200;
-}
-
 static enum cli_exit start_containers(const struct options *options, const struct target *target,
                                       const bool *chosen)
 {
@@ -162,7 +179,7 @@ static enum cli_exit start_containers(const struct options *options, const struc
             continue;
         }
         buf_printf(&names, "%s%s", names.size > 0 ? ", " : "", target->parts[i].name);
-        while (result == CLI_YES && !is_ready(client, &target->parts[i])) {
+        while (result == CLI_YES && !part_is_ready(&target->parts[i], client, PROBE_TIMEOUT_MS)) {
             if (clock_mono_ms() >= deadline_ms) {
                 cli_problem("%s is started and not ready. %s logs %s may say why",
                             target->parts[i].name,
@@ -190,8 +207,16 @@ static enum cli_exit start_run(const struct options *options)
         return err == ERR_NOT_FOUND || err == ERR_TIMEOUT ? CLI_NO : CLI_UNKNOWN;
     }
     bool *chosen = mem_calloc(target->parts_count, sizeof *chosen);
+    const char *crash_at = NULL;
     enum cli_exit result = choose_dead(target, options, chosen);
+    if (result == CLI_YES && !choose_crash(options, target, chosen, &crash_at)) {
+        result = CLI_UNKNOWN;
+    }
     if (result == CLI_YES) {
+        // Ours is handed on to what we start, and kept nowhere: the next start is without.
+        if (crash_at != NULL) {
+            (void)setenv(CRASH_POINT_SETTING, crash_at, 1);
+        }
         result = target->stack != NULL ? start_native(options, target, chosen)
                                        : start_containers(options, target, chosen);
     }
@@ -207,7 +232,11 @@ const struct command cmd_start = {
     .summary = "bring dead processes back and wait until they are ready; without a name, all",
     .details =
         "A process gets the ports and settings it had. A setting in the environment of this\n"
-        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n",
+        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n"
+        "\n"
+        "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
+        "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"
+        "FAULTLINE_CRASH_AT does the same. The places: faultline crash-points\n",
     .options = start_options,
     .arguments_max = STACK_PROCESSES_MAX,
     .run = start_run,

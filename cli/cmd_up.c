@@ -12,6 +12,7 @@
 #include "cli/launch_report.h"
 #include "cli/plan.h"
 #include "cli/table.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 extern char **environ;
@@ -287,6 +288,15 @@ static enum cli_exit up_run(const struct options *options)
 {
     const int64_t started_us = clock_mono_us();
     const char *dir = cli_dir(options);
+    const char *crash_at = getenv(CRASH_POINT_SETTING);
+    if (crash_at != NULL && crash_at[0] != '\0') {
+        cli_problem(CRASH_POINT_SETTING " is for one process: bring the stack up without it, then "
+                                        "%s kill SERVICE; %s start SERVICE --crash-at %s",
+                    cli_name(),
+                    cli_name(),
+                    crash_at);
+        return CLI_UNKNOWN;
+    }
     enum cli_exit result = make_folder(dir);
     if (result != CLI_YES) {
         return result;

@@ -8,9 +8,11 @@ extern const struct command cmd_up;           // cmd_up.c
 extern const struct command cmd_down;         // cmd_down.c
 extern const struct command cmd_ps;           // cmd_ps.c
 extern const struct command cmd_kill;         // cmd_signal.c
+extern const struct command cmd_crash_points; // cmd_crash_points.c
 extern const struct command cmd_pause;        // cmd_signal.c
 extern const struct command cmd_resume;       // cmd_signal.c
 extern const struct command cmd_start;        // cmd_start.c
+extern const struct command cmd_chaos;        // cmd_chaos.c
 extern const struct command cmd_order;        // cmd_order.c
 extern const struct command cmd_transfer;     // cmd_transfer.c
 extern const struct command cmd_load;         // cmd_load.c

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 // How the names of settings begin, besides those that begin with a service's name.
@@ -147,7 +148,7 @@ char **environment_of(const struct stack *stack, const struct stack_process *pro
         envp_count++;
     }
     const size_t capacity =
-        envp_count + stack->settings_count + ARRAY_LEN(placed_names) + HOUSE_SERVICES_COUNT + 1;
+        envp_count + stack->settings_count + ARRAY_LEN(placed_names) + HOUSE_SERVICES_COUNT + 2;
     char **environment = mem_calloc(capacity, sizeof *environment);
     size_t count = 0;
     for (size_t i = 0; i < envp_count; i++) {
@@ -159,6 +160,9 @@ char **environment_of(const struct stack *stack, const struct stack_process *pro
         if (!is_set_in(envp, stack->settings[i])) {
             environment[count++] = mem_strdup(stack->settings[i]);
         }
+    }
+    if (process->crash_at != NULL) {
+        environment[count++] = mem_format(CRASH_POINT_SETTING "=%s", process->crash_at);
     }
     add_placed(environment + count, stack, process);
     return environment;

@@ -1,15 +1,14 @@
 #include "cli/load.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "cli/answer_record.h"
 #include "cli/bus_guest.h"
 #include "cli/end_table.h"
 #include "common/clock.h"
@@ -72,28 +71,14 @@ static void read_answer(struct shot *shot, const struct http_response *response)
 
 static void record_answer(const struct load *self, const struct shot *shot, enum err err)
 {
-    struct buf line = {0};
-    char at[CLOCK_RFC3339_SIZE];
-    clock_format_rfc3339(at, shot->answered_us);
-    buf_put_text(&line, "{\"order_id\":");
-    if (shot->id[0] == '\0') {
-        buf_put_text(&line, "null");
-    } else {
-        json_append_text(&line, shot->id);
+    const struct answer answer = {.id = shot->id,
+                                  .is_sync = self->options->sync,
+                                  .err = err,
+                                  .status = shot->status,
+                                  .at_us = shot->answered_us};
+    if (!answer_record_write(self->options->record_fd, &answer)) {
+        exit(EXIT_FAILURE);
     }
-    buf_printf(&line, ",\"mode\":\"%s\",\"status\":", self->options->sync ? "sync" : "async");
-    if (err == ERR_OK) {
-        buf_printf(&line, "%d", shot->status);
-    } else {
-        buf_put_text(&line, err == ERR_TIMEOUT ? "\"timeout\"" : "\"no-answer\"");
-    }
-    buf_printf(&line, ",\"at\":\"%s\"}\n", at);
-    // The file is open for appending: lines of several clients do not mix.
-    if (write(self->options->record_fd, line.data, line.size) != (ssize_t)line.size) {
-        fprintf(stderr, "faultline: the record cannot be written: %s\n", strerror(errno));
-        exit(EXIT_FAILURE); // a record with holes would prove nothing
-    }
-    buf_release(&line);
 }
 
 static void place_order(struct load *self, struct http_client *client, const char *url,

@@ -6,10 +6,7 @@
 // it, so that a slow server cannot hide by slowing the clients down (coordinated
 // omission; Gil Tene). Ends are read from the broker's log, by the broker's time.
 //
-// With a record every answer is a line of a file as soon as it is known, in one write: what
-// was answered is there also when the load generator is killed.
-//
-//   {"order_id":"…"|null,"mode":"async"|"sync","status":202|"timeout"|"no-answer","at":"…"}
+// With a record every answer is written down as answer_record.h says.
 #ifndef FAULTLINE_CLI_LOAD_H
 #define FAULTLINE_CLI_LOAD_H
 
@@ -33,7 +30,7 @@ struct load_options {
     bool sync;          // over the synchronous chain; its answer is its end
     int64_t timeout_ms; // how long to wait for the last end after the last answer
     bool progress;      // a line a second on standard error
-    int record_fd;      // where each answer is written down, a line of JSON; -1: nowhere
+    int record_fd;      // of answer_record_open; -1: nothing is written down
 };
 
 // Times in microseconds, of count samples.

@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "common/mem.h"
 
+// clang-format off
 static const struct command *const commands[] = {
     &cmd_up,
     &cmd_down,
@@ -11,6 +12,8 @@ static const struct command *const commands[] = {
     &cmd_start,
     &cmd_pause,
     &cmd_resume,
+    &cmd_crash_points,
+    &cmd_chaos,
     &cmd_order,
     &cmd_transfer,
     &cmd_load,
@@ -22,6 +25,7 @@ static const struct command *const commands[] = {
     &cmd_dead_letters,
     &cmd_verify,
 };
+// clang-format on
 
 int main(int argc, char **argv)
 {

@@ -2,10 +2,12 @@
 #ifndef FAULTLINE_CLI_PART_H
 #define FAULTLINE_CLI_PART_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/house.h"
 #include "cli/process.h"
+#include "common/http_client.h"
 
 enum {
     PART_CONTAINER_SIZE = 80
@@ -23,5 +25,8 @@ struct part {
 
 // part_state_name is "running", "paused" or "dead".
 const char *part_state_name(enum process_state state);
+
+// part_is_ready asks its /readyz, at most timeout_ms.
+bool part_is_ready(const struct part *part, struct http_client *client, int64_t timeout_ms);
 
 #endif

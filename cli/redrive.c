@@ -28,6 +28,12 @@ static enum cli_exit redrive(struct bus_guest *guest, struct bytes group, uint64
     return result;
 }
 
+enum cli_exit redrive_letter(struct bus_guest *guest, const char *group, uint64_t offset,
+                             uint64_t *count)
+{
+    return redrive(guest, bytes_of_text(group), offset, offset + 1, count);
+}
+
 // The one dead letter at an offset; its topic names the group.
 static enum cli_exit redrive_one(struct bus_guest *guest, const char *text, uint64_t *count)
 {
@@ -52,7 +58,7 @@ static enum cli_exit redrive_one(struct bus_guest *guest, const char *text, uint
         const int size = (int)(record.record.topic.size - prefix);
         snprintf(
             group, sizeof group, "%.*s", size, (const char *)record.record.topic.data + prefix);
-        result = redrive(guest, bytes_of_text(group), letter, letter + 1, count);
+        result = redrive_letter(guest, group, letter, count);
     }
     if (result == CLI_YES && *count == before) {
         cli_problem("no dead letter is listed at offset %s, or it was redriven already. Look: %s "

@@ -22,6 +22,7 @@ struct stack_process {
     int replica;                // from 1
     int port;                   // HTTP, on 127.0.0.1
     struct process_id id;       // pid 0: never started
+    const char *crash_at;       // borrowed; what its next start is armed with; NULL: nothing
 };
 
 enum {

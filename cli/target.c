@@ -39,7 +39,7 @@ void target_destroy(struct target **self_p)
     *self_p = NULL;
 }
 
-static struct target *target_of_stack(struct stack *stack)
+static struct part *parts_of_stack(const struct stack *stack)
 {
     struct part *parts = mem_calloc(stack->processes_count, sizeof *parts);
     for (size_t i = 0; i < stack->processes_count; i++) {
@@ -53,7 +53,12 @@ static struct target *target_of_stack(struct stack *stack)
         };
         memcpy(parts[i].name, process->name, sizeof parts[i].name);
     }
-    return target_new(stack, parts, stack->processes_count);
+    return parts;
+}
+
+static struct target *target_of_stack(struct stack *stack)
+{
+    return target_new(stack, parts_of_stack(stack), stack->processes_count);
 }
 
 static bool any_lives(const struct part *parts, size_t count)
@@ -126,6 +131,56 @@ enum err target_find_to_change(struct target **out, const char *dir)
         stack_unlock(&lock);
     }
     return err;
+}
+
+static enum err renew_stack(struct target *self, const char *dir)
+{
+    struct stack *stack = NULL;
+    char *problem = NULL;
+    enum err err = stack_lock(dir, LOCK_TIMEOUT_MS, &self->lock, &problem);
+    if (err != ERR_OK) {
+        goto out;
+    }
+    err = stack_load(&stack, dir, &problem);
+    if (err != ERR_OK) {
+        stack_unlock(&self->lock);
+        goto out;
+    }
+    stack_destroy(&self->stack);
+    free(self->parts);
+    self->stack = stack;
+    self->parts = parts_of_stack(stack);
+    self->parts_count = stack->processes_count;
+
+out:
+    if (err != ERR_OK) {
+        cli_problem("%s", problem == NULL ? "the stack is no more" : problem);
+    }
+    free(problem);
+    return err;
+}
+
+enum err target_renew(struct target *self, const char *dir)
+{
+    if (self->stack != NULL) {
+        return renew_stack(self, dir);
+    }
+    struct part *parts = NULL;
+    size_t parts_count = 0;
+    const enum err err = compose_list(&parts, &parts_count);
+    if (err == ERR_OK) {
+        free(self->parts);
+        self->parts = parts;
+        self->parts_count = parts_count;
+    } else {
+        cli_problem("the containers cannot be listed any more");
+    }
+    return err;
+}
+
+void target_release(struct target *self)
+{
+    stack_unlock(&self->lock);
 }
 
 enum err target_choose(const struct target *self, const char *name, unsigned states, bool all,

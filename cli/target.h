@@ -23,6 +23,13 @@ enum err target_find(struct target **out, const char *dir);
 enum err target_find_to_change(struct target **out, const char *dir);
 void target_destroy(struct target **self_p);
 
+// target_renew reads again what has become of the same stack, dead or not, and keeps
+// others from changing a native one until target_release. The parts are the same and in the
+// same order, unless somebody scaled it. ERR_TIMEOUT, ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT:
+// it stays as it was, unlocked; that was said.
+enum err target_renew(struct target *self, const char *dir);
+void target_release(struct target *self);
+
 // target_choose marks in chosen (parts_count of them) the parts that name means and
 // that are in one of states, a sum of 1 << enum process_state. "payment-2" names one;
 // "payment" names all replicas, or only the first fitting one unless all is set.

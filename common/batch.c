@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/crash_point.h"
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -180,6 +181,7 @@ static void settle_event(struct service *self, const struct input *input)
     const struct bus_delivery *delivery = &input->delivery;
     const bool is_handled = input->outcome == INPUT_DONE || input->outcome == INPUT_DUPLICATE;
     if (is_handled) {
+        crash_point("service-before-ack");
         bus_ack(self->bus, delivery);
     } else if (input->outcome == INPUT_FAILED) {
         bus_nack(self->bus, delivery, RETRY_BY_BROKER, input->why);
@@ -206,6 +208,7 @@ static void settle_request(struct service *self, struct input *input)
         request->work = NULL;
         worker_pool_put(self->workers, work); // it comes back as a result
     } else {
+        crash_point("service-before-answer");
         request_send(&request);
     }
 }
@@ -311,10 +314,15 @@ void batch_run(struct service *self)
     bool good = store_begin(self->store) == ERR_OK && outbox_clean(self->outbox) == ERR_OK;
     for (size_t i = 0; good && i < self->inputs_count; i++) {
         good = run_input(self, &self->inputs[i]);
+        if (i + 1 < self->inputs_count) {
+            crash_point("service-mid-batch");
+        }
     }
+    crash_point("service-before-commit");
     const int64_t commit_us = clock_mono_us();
     good = good && store_commit(self->store) == ERR_OK;
     if (good) {
+        crash_point("service-after-commit");
         self->store_failed = false;
         const double seconds = (double)(clock_mono_us() - commit_us) / 1e6;
         const double count = (double)self->inputs_count;

@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
+#include "common/crash_point.h"
+
 // clang-format off
 const struct setting daemon_settings[] = {
     {.name = "HTTP_ADDRESS", .fallback = "127.0.0.1", .help = "address of the HTTP interface"},
@@ -12,6 +14,8 @@ const struct setting daemon_settings[] = {
      .help = "json: an object a line; text: for people"},
     {.name = "LOG_LEVEL", .fallback = "info", .kind = SETTING_CHOICE,
      .choices = "debug|info|warn|error", .help = "the least that is logged"},
+    {.name = CRASH_POINT_SETTING, .fallback = "",
+     .help = "the process dies there at once: NAME[:n], see `faultline crash-points`"},
     {0}
 };
 // clang-format on

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/crash_point.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -33,6 +34,7 @@ struct outbox {
     size_t cleaned_size; // of answered: deleted in the present transaction
     bool backlog;        // rows behind sent_seq wait in the table
     int64_t sent_seq;    // rows up to here were published on this connection
+    int64_t relayed_seq; // rows up to here went from the table, when any did
     int64_t retry_ms;    // do not relay before
     int64_t sweep_ms;    // when to sweep next
 };
@@ -172,6 +174,7 @@ void outbox_committed(struct outbox *self, struct bus *bus)
                  LOG_STR("topic", added.event.type),
                  LOG_STR("causation_id", added.event.causation_id),
                  LOG_STR("trace_id", text_or_null(added.event.trace.trace_id)));
+        crash_point("service-before-publish");
         publish_added(self, bus, &added);
     }
     outbox_undo(self, 0);
@@ -211,6 +214,8 @@ void outbox_on_input(struct outbox *self, const struct bus_input *input, int64_t
     if (input->kind == BUS_PUBLISHED) {
         const struct answered answered = {(int64_t)input->tag, input->offset};
         buf_put(&self->answered, &answered, sizeof answered);
+        crash_point(answered.seq > self->relayed_seq ? "service-publish-acked"
+                                                     : "service-relay-acked");
     } else if (input->kind == BUS_REFUSED) {
         on_refused(self, input, now_ms);
     } else {
@@ -276,6 +281,8 @@ void outbox_relay(struct outbox *self, struct bus *bus, int64_t now_ms)
             return;
         }
         self->sent_seq = store_int(row, 0);
+        self->relayed_seq = self->sent_seq;
+        crash_point("service-relay-row");
     }
     if (err == ERR_NOT_FOUND && rows < RELAY_ROWS_MAX) {
         self->backlog = false;

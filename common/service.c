@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/crash_point.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/ready.h"
@@ -186,11 +187,13 @@ static void drain(struct service *self)
             wait_for_input(self);
         }
     }
+    crash_point("service-stop-flushed");
     bus_bye(self->bus, 100);
 }
 
 static int stop(struct service *self)
 {
+    crash_point("service-stop-begun");
     log_info("stopping", LOG_END);
     drain(self);
     const bool unfinished = has_jobs(self);
@@ -233,6 +236,12 @@ int service_run(const struct service_def *def, int argc, char **argv)
     }
     if (asks) {
         code = ready_ask((uint16_t)config_int(self->config, "HTTP_PORT"));
+        config_destroy(&self->config);
+        goto out;
+    }
+    const char *crash_at = config_text(self->config, CRASH_POINT_SETTING);
+    if (crash_point_arm(crash_at, def->name, &problem) != ERR_OK) {
+        fprintf(stderr, "faultline-%s: %s\n", def->name, problem);
         config_destroy(&self->config);
         goto out;
     }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/crash_point.h"
 #include "common/daemon.h"
 #include "common/folder.h"
 #include "common/inbox.h"
@@ -172,6 +173,7 @@ enum err service_open(struct service *self)
     self->signal_fd = daemon_take_signals();
     enum err err = open_store(self);
     if (err == ERR_OK) {
+        crash_point("service-schema-made");
         err = open_bus(self);
     }
     if (err == ERR_OK) {

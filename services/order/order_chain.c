@@ -1,5 +1,6 @@
 #include "services/order/order_chain.h"
 
+#include "common/crash_point.h"
 #include "common/mem.h"
 #include "services/contract.h"
 #include "services/hop.h"
@@ -7,7 +8,8 @@
 // A step of the chain: what it does, and what undoes that.
 struct step {
     struct hop make;
-    struct hop undo; // without a method: nothing does
+    struct hop undo;                       // without a method: nothing does
+    const char *made_point, *undone_point; // behind it, and behind undoing it
 };
 
 static const struct step steps[] = {
@@ -16,7 +18,9 @@ static const struct step steps[] = {
               .path = "/reservations",
               .key = "reservation",
               .fields = {{"order_id", "order_id"}, {"items", "items"}}},
-     .undo = {.service = "inventory", .method = "DELETE", .path = "/reservations/"}},
+     .undo = {.service = "inventory", .method = "DELETE", .path = "/reservations/"},
+     .made_point = "order-chain-reserved",
+     .undone_point = "order-chain-released"},
     {.make = {.service = "payment",
               .method = "POST",
               .path = "/charges",
@@ -29,14 +33,17 @@ static const struct step steps[] = {
               .method = "POST",
               .path = "/refunds",
               .key = "refund",
-              .fields = {{"order_id", "order_id"}}}},
+              .fields = {{"order_id", "order_id"}}},
+     .made_point = "order-chain-charged",
+     .undone_point = "order-chain-refunded"},
     {.make = {.service = "notification",
               .method = "POST",
               .path = "/messages",
               .key = "message",
               .fields = {{"subject", "order_id"},
                          {"template", "template"},
-                         {"recipient", "customer_id"}}}},
+                         {"recipient", "customer_id"}}},
+     .made_point = "order-chain-notified"},
 };
 
 // Undoes the first count steps, the last one first.
@@ -58,16 +65,19 @@ static cJSON *undo(struct caller *caller, size_t count, const cJSON *input)
         }
         cJSON_AddItemToArray(undone, entry);
         cJSON_Delete(answer);
+        crash_point(steps[i - 1].undone_point);
     }
     return undone;
 }
 
 cJSON *order_chain_run(struct caller *caller, const cJSON *input)
 {
+    crash_point("order-chain-begun");
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         struct hop_failure failure;
         cJSON *answer = NULL;
         if (!hop_call(caller, &steps[i].make, input, &answer, &failure)) {
+            crash_point("order-chain-failed");
             cJSON *json = hop_failure_to_json(&failure);
             cJSON_AddStringToObject(json, "order_id", json_text_of(input, "order_id"));
             cJSON_AddStringToObject(json, "failed_step", steps[i].make.service);
@@ -76,6 +86,7 @@ cJSON *order_chain_run(struct caller *caller, const cJSON *input)
             return json;
         }
         cJSON_Delete(answer);
+        crash_point(steps[i].made_point);
     }
     return cJSON_CreateObject();
 }

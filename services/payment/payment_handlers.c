@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/crash_point.h"
 #include "services/contract.h"
 #include "services/handler.h"
 #include "services/hop.h"
@@ -203,6 +204,7 @@ static cJSON *charge_run(struct caller *caller, const cJSON *input)
         "ledger", "POST", "/postings", "posting", {{"subject", "order_id"}, {"amount", "amount"}}};
     struct hop_failure failure;
     cJSON *answer = NULL;
+    crash_point("payment-charge-begun");
     if (!hop_call(caller, &screening, input, &answer, &failure)) {
         return hop_failure_to_json(&failure);
     }
@@ -216,6 +218,7 @@ static cJSON *charge_run(struct caller *caller, const cJSON *input)
     if (flagged != NULL) {
         return flagged;
     }
+    crash_point("payment-charge-screened");
     const cJSON *attempt = cJSON_GetObjectItemCaseSensitive(input, "attempt");
     const struct card_result card =
         card_ask(json_text_of(input, "payment_token"), (int64_t)attempt->valuedouble);
@@ -225,7 +228,10 @@ static cJSON *charge_run(struct caller *caller, const cJSON *input)
     if (card.answer == CARD_DECLINES) {
         return failed(402, card.reason, "the card was declined");
     }
-    return run_hop(caller, &posting, input);
+    crash_point("payment-charge-agreed");
+    cJSON *result = run_hop(caller, &posting, input);
+    crash_point("payment-charge-posted");
+    return result;
 }
 
 static enum err charge_finish(struct service *service, struct request *request, const cJSON *input,
@@ -281,7 +287,10 @@ static cJSON *refund_run(struct caller *caller, const cJSON *input)
 {
     static const struct hop reversal = {
         "ledger", "POST", "/reversals", "reversal", {{"subject", "order_id"}}};
-    return run_hop(caller, &reversal, input);
+    crash_point("payment-refund-begun");
+    cJSON *result = run_hop(caller, &reversal, input);
+    crash_point("payment-refund-reversed");
+    return result;
 }
 
 static enum err refund_finish(struct service *service, struct request *request, const cJSON *input,

@@ -88,6 +88,23 @@ Test(environment, settings_of_the_start_are_kept_and_a_newer_one_counts_more)
     stack_destroy(&stack);
 }
 
+Test(environment, where_it_shall_crash_is_told_to_that_process_alone)
+{
+    struct stack *stack = make_stack();
+    char *envp[] = {NULL};
+    stack->processes[0].crash_at = "service-after-commit:3";
+    char **armed = environment_of(stack, &stack->processes[0], envp);
+    stack->processes[0].crash_at = NULL;
+    char **unarmed = environment_of(stack, &stack->processes[0], envp);
+
+    cr_expect_eq(count_of(armed, "FAULTLINE_CRASH_AT=service-after-commit:3"), 1);
+    cr_expect_eq(count_of_name(unarmed, "FAULTLINE_CRASH_AT="), 0);
+
+    environment_free(&armed);
+    environment_free(&unarmed);
+    stack_destroy(&stack);
+}
+
 Test(environment, settings_are_known_by_their_names)
 {
     cr_expect(environment_is_setting("SYNC_WORKERS=8"));

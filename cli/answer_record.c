@@ -1,0 +1,42 @@
+#include "cli/answer_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "common/bytes.h"
+#include "common/clock.h"
+#include "common/json.h"
+
+int answer_record_open(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+}
+
+bool answer_record_write(int fd, const struct answer *answer)
+{
+    struct buf line = {0};
+    char at[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(at, answer->at_us);
+    buf_printf(&line, "{\"%s\":", answer->is_transfer ? "transfer_id" : "order_id");
+    if (answer->id[0] == '\0') {
+        buf_put_text(&line, "null");
+    } else {
+        json_append_text(&line, answer->id);
+    }
+    buf_printf(&line, ",\"mode\":\"%s\",\"status\":", answer->is_sync ? "sync" : "async");
+    if (answer->err == ERR_OK) {
+        buf_printf(&line, "%d", answer->status);
+    } else {
+        buf_put_text(&line, answer->err == ERR_TIMEOUT ? "\"timeout\"" : "\"no-answer\"");
+    }
+    buf_printf(&line, ",\"at\":\"%s\"}\n", at);
+    const bool written = write(fd, line.data, line.size) == (ssize_t)line.size;
+    if (!written) {
+        cli_problem("the record cannot be written: %s", strerror(errno));
+    }
+    buf_release(&line);
+    return written;
+}

@@ -1,0 +1,182 @@
+#include "tests/crash/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/mem.h"
+
+static const char *const services[] = {
+    "order", "payment", "inventory", "notification", "fraud", "ledger", "transfer"};
+
+// What is on its way; -1: unknown.
+struct unrest {
+    int64_t lag;     // events that groups have not dealt with
+    int64_t outbox;  // rows that wait to be published
+    int64_t pending; // orders
+    int64_t next;    // offset of the log
+};
+
+static int64_t number_of(const cJSON *json, const char *name)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(json, name);
+    return cJSON_IsNumber(number) ? (int64_t)number->valuedouble : -1;
+}
+
+static void look_at_broker(struct rig *rig, struct unrest *out)
+{
+    cJSON *status = rig_get(rig, "broker", "/status");
+    const cJSON *groups = cJSON_GetObjectItemCaseSensitive(status, "groups");
+    const cJSON *group = NULL;
+    out->next = number_of(cJSON_GetObjectItemCaseSensitive(status, "log"), "next_offset");
+    out->lag = cJSON_GetArraySize(groups) == ARRAY_LEN(services) ? 0 : -1;
+    cJSON_ArrayForEach(group, groups)
+    {
+        out->lag += number_of(group, "lag_events");
+    }
+    cJSON_Delete(status);
+}
+
+static int64_t outbox_of(struct rig *rig, const char *service)
+{
+    static const char name[] = "\nfaultline_outbox_events ";
+    const char *metrics = rig_get_text(rig, service, "/metrics");
+    const char *line = metrics == NULL ? NULL : strstr(metrics, name);
+    return line == NULL ? -1 : strtoll(line + strlen(name), NULL, 10);
+}
+
+static struct unrest look(struct rig *rig)
+{
+    struct unrest unrest = {.pending = -1};
+    look_at_broker(rig, &unrest);
+    if (unrest.lag != 0) {
+        unrest.outbox = -1; // it is not at rest in any case
+    }
+    for (size_t i = 0; i < ARRAY_LEN(services) && unrest.outbox >= 0; i++) {
+        const int64_t rows = outbox_of(rig, services[i]);
+        unrest.outbox = rows < 0 ? -1 : unrest.outbox + rows;
+    }
+    cJSON *orders =
+        unrest.outbox < 0 ? NULL : rig_get(rig, "order", "/orders?status=pending&limit=500");
+    if (orders != NULL) {
+        unrest.pending = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(orders, "orders"));
+    }
+    cJSON_Delete(orders);
+    return unrest;
+}
+
+// An event that is nowhere else is in an outbox, in the log, or with a handler that holds
+// it. These are not looked at in one moment: a log that did not grow tells that no event
+// went from the one that was still to be looked at to the one that had been.
+bool check_is_settled(struct rig *rig, int poisons)
+{
+    struct unrest again = {0};
+    const struct unrest unrest = look(rig);
+    if (unrest.lag != 0 || unrest.outbox != 0 || unrest.pending != poisons) {
+        return false;
+    }
+    look_at_broker(rig, &again);
+    return again.lag == 0 && again.next == unrest.next;
+}
+
+void check_unsettled(struct rig *rig, int poisons, char out[CELL_TEXT_SIZE])
+{
+    const struct unrest unrest = look(rig);
+    (void)snprintf(
+        out,
+        CELL_TEXT_SIZE,
+        "never at rest: lag %lld, outboxes %lld, orders pending %lld of them poisoned %d",
+        (long long)unrest.lag,
+        (long long)unrest.outbox,
+        (long long)unrest.pending,
+        poisons);
+}
+
+// --- verify
+
+// How much more was found of a kind than before.
+static int64_t more_of(struct check_findings *before, const char *name, int64_t count)
+{
+    size_t i = 0;
+    while (i < before->kinds_count && strcmp(before->kinds[i].name, name) != 0) {
+        i++;
+    }
+    if (i == CHECK_FINDINGS_MAX) {
+        return 0;
+    }
+    if (i == before->kinds_count) {
+        (void)snprintf(before->kinds[i].name, CELL_NAME_SIZE, "%s", name);
+        before->kinds_count++;
+    }
+    const int64_t more = count - before->kinds[i].count;
+    before->kinds[i].count = count;
+    return more;
+}
+
+static void note_findings(const cJSON *report, struct check_findings *before,
+                          struct cell_result *out)
+{
+    const cJSON *kind = NULL;
+    size_t size = 0;
+    cJSON_ArrayForEach(kind, cJSON_GetObjectItemCaseSensitive(report, "chain"))
+    {
+        const char *name = json_text_of(kind, "name");
+        const int64_t more = name == NULL ? 0 : more_of(before, name, number_of(kind, "found"));
+        if (more > 0 && size < sizeof out->found) {
+            out->findings += (int32_t)more;
+            size += (size_t)snprintf(out->found + size,
+                                     sizeof out->found - size,
+                                     "%s%lld %s",
+                                     size == 0 ? "" : ", ",
+                                     (long long)more,
+                                     name);
+        }
+    }
+}
+
+// The checks that do not hold, and the first of what they found.
+static void note_violations(const cJSON *report, struct cell_result *out)
+{
+    const cJSON *check = NULL;
+    size_t size = 0;
+    cJSON_ArrayForEach(check, cJSON_GetObjectItemCaseSensitive(report, "checks"))
+    {
+        const cJSON *list = cJSON_GetObjectItemCaseSensitive(check, "list");
+        const char *detail = json_text_of(cJSON_GetArrayItem(list, 0), "detail");
+        if (number_of(check, "found") > 0 && size < sizeof out->said) {
+            size += (size_t)snprintf(out->said + size,
+                                     sizeof out->said - size,
+                                     "%s%s: %s",
+                                     size == 0 ? "" : "; ",
+                                     json_text_of(check, "name"),
+                                     detail == NULL ? "" : detail);
+        }
+    }
+    const char *untold = json_text_of(report, "untold");
+    if (size == 0) {
+        (void)snprintf(out->said, sizeof out->said, "%s", untold == NULL ? "no verdict" : untold);
+    }
+}
+
+bool check_verify(struct rig *rig, bool has_whole_log, struct check_findings *before,
+                  struct cell_result *out)
+{
+    char *record = rig_record_path(rig);
+    int code = RIG_RUN(rig, "verify", "--json", "--record", record);
+    cJSON *report = cJSON_Parse((const char *)rig->said.data);
+    if (report == NULL) {
+        (void)snprintf(out->said, sizeof out->said, "%s", (const char *)rig->said.data);
+    } else if (code == 0) {
+        (void)snprintf(out->said, sizeof out->said, "holds");
+    } else if (code == 2 && !has_whole_log && number_of(report, "broken") == 0) {
+        (void)snprintf(out->said, sizeof out->said, "holds, as far as the log goes back");
+        code = 0;
+    } else {
+        note_violations(report, out);
+    }
+    note_findings(report, before, out);
+    cJSON_Delete(report);
+    free(record);
+    return code == 0;
+}

@@ -1,0 +1,34 @@
+// check - when a stack has come to rest, and whether its facts fit together then.
+#ifndef FAULTLINE_TESTS_CRASH_CHECK_H
+#define FAULTLINE_TESTS_CRASH_CHECK_H
+
+#include "tests/crash/cell.h"
+#include "tests/crash/rig.h"
+
+enum {
+    CHECK_FINDINGS_MAX = 16
+};
+
+// check_is_settled tells whether nothing is on its way: no event in an outbox, none in the
+// log that a group has not dealt with, no order pending but poisons ones.
+bool check_is_settled(struct rig *rig, int poisons);
+
+// check_unsettled writes what keeps the stack from that.
+void check_unsettled(struct rig *rig, int poisons, char out[CELL_TEXT_SIZE]);
+
+// What verify has found of the synchronous path on a stack so far. Zero: of a new one.
+struct check_findings {
+    struct {
+        char name[CELL_NAME_SIZE];
+        int64_t count;
+    } kinds[CHECK_FINDINGS_MAX];
+    size_t kinds_count;
+};
+
+// check_verify runs `faultline verify` with what traffic wrote down. true: all holds; where
+// retention has dropped a part of the log, all that the rest tells. It says so in out->said,
+// and in out->found what was found since the last time.
+bool check_verify(struct rig *rig, bool has_whole_log, struct check_findings *before,
+                  struct cell_result *out);
+
+#endif

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# A seeded soak: whatever is killed, paused, slowed and starved while orders and transfers
+# come in, in the end all is finished and the books are right. The seed is printed;
+# FAULTLINE_SEED takes it back, FAULTLINE_CHAOS_MINUTES makes it longer.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source tests/e2e/house.sh
+
+seed=${FAULTLINE_SEED:-$((RANDOM * 32768 + RANDOM))}
+minutes=${FAULTLINE_CHAOS_MINUTES:-0.5}
+
+# refuses WORDS: chaos does not begin, and says why.
+refuses() {
+  local code=0 words=$1
+  shift
+  faultline chaos --minutes 0.01 "$@" >"$folder/out" 2>&1 || code=$?
+  [[ $code == 2 ]] && grep -q -- "$words" "$folder/out" ||
+    fail "chaos $* ends with 2 and says '$words', not $code and '$(cat "$folder/out")'"
+}
+
+story "it begins only with a house that is up and well"
+refuses "nothing runs here"
+house_up --scale payment=2
+refuses "give a number" --minutes never
+faultline pause fraud >/dev/null
+refuses "fraud is paused"
+faultline resume fraud >/dev/null
+
+story "a process whose disk is full says no, lives, and goes on when there is room"
+pid_of() { faultline ps --json | jq ".[] | select(.name == \"$1\") | .pid"; }
+room() { prlimit --pid "$(pid_of "$1")" --fsize="$2":unlimited; } # what chaos does
+answer() { curl -s -o /dev/null -w '%{http_code}' "$order_url/orders" -H 'Content-Type: application/json' \
+  -d '{"customer_id":"alice","payment_token":"tok_visa","items":[{"sku":"espresso-cup","quantity":1}]}'; }
+for service in order fraud broker; do
+  room "$service" 0
+  wanted=202
+  [[ $service != order ]] || wanted=503
+  for _ in 1 2 3; do # it did not say no only once
+    [[ $(answer) == "$wanted" ]] || fail "order answers $wanted while the disk of $service is full"
+  done
+  [[ $service == order ]] || [[ $(pending_orders) -ge 3 ]] || fail "orders wait while the disk of $service is full"
+  room "$service" unlimited
+  becomes 202 answer
+  becomes 0 pending_orders
+done
+[[ $(dead_letters) == 0 ]] || fail "a full disk is no failure of an event"
+
+story "seed $seed, $minutes minutes (FAULTLINE_SEED=$seed repeats it)"
+code=0
+faultline chaos --seed "$seed" --minutes "$minutes" --json >"$folder/chaos" 2>"$folder/said" || code=$?
+[[ $code == 0 ]] || {
+  cat "$folder/said"
+  grep -E "DIED|ended with|did not|cannot|could not|not ready" "$FAULTLINE_DIR/chaos.log" || true
+  fail "seed $seed: chaos ends with 0, not $code: $(cat "$folder/chaos")"
+}
+jq -e '.findings | all(. == 0)' "$folder/chaos" >/dev/null || fail "seed $seed: nobody died by himself: $(cat "$folder/chaos")"
+jq -e '.end.finished and .end.all_ready' "$folder/chaos" >/dev/null || fail "seed $seed: all is finished: $(cat "$folder/chaos")"
+jq -e '[.faults[].times] | add > 10' "$folder/chaos" >/dev/null || fail "seed $seed: faults were made: $(cat "$folder/chaos")"
+jq -e '.verify' "$folder/chaos" >/dev/null || fail "seed $seed: verify has told: $(cat "$folder/chaos")"
+jq -e '.work | all(.accepted > 0 and .placed == .accepted + .refused + .not_taken + .unknown)' "$folder/chaos" >/dev/null ||
+  fail "seed $seed: work of each kind was accepted, and all of it is accounted for: $(cat "$folder/chaos")"
+jq -e '[.work[].accepted] | add' "$folder/chaos" | grep -qx "$(jq -s 'map(select(.status == 201 or .status == 202)) | length' "$FAULTLINE_DIR/chaos.answers")" ||
+  fail "seed $seed: what was accepted is written down"
+! grep -rl 'AddressSanitizer\|LeakSanitizer\|runtime error:\|ThreadSanitizer' "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
+the_books_add_up
+
+story "the same seed plans the same, whatever came of it"
+plan() { grep -oE '(kill|kill-several|ambush|hiccup|freeze|restart|slow|full-disk|no-growth) for [0-9.]+ s' "$1" | head -3; }
+plan "$FAULTLINE_DIR/chaos.log" >"$folder/first"
+faultline chaos --seed "$seed" --minutes 0.1 --json >"$folder/again" 2>"$folder/said" || fail "seed $seed: once more: $(cat "$folder/again")"
+plan "$FAULTLINE_DIR/chaos.log" >"$folder/second"
+head -n "$(wc -l <"$folder/second")" "$folder/first" | diff - "$folder/second" || fail "the same seed makes the same plan"
+
+story "a person who has seen enough goes to the end at once"
+rm "$FAULTLINE_DIR/chaos.log"
+"$FAULTLINE_BIN/faultline" chaos --seed "$seed" --minutes 60 --json >"$folder/early" 2>"$folder/said" &
+chaos=$!
+harms() { grep -q ' for ' "$FAULTLINE_DIR/chaos.log" && echo yes; }
+becomes yes harms
+kill -TERM "$chaos" # as Ctrl-C; what runs in the background of a script cannot hear that
+wait "$chaos" || fail "an early end is an end: $(cat "$folder/early")"
+[[ $(jq .ended_early "$folder/early") == true ]] || fail "it says so: $(cat "$folder/early")"
+states() { faultline ps --json | jq -r '[.[].state] | unique | join(" ")'; }
+becomes ready states

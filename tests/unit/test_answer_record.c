@@ -1,0 +1,64 @@
+// What clients were answered, as lines that `verify --record` reads.
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/answer_record.h"
+
+static char path[] = "/tmp/test_answer_record.XXXXXX";
+
+static void make_file(void)
+{
+    close(mkstemp(path));
+}
+
+static void remove_file(void)
+{
+    unlink(path);
+}
+
+TestSuite(answer_record, .init = make_file, .fini = remove_file);
+
+static void expect_line(const struct answer *answer, const char *wanted)
+{
+    char text[512] = "";
+    const int fd = answer_record_open(path);
+    cr_assert_geq(fd, 0);
+    const off_t start = lseek(fd, 0, SEEK_END);
+    cr_assert(answer_record_write(fd, answer));
+    close(fd);
+    const int in = open(path, O_RDONLY);
+    cr_assert_gt(pread(in, text, sizeof text - 1, start), 0);
+    close(in);
+    cr_expect_str_eq(text, wanted);
+}
+
+Test(answer_record, each_answer_is_a_line_behind_those_before)
+{
+    expect_line(&(struct answer){.id = "0-1", .status = 202, .at_us = 1000000},
+                "{\"order_id\":\"0-1\",\"mode\":\"async\",\"status\":202,"
+                "\"at\":\"1970-01-01T00:00:01.000000Z\"}\n");
+    expect_line(&(struct answer){.id = "0-2", .is_transfer = true, .status = 202},
+                "{\"transfer_id\":\"0-2\",\"mode\":\"async\",\"status\":202,"
+                "\"at\":\"1970-01-01T00:00:00.000000Z\"}\n");
+}
+
+Test(answer_record, an_answer_that_never_came_is_a_line_as_well)
+{
+    expect_line(&(struct answer){.id = "", .is_sync = true, .err = ERR_TIMEOUT},
+                "{\"order_id\":null,\"mode\":\"sync\",\"status\":\"timeout\","
+                "\"at\":\"1970-01-01T00:00:00.000000Z\"}\n");
+    expect_line(&(struct answer){.id = "", .is_sync = true, .err = ERR_IO},
+                "{\"order_id\":null,\"mode\":\"sync\",\"status\":\"no-answer\","
+                "\"at\":\"1970-01-01T00:00:00.000000Z\"}\n");
+}
+
+Test(answer_record, a_line_that_cannot_be_written_is_told)
+{
+    const int fd = open("/dev/full", O_WRONLY);
+    cr_assert_geq(fd, 0);
+    cr_expect_not(answer_record_write(fd, &(struct answer){.id = ""}));
+    close(fd);
+}
