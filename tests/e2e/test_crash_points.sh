@@ -39,8 +39,7 @@ done
 
 story "it dies there, at the passing that was asked for, and says so"
 faultline start payment --crash-at service-before-ack:3
-faultline order --json >"$folder/order"
-becomes pending order_status "$(jq -r .id "$folder/order")"
+faultline order --wait >/dev/null || fail "it lives through the two events of the first order"
 faultline load 5 --timeout 0 >/dev/null || true
 becomes dead state payment
 faultline logs payment | grep -q 'died at crash point service-before-ack, passing 3' || fail "its log tells where"
@@ -56,3 +55,4 @@ faultline kill payment
 FAULTLINE_CRASH_AT=service-schema-made fails_with 1 "died at crash point service-schema-made" faultline start payment
 faultline start payment
 the_books_add_up
+faultline verify >"$folder/out" || fail "all holds: $(cat "$folder/out")"
