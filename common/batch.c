@@ -118,6 +118,7 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
 // false: the whole transaction is broken.
 static bool run_input(struct service *self, struct input *input)
 {
+    input->outbox_mark = outbox_mark(self->outbox);
     const struct mark mark = {.outbox = outbox_mark(self->outbox),
                               .changes = self->changes_count,
                               .jobs = self->jobs_staged};
@@ -389,11 +390,30 @@ void service_status_changed(struct service *self, const char *subject, const cha
     snprintf(change->cause, sizeof change->cause, "%s", service_cause(self));
 }
 
+void service_derive_id(const struct service *self, const char *what, const char *subject,
+                       char out[UUID_SIZE])
+{
+    const char *const texts[] = {self->source, service_cause(self), what, subject};
+    uuid_derive(texts, ARRAY_LEN(texts), out);
+}
+
+static void derive_event_id(const struct service *self, const char *topic, const char *subject,
+                            char out[UUID_SIZE])
+{
+    const size_t mark = self->present == NULL ? 0 : self->present->outbox_mark;
+    const size_t before = outbox_added_count(self->outbox, mark, topic, subject);
+    char number[24];
+    snprintf(number, sizeof number, "%zu", before + 1);
+    const char *const texts[] = {self->source, service_cause(self), topic, subject, number};
+    // The first one of its kind, and there is hardly ever another, goes without number.
+    uuid_derive(texts, ARRAY_LEN(texts) - (before == 0 ? 1 : 0), out);
+}
+
 enum err service_emit(struct service *self, const char *topic, int version, const char *subject,
                       cJSON *data, char id_out[UUID_SIZE])
 {
     struct event event = {.version = version, .data = data};
-    uuid_new(event.id);
+    derive_event_id(self, topic, subject, event.id);
     snprintf(event.source, sizeof event.source, "%s", self->source);
     snprintf(event.type, sizeof event.type, "%s", topic);
     snprintf(event.subject, sizeof event.subject, "%s", subject);

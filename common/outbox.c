@@ -116,6 +116,18 @@ void outbox_undo(struct outbox *self, size_t mark)
     }
 }
 
+size_t outbox_added_count(const struct outbox *self, size_t mark, const char *topic,
+                          const char *key)
+{
+    size_t count = 0;
+    for (size_t at = mark; at < self->added.size; at += sizeof(struct added)) {
+        struct added added;
+        memcpy(&added, self->added.data + at, sizeof added);
+        count += strcmp(added.event.type, topic) == 0 && strcmp(added.event.subject, key) == 0;
+    }
+    return count;
+}
+
 bool outbox_is_dirty(const struct outbox *self)
 {
     return self->answered.size > 0;

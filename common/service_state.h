@@ -31,6 +31,7 @@ struct input {
     struct bus_delivery delivery; // of an event; its views live until the next bus_take
     struct event *event;          // owned; NULL when it could not be parsed
     struct trace_context trace;   // the span of handling it
+    size_t outbox_mark;           // where what it emits begins
     enum input_outcome outcome;
     int64_t duration_us;
     char why[SERVICE_WHY_SIZE]; // of a failure
