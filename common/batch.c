@@ -46,7 +46,7 @@ static enum err open_event(struct service *self, struct input *input)
     return ERR_OK;
 }
 
-static enum err handle_event(struct service *self, struct input *input)
+enum err batch_handle_event(struct service *self, struct input *input)
 {
     enum err err = open_event(self, input);
     if (err != ERR_OK) {
@@ -128,7 +128,7 @@ static bool run_input(struct service *self, struct input *input)
     }
     self->present = input;
     const bool is_event = input->request == NULL;
-    const enum err err = is_event ? handle_event(self, input) : handle_request(self, input);
+    const enum err err = is_event ? batch_handle_event(self, input) : handle_request(self, input);
     self->present = NULL;
     if (store_is_broken(self->store) ||
         (err == ERR_OK ? store_release(self->store) : store_rollback_to(self->store)) != ERR_OK) {
@@ -388,6 +388,12 @@ void service_status_changed(struct service *self, const char *subject, const cha
     snprintf(change->status, sizeof change->status, "%s", status);
     snprintf(change->reason, sizeof change->reason, "%s", reason == NULL ? "" : reason);
     snprintf(change->cause, sizeof change->cause, "%s", service_cause(self));
+}
+
+const struct event *service_recalled(const struct service *self, const char *topic)
+{
+    const struct event *recalled = self->recalled;
+    return recalled != NULL && strcmp(recalled->type, topic) == 0 ? recalled : NULL;
 }
 
 void service_derive_id(const struct service *self, const char *what, const char *subject,

@@ -86,6 +86,12 @@ enum err service_emit(struct service *service, const char *topic, int version, c
 // service_cause: the id of the present event, request or job's request; borrowed.
 const char *service_cause(const struct service *service);
 
+// service_recalled: while a database is rebuilt (common/rebuild.h) and the present event
+// cannot come to what it came to, by the rules alone: the event of topic that it came to
+// then, as the log has it; borrowed until the handler returns. NULL: the rules decide.
+// What a decision once rested on may have come over HTTP, and the log says nothing of it.
+const struct event *service_recalled(const struct service *service, const char *topic);
+
 // service_derive_id writes the id of something that the present input makes, a payment
 // say, for subject: the same input handled again gives it the same id.
 void service_derive_id(const struct service *service, const char *what, const char *subject,
