@@ -25,7 +25,7 @@ extern char **environ;
 
 enum {
     TOPICS_MAX = 64,
-    SETTINGS_MAX = 2
+    LOCK_TIMEOUT_MS = 5000
 };
 
 static const struct option_def rebuild_options[] = {
@@ -43,8 +43,10 @@ struct rebuild {
     const struct rebuild_service *service;
     size_t index; // of house_service
     bool is_dry, loses_http;
-    struct target *target;        // owned
-    const struct stack *stack;    // borrowed from it
+    struct target *target;        // owned; NULL: the stack is down
+    struct stack *down;           // owned; what `down` left; NULL: there is a target
+    int lock;                     // on such a one; -1: none
+    const struct stack *stack;    // borrowed from one of them
     struct verify_broker *broker; // owned; NULL: the stack's own runs
     char *url;                    // owned
     uint64_t floor;               // below it the group has handled all
@@ -97,10 +99,38 @@ static enum cli_exit check_stopped(const struct rebuild *self)
     return CLI_UNKNOWN;
 }
 
+// What `down` left behind: data, and nobody who runs. CLI_NO: it is not so.
+static enum cli_exit find_down(struct rebuild *self, const char *dir)
+{
+    char *problem = NULL;
+    struct stack *stack = NULL;
+    const bool is_down = stack_load(&stack, dir, &problem) == ERR_NOT_FOUND;
+    char *data = mem_format("%s/data/broker", dir);
+    const bool has_data = access(data, F_OK) == 0;
+    free(data);
+    free(problem);
+    stack_destroy(&stack);
+    if (!is_down || !has_data) {
+        return CLI_NO;
+    }
+    problem = NULL;
+    if (stack_lock(dir, LOCK_TIMEOUT_MS, &self->lock, &problem) != ERR_OK) {
+        return cannot(problem);
+    }
+    char *bin = stack_own_bin();
+    self->stack = self->down = stack_new(dir, bin);
+    free(bin);
+    return CLI_YES;
+}
+
 // The stack is locked while something of it is changed, or its log is read by a broker of
 // ours: its own must not start meanwhile.
 static enum cli_exit find_stack(struct rebuild *self, const char *dir)
 {
+    const enum cli_exit down = find_down(self, dir);
+    if (down != CLI_NO) {
+        return down;
+    }
     enum err err = target_find(&self->target, dir);
     if (err == ERR_OK && self->target->stack != NULL &&
         (!self->is_dry || stack_find_living(self->target->stack, 0) == NULL)) {
@@ -230,9 +260,9 @@ static enum cli_exit make_plan(struct rebuild *self, const char *const *topics)
                                           .floor = self->floor};
     struct rebuild_plan *plan = NULL;
     char *problem = NULL;
-    enum err err = rebuild_plan_open(&plan, self->work.plan, &problem);
+    enum err err = rebuild_plan_open(&plan, self->work.plan, self->service->name, topics, &problem);
     if (err == ERR_OK) {
-        err = rebuild_plan_read(plan, self->url, self->service->name, topics, &problem);
+        err = rebuild_plan_read(plan, self->url, &problem);
     }
     if (err == ERR_OK) {
         err = rebuild_plan_schedule(plan, &choice, &self->counts, &problem);
@@ -401,7 +431,7 @@ static enum cli_exit end_replaced(struct rebuild *self, const struct options *op
         if (kept != NULL) {
             printf("What was there is kept: %s\n", kept);
         }
-        printf("Let it go on: %s start %s\n", cli_name(), self->service->name);
+        printf("Let it go on: %s %s\n", cli_name(), self->down != NULL ? "up" : "start");
     }
     free(kept);
     return CLI_YES;
@@ -409,7 +439,8 @@ static enum cli_exit end_replaced(struct rebuild *self, const struct options *op
 
 static enum cli_exit rebuild_run_command(const struct options *options)
 {
-    struct rebuild self = {.is_dry = options_flag(options, "dry-run"),
+    struct rebuild self = {.lock = -1,
+                           .is_dry = options_flag(options, "dry-run"),
                            .loses_http = options_flag(options, "lose-http")};
     int64_t odd = 0;
     int64_t first_left = INT64_MAX;
@@ -440,6 +471,8 @@ static enum cli_exit rebuild_run_command(const struct options *options)
     rebuild_work_release(&self.work);
     verify_broker_stop(&self.broker);
     free(self.url);
+    stack_unlock(&self.lock);
+    stack_destroy(&self.down);
     target_destroy(&self.target);
     return result;
 }

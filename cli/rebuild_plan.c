@@ -15,18 +15,14 @@ enum {
 };
 
 struct rebuild_plan {
-    struct store *store; // owned
-    struct buf text;     // owned; of a record, as text
-    int64_t log_end;
-};
-
-// Whose records they are.
-struct reading {
-    const char *const *topics;
+    struct store *store;                // owned
+    struct buf text;                    // owned; of a record, as text
+    const char *const *topics;          // borrowed
     char source[EVENT_TEXT_MAX];        // "/services/ledger"
     char source_member[EVENT_TEXT_MAX]; // as it stands in an envelope
     char letters[EVENT_TEXT_MAX];       // "dead-letter.ledger"
     char copies[EVENT_TEXT_MAX];        // "redrive.ledger"
+    int64_t log_end;
 };
 
 static const char schema_sql[] =
@@ -72,10 +68,16 @@ static const char events_count_sql[] = "SELECT count(DISTINCT id) FROM deliverie
 
 // --- the file
 
-enum err rebuild_plan_open(struct rebuild_plan **out, const char *path, char **problem)
+enum err rebuild_plan_open(struct rebuild_plan **out, const char *path, const char *service,
+                           const char *const *topics, char **problem)
 {
     *out = NULL;
     struct rebuild_plan *self = mem_calloc(1, sizeof *self);
+    self->topics = topics;
+    snprintf(self->source, sizeof self->source, "/services/%s", service);
+    snprintf(self->source_member, sizeof self->source_member, "\"/services/%s\"", service);
+    snprintf(self->letters, sizeof self->letters, "dead-letter.%s", service);
+    snprintf(self->copies, sizeof self->copies, "redrive.%s", service);
     enum err err = store_open(&self->store, path, problem);
     if (err == ERR_OK) {
         err = store_exec_script(self->store, rebuild_plan_schema);
@@ -162,8 +164,7 @@ static enum err add_letter(struct rebuild_plan *self, const struct wire_delivere
 
 // An event that the service made itself; to look for its name first is quicker than to
 // read every envelope.
-static enum err add_if_output(struct rebuild_plan *self, const struct reading *reading,
-                              const struct wire_delivered *entry)
+static enum err add_if_output(struct rebuild_plan *self, const struct wire_delivered *entry)
 {
     const struct bytes body = entry->record.body;
     buf_clear(&self->text);
@@ -171,12 +172,12 @@ static enum err add_if_output(struct rebuild_plan *self, const struct reading *r
     buf_put_u8(&self->text, 0);
     struct event *event = NULL;
     struct json_problem problem;
-    if (strstr((const char *)self->text.data, reading->source_member) == NULL ||
+    if (strstr((const char *)self->text.data, self->source_member) == NULL ||
         event_parse(&event, body, &problem) != ERR_OK) {
         return ERR_OK;
     }
     enum err err = ERR_OK;
-    if (strcmp(event->source, reading->source) == 0) {
+    if (strcmp(event->source, self->source) == 0) {
         struct store_row *row = store_query(self->store, output_sql);
         store_bind_int(row, (int64_t)entry->offset);
         store_bind_text(row, event->causation_id);
@@ -190,33 +191,31 @@ static enum err add_if_output(struct rebuild_plan *self, const struct reading *r
     return err;
 }
 
-static bool is_heard(const struct reading *reading, struct bytes topic)
+static bool is_heard(const struct rebuild_plan *self, struct bytes topic)
 {
-    const char *const *heard = reading->topics;
+    const char *const *heard = self->topics;
     while (*heard != NULL && !bytes_equal_text(topic, *heard)) {
         heard++;
     }
     return *heard != NULL;
 }
 
-static enum err add(struct rebuild_plan *self, const struct reading *reading,
-                    const struct wire_delivered *entry)
+enum err rebuild_plan_add(struct rebuild_plan *self, const struct wire_delivered *entry)
 {
     const struct bytes topic = entry->record.topic;
-    if (bytes_equal_text(topic, reading->letters)) {
+    if (bytes_equal_text(topic, self->letters)) {
         return add_letter(self, entry);
     }
-    if (bytes_equal_text(topic, reading->copies)) {
+    if (bytes_equal_text(topic, self->copies)) {
         return add_copy(self, entry);
     }
-    const enum err err = is_heard(reading, topic) ? add_delivery(self, entry, topic) : ERR_OK;
+    const enum err err = is_heard(self, topic) ? add_delivery(self, entry, topic) : ERR_OK;
     // Letters and copies of others repeat events: no outputs are among them.
     const bool is_broker = topic.size > 0 && memchr(topic.data, '.', topic.size) != NULL;
-    return err == ERR_OK && !is_broker ? add_if_output(self, reading, entry) : err;
+    return err == ERR_OK && !is_broker ? add_if_output(self, entry) : err;
 }
 
-static enum err read_log(struct rebuild_plan *self, struct bus_guest *guest,
-                         const struct reading *reading, char **problem)
+static enum err read_log(struct rebuild_plan *self, struct bus_guest *guest, char **problem)
 {
     uint64_t end = 0;
     uint64_t offset = 0;
@@ -224,7 +223,7 @@ static enum err read_log(struct rebuild_plan *self, struct bus_guest *guest,
     while (err == ERR_OK && offset < end) {
         struct wire_delivered entry;
         err = bus_guest_next(guest, &offset, &entry);
-        if (err == ERR_OK && add(self, reading, &entry) != ERR_OK) {
+        if (err == ERR_OK && rebuild_plan_add(self, &entry) != ERR_OK) {
             return say_store_problem(self, problem);
         }
     }
@@ -238,14 +237,8 @@ static enum err read_log(struct rebuild_plan *self, struct bus_guest *guest,
     return err;
 }
 
-enum err rebuild_plan_read(struct rebuild_plan *self, const char *url, const char *service,
-                           const char *const *topics, char **problem)
+enum err rebuild_plan_read(struct rebuild_plan *self, const char *url, char **problem)
 {
-    struct reading reading = {.topics = topics};
-    snprintf(reading.source, sizeof reading.source, "/services/%s", service);
-    snprintf(reading.source_member, sizeof reading.source_member, "\"/services/%s\"", service);
-    snprintf(reading.letters, sizeof reading.letters, "dead-letter.%s", service);
-    snprintf(reading.copies, sizeof reading.copies, "redrive.%s", service);
     struct bus_guest *guest = NULL;
     if (bus_guest_open(&guest, url, OPEN_TIMEOUT_MS) != ERR_OK) {
         *problem = mem_format("the broker does not answer at %s", url);
@@ -253,7 +246,7 @@ enum err rebuild_plan_read(struct rebuild_plan *self, const char *url, const cha
     }
     enum err err = store_begin(self->store);
     if (err == ERR_OK) {
-        err = read_log(self, guest, &reading, problem);
+        err = read_log(self, guest, problem);
     }
     if (err == ERR_OK) {
         err = store_commit(self->store);

@@ -17,20 +17,24 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/wire.h"
 
 struct rebuild_plan; // opaque; one thread's
 
-// rebuild_plan_open makes an empty plan in the file at path. The caller owns *out.
+// rebuild_plan_open makes an empty plan in the file at path, for a service, whose group has
+// its name, and which subscribes to topics (ended by NULL; borrowed). The caller owns *out.
 // ERR_IO: *problem, which the caller frees, is a sentence.
-enum err rebuild_plan_open(struct rebuild_plan **out, const char *path, char **problem);
+enum err rebuild_plan_open(struct rebuild_plan **out, const char *path, const char *service,
+                           const char *const *topics, char **problem);
 void rebuild_plan_destroy(struct rebuild_plan **self_p);
 
-// rebuild_plan_read takes the log of the broker at url, up to its end, for a service that
-// subscribes to topics (ended by NULL). ERR_INVALID: the log does not reach back to its
-// beginning any more; ERR_UNAVAILABLE: the broker does not answer; ERR_IO. *problem is
-// then a sentence.
-enum err rebuild_plan_read(struct rebuild_plan *self, const char *url, const char *service,
-                           const char *const *topics, char **problem);
+// rebuild_plan_read takes the log of the broker at url, up to its end. ERR_INVALID: the log
+// does not reach back to its beginning any more; ERR_UNAVAILABLE: the broker does not
+// answer; ERR_IO. *problem is then a sentence.
+enum err rebuild_plan_read(struct rebuild_plan *self, const char *url, char **problem);
+
+// rebuild_plan_add takes one record of the log; they come in its order. ERR_IO.
+enum err rebuild_plan_add(struct rebuild_plan *self, const struct wire_delivered *entry);
 
 // What rebuild_plan_schedule chooses from.
 struct rebuild_choice {

@@ -26,10 +26,6 @@ enum err spawn_helper(const char *const *argv, const char *const *envp, const ch
 // caller frees it.
 char *spawn_last_words(const char *log_path);
 
-// spawn_last_words is the last line of such a log, for a sentence about an early end; the
-// caller frees it.
-char *spawn_last_words(const char *log_path);
-
 // spawn_read runs argv (ended by NULL, found by PATH), waits for its end and gives
 // its standard output. ERR_NOT_FOUND: there is no such program. Its exit code goes
 // to *exit_code, -1 when a signal ended it; its errors are thrown away.

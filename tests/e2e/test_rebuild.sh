@@ -253,5 +253,14 @@ place_a_mix
 becomes 0 all_but_poison_ended
 identical
 the_books_add_up
+
+story "and when the whole stack is down"
+faultline down >/dev/null
+rebuilds 0 ledger --dry-run
+rm -f "$(database ledger)"*
+rebuilds 0 ledger
+house_up
+identical
+the_books_add_up
 [[ -z $(ls -d "$FAULTLINE_DIR"/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
 ! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
