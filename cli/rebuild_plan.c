@@ -80,6 +80,9 @@ enum err rebuild_plan_open(struct rebuild_plan **out, const char *path, const ch
     snprintf(self->copies, sizeof self->copies, "redrive.%s", service);
     enum err err = store_open(&self->store, path, problem);
     if (err == ERR_OK) {
+        err = store_without_syncs(self->store);
+    }
+    if (err == ERR_OK) {
         err = store_exec_script(self->store, rebuild_plan_schema);
     }
     if (err == ERR_OK) {

@@ -388,6 +388,7 @@ static enum err open_plan(struct rebuild *self, const char *path)
 {
     char *problem = NULL;
     enum err err = store_open(&self->plan, path, &problem);
+    err = err == ERR_OK ? store_without_syncs(self->plan) : err;
     err = err == ERR_OK ? store_begin(self->plan) : err;
     if (err != ERR_OK && problem != NULL) {
         log_error("cannot read the plan", LOG_STR("error", problem));
@@ -402,6 +403,9 @@ enum err rebuild_run(struct service *service, const char *plan_path)
     enum err err = open_plan(&self, plan_path);
     if (err == ERR_OK) {
         err = service_open_store(service);
+    }
+    if (err == ERR_OK) {
+        err = store_without_syncs(service->store);
     }
     if (err == ERR_OK) {
         err = replay_all(&self);
