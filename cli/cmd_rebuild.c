@@ -282,8 +282,8 @@ static enum cli_exit replay(struct rebuild *self, const char *path)
     char *problem = NULL;
     pid_t pid = 0;
     int status = -1;
-    enum err err = spawn_helper(
-        argv, (const char *const *)environment, self->stack->dir, self->work.log, &pid, &problem);
+    enum err err =
+        spawn_helper(argv, (const char *const *)environment, self->work.log, &pid, &problem);
     while (err == ERR_OK && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
     if (err == ERR_OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {

@@ -152,6 +152,7 @@ const struct rebuild_table rebuild_common_tables[] = {
      .columns = {{.name = "request_hash"},
                  {.name = "status"},
                  {.name = "answer"},
+                 {.name = "number", .may_differ = ORDER_OF_HANDLING},
                  {.name = "at", .may_differ = TIME_OF_HANDLING}},
      .carry = "INSERT OR IGNORE INTO main.inbox"
               " (handler, id, at, member, request_hash, status, answer, location)"

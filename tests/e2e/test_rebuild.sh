@@ -28,17 +28,23 @@ rows() { report ".tables[] | select(.table == \"$1\") | .$2"; }
 database() { echo "$FAULTLINE_DIR/data/$1/$1.db"; }
 sql() { sqlite3 -cmd '.timeout 10000' "$(database "$1")" "$2"; }
 
+quietly() { "$@" >/dev/null; }
+
 rebuildable=(payment inventory notification fraud ledger)
 
+# identical [SERVICE...]: what has their living databases is what the log says.
 identical() {
   local service
   becomes 0 lag_in_all
-  for service in "${rebuildable[@]}"; do
+  (($#)) || set -- "${rebuildable[@]}"
+  for service in "$@"; do
     rebuilds 0 "$service" --dry-run --json
     [[ $(report '[.identical, .odd, .left, .under_way] | @csv') == true,0,0,0 ]] ||
       fail "$service is what the log says: $(cat "$folder/report")"
   done
 }
+
+verified() { faultline verify >"$folder/verify" 2>&1 || fail "verify is content: $(cat "$folder/verify")"; }
 
 order_of() { faultline order "$@" --json >"$folder/order" && jq -r .id "$folder/order"; }
 
@@ -72,11 +78,11 @@ story "poison is dead-lettered, and one that died is redriven"
 order_of --token tok_poison >/dev/null
 poison=1
 becomes 1 dead_letters
-faultline kill payment && BUS_RETRIES=0 faultline start payment >/dev/null
+quietly faultline kill payment && BUS_RETRIES=0 quietly faultline start payment
 order_of --token tok_flaky >/dev/null
 becomes 2 dead_letters
 offset=$(faultline dead-letters list --json | jq '.dead_letters[-1].offset')
-faultline kill payment && BUS_RETRIES=3 faultline start payment >/dev/null
+quietly faultline kill payment && BUS_RETRIES=3 quietly faultline start payment
 identical # the one is given up, the other is too, for now
 rebuilds 0 payment --dry-run --json
 [[ $(report .given_up) == 2 ]] || fail "both are given up: $(cat "$folder/report")"
@@ -107,7 +113,7 @@ says "payments of orders placed with ?mode=sync"
 says "entries.posted_at"
 
 story "replicas commit beside each other, and what they decided comes out all the same"
-faultline kill ledger && faultline down >/dev/null
+quietly faultline down
 house_up --scale ledger=3 --scale inventory=2
 place_a_mix
 for i in 1 2 3 4 5 6 7 8 9 10; do
@@ -119,12 +125,12 @@ becomes 0 all_but_poison_ended
 identical
 
 story "on a running stack it tells what is not handled yet"
-faultline pause inventory && faultline pause inventory
+quietly faultline pause inventory && quietly faultline pause inventory-2
 order_of >/dev/null
 under_way() { faultline rebuild inventory --dry-run --json | jq '[.under_way, .identical] | @csv'; }
 becomes '"1,true"' under_way
-faultline resume inventory
-identical
+quietly faultline resume inventory
+identical inventory
 
 story "a row that was changed by hand is told, with its table and key"
 print=$(sql inventory "SELECT available FROM stock WHERE sku = 'espresso-cup'")
@@ -165,10 +171,10 @@ rebuilds 2 nobody
 says "there is no service 'nobody'"
 rebuilds 2 ledger
 says "ledger lives"
-faultline pause payment
+quietly faultline pause payment
 rebuilds 2 payment
 says "payment lives"
-faultline resume payment
+quietly faultline resume payment
 
 # What there is of effects, for a comparison before and after.
 effects() {
@@ -197,6 +203,7 @@ done
 effects >"$folder/after"
 diff "$folder/before" "$folder/after" || fail "nobody notices"
 identical
+verified
 
 story "a lost database comes back, while orders wait for it"
 for service in "${rebuildable[@]}"; do
@@ -210,8 +217,10 @@ for service in "${rebuildable[@]}"; do
   says "Not taken over, since it came over HTTP"
   faultline start "$service" >/dev/null
   becomes 0 all_but_poison_ended
-  identical
+  identical "$service"
 done
+identical
+verified
 [[ $(dead_letters) == 1 ]] || fail "nothing new is dead-lettered: $(faultline dead-letters list)"
 the_books_add_up
 
@@ -229,7 +238,7 @@ rebuilds 0 ledger --json
 faultline start ledger >/dev/null
 becomes completed transfer_status "$transfer"
 [[ $(held) == 1 ]] || fail "it is published once: $(held)"
-identical
+identical ledger
 
 story "a damaged database is not thrown away without a word"
 kill_all_of inventory
@@ -240,10 +249,10 @@ says "cannot be read whole"
 says "--lose-http"
 rebuilds 0 inventory --lose-http
 faultline start inventory >/dev/null
-identical
+identical inventory
 
 story "with the broker dead as well, its log is read all the same"
-faultline kill broker
+quietly faultline kill broker
 kill_all_of payment
 rebuilds 0 payment --dry-run
 rm -f "$(database payment)"*
@@ -262,5 +271,6 @@ rebuilds 0 ledger
 house_up
 identical
 the_books_add_up
+verified
 [[ -z $(ls -d "$FAULTLINE_DIR"/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
 ! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
