@@ -56,18 +56,6 @@ static const struct option_def up_options[] = {
     {0},
 };
 
-static char *own_folder(void)
-{
-    char path[PATH_SIZE];
-    const ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (size <= 0) {
-        return mem_strdup(".");
-    }
-    path[size] = '\0';
-    *strrchr(path, '/') = '\0';
-    return mem_strdup(path);
-}
-
 // A stack that is here already: says how it is. CLI_YES: there is none.
 static enum cli_exit refuse_second(const char *dir)
 {
@@ -257,7 +245,7 @@ static enum cli_exit up_locked(const struct options *options, int64_t started_us
     if (result != CLI_YES) {
         return result;
     }
-    char *bin = options_text(options, "bin") == NULL ? own_folder()
+    char *bin = options_text(options, "bin") == NULL ? stack_own_bin()
                                                      : mem_strdup(options_text(options, "bin"));
     struct stack *stack = stack_new(dir, bin);
     clock_format_rfc3339(stack->started_at, clock_wall_us());

@@ -17,6 +17,7 @@ extern const struct command cmd_order;        // cmd_order.c
 extern const struct command cmd_transfer;     // cmd_transfer.c
 extern const struct command cmd_load;         // cmd_load.c
 extern const struct command cmd_replay;       // cmd_replay.c
+extern const struct command cmd_rebuild;      // cmd_rebuild.c
 extern const struct command cmd_trace;        // cmd_trace.c
 extern const struct command cmd_tail;         // cmd_tail.c
 extern const struct command cmd_logs;         // cmd_logs.c

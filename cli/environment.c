@@ -168,6 +168,17 @@ char **environment_of(const struct stack *stack, const struct stack_process *pro
     return environment;
 }
 
+void environment_set(char **environment, const char *assignment)
+{
+    const size_t name_size = strcspn(assignment, "=") + 1;
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, assignment, name_size) == 0) {
+            free(*environment);
+            *environment = mem_strdup(assignment);
+        }
+    }
+}
+
 void environment_free(char ***environment_p)
 {
     char **environment = *environment_p;

@@ -21,6 +21,9 @@ void environment_keep_settings(struct stack *stack, char *const *envp);
 // and URLs, which nobody overrides. Free it with environment_free.
 char **environment_of(const struct stack *stack, const struct stack_process *process,
                       char *const *envp);
+// environment_set gives a variable of such an environment, "NAME=value", another value; one
+// that is not there is left out.
+void environment_set(char **environment, const char *assignment);
 void environment_free(char ***environment_p);
 
 #endif

@@ -18,6 +18,7 @@ static const struct command *const commands[] = {
     &cmd_transfer,
     &cmd_load,
     &cmd_replay,
+    &cmd_rebuild,
     &cmd_trace,
     &cmd_tail,
     &cmd_logs,

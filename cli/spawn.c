@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,6 +17,7 @@ enum {
     INHERITED_FD_MAX = 1024,
     EXIT_NO_EXEC = 127,
     READ_BYTES = 65536,
+    LINE_SIZE = 512,
 };
 
 // exec wants pointers to text that may be changed, and does not change it.
@@ -123,13 +125,14 @@ static int fork_and_exec(struct child *child, pid_t *out)
     return error;
 }
 
-// Runs the program at path; child says how, but for what is the same for all.
-static enum err run_program(struct child child, const char *path, const char *const *envp,
-                            const char *log_path, pid_t *out, char **problem)
+// Runs a program; child says how, but for what is the same for all.
+static enum err run_program(struct child child, const char *const *arguments,
+                            const char *const *envp, const char *log_path, pid_t *out,
+                            char **problem)
 {
     *problem = NULL;
     char **environment = pointers_copy(envp);
-    char **argv = pointers_copy((const char *const[]){path, NULL});
+    char **argv = pointers_copy(arguments);
     enum err err = ERR_IO;
     int log = -1;
 
@@ -146,7 +149,7 @@ static enum err run_program(struct child child, const char *path, const char *co
     child.error = log;
     const int error = fork_and_exec(&child, out);
     if (error != 0) {
-        *problem = mem_format("cannot run %s: %s", path, strerror(error));
+        *problem = mem_format("cannot run %s: %s", argv[0], strerror(error));
         goto out;
     }
     err = ERR_OK;
@@ -167,14 +170,31 @@ enum err spawn_detached(const char *path, const char *const *envp, const char *f
                         const char *log_path, pid_t *out, char **problem)
 {
     const struct child child = {.folder = folder, .detached = true};
-    return run_program(child, path, envp, log_path, out, problem);
+    return run_program(child, (const char *const[]){path, NULL}, envp, log_path, out, problem);
 }
 
-enum err spawn_helper(const char *path, const char *const *envp, const char *log_path, pid_t *out,
-                      char **problem)
+enum err spawn_helper(const char *const *argv, const char *const *envp, const char *log_path,
+                      pid_t *out, char **problem)
 {
     const struct child child = {.helps = getpid()};
-    return run_program(child, path, envp, log_path, out, problem);
+    return run_program(child, argv, envp, log_path, out, problem);
+}
+
+char *spawn_last_words(const char *log_path)
+{
+    char line[LINE_SIZE] = "";
+    char last[LINE_SIZE] = "it said nothing";
+    FILE *file = fopen(log_path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '\0') {
+            memcpy(last, line, sizeof last);
+        }
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return mem_strdup(last);
 }
 
 static enum err spawn_reader(const char *const *argv, bool with_errors, pid_t *pid, int *fd)

@@ -16,10 +16,15 @@
 enum err spawn_detached(const char *path, const char *const *envp, const char *folder,
                         const char *log_path, pid_t *out, char **problem);
 
-// spawn_helper does the same with a program that is of no use without us: it gets SIGTERM
-// when we end, however that comes. It stays in our session and in our folder.
-enum err spawn_helper(const char *path, const char *const *envp, const char *log_path, pid_t *out,
-                      char **problem);
+// spawn_helper does the same with argv (ended by NULL; a path and its arguments), a program
+// that is of no use without us: it gets SIGTERM when we end, however that comes. It stays
+// in our session and in our folder.
+enum err spawn_helper(const char *const *argv, const char *const *envp, const char *log_path,
+                      pid_t *out, char **problem);
+
+// spawn_last_words is the last line of such a log, for a sentence about an early end; the
+// caller frees it.
+char *spawn_last_words(const char *log_path);
 
 // spawn_read runs argv (ended by NULL, found by PATH), waits for its end and gives
 // its standard output. ERR_NOT_FOUND: there is no such program. Its exit code goes

@@ -16,11 +16,24 @@
 enum {
     STACK_FILE_BYTES_MAX = 1024 * 1024,
     LOCK_POLL_NS = 10000000,
+    PATH_SIZE = 4096,
 };
+
+char *stack_own_bin(void)
+{
+    char path[PATH_SIZE];
+    const ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (size <= 0) {
+        return mem_strdup(".");
+    }
+    path[size] = '\0';
+    *strrchr(path, '/') = '\0';
+    return mem_strdup(path);
+}
 
 static char *absolute_path(const char *path)
 {
-    char folder[4096];
+    char folder[PATH_SIZE];
     if (path[0] == '/' || getcwd(folder, sizeof folder) == NULL) {
         return mem_strdup(path);
     }

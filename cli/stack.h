@@ -47,6 +47,10 @@ struct stack {
 struct stack *stack_new(const char *dir, const char *bin);
 void stack_destroy(struct stack **self_p);
 
+// stack_own_bin is the folder of this command's own executable, where those of a stack
+// usually are; the caller frees it.
+char *stack_own_bin(void);
+
 // stack_load reads dir/stack.json. When it was written before this machine (or this
 // kernel) started, all its processes are dead: their pids are forgotten. ERR_NOT_FOUND:
 // there is no stack in dir. ERR_IO, ERR_CORRUPT: *problem, which the caller frees, is

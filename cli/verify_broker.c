@@ -23,7 +23,6 @@ enum {
     STOP_TIMEOUT_MS = 10000,
     STOP_POLL_US = 5000,
     ENVIRONMENT_MAX = 1024,
-    LAST_WORDS_SIZE = 512,
 };
 
 struct verify_broker {
@@ -57,7 +56,8 @@ static enum err start_process(struct verify_broker *self, const char *bin, const
     }
     envp[count] = NULL;
     char *program = mem_format("%s/faultline-broker", bin);
-    const enum err err = spawn_helper(program, envp, self->output, &self->pid, problem);
+    const enum err err =
+        spawn_helper((const char *const[]){program, NULL}, envp, self->output, &self->pid, problem);
     free(program);
     for (size_t i = 0; i < ARRAY_LEN(own); i++) {
         free(own[i]);
@@ -73,31 +73,13 @@ static bool has_ended(struct verify_broker *self)
     return self->pid == 0;
 }
 
-// The last line that it wrote: why it ended.
-static char *last_words(const struct verify_broker *self)
-{
-    char line[LAST_WORDS_SIZE] = "";
-    char last[LAST_WORDS_SIZE] = "it said nothing";
-    FILE *file = fopen(self->output, "re");
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0] != '\0') {
-            memcpy(last, line, sizeof last);
-        }
-    }
-    if (file != NULL) {
-        fclose(file);
-    }
-    return mem_strdup(last);
-}
-
 static enum err wait_until_served(struct verify_broker *self, char **problem)
 {
     const int64_t deadline_ms = clock_mono_ms() + START_TIMEOUT_MS;
     struct bus_guest *guest = NULL;
     while (bus_guest_open(&guest, self->url, ASK_TIMEOUT_MS) != ERR_OK) {
         if (has_ended(self)) {
-            char *words = last_words(self);
+            char *words = spawn_last_words(self->output);
             *problem = mem_format("the log cannot be read: %s", words);
             free(words);
             return ERR_UNAVAILABLE;

@@ -10,8 +10,7 @@
 #include "common/mem.h"
 
 enum {
-    LOCK_TIMEOUT_MS = 5000,
-    PATH_SIZE = 4096
+    LOCK_TIMEOUT_MS = 5000
 };
 
 struct verify_source {
@@ -63,18 +62,6 @@ bool verify_source_is_containers(const struct verify_source *self)
     return self->target != NULL && self->target->stack == NULL;
 }
 
-static char *own_folder(void)
-{
-    char path[PATH_SIZE];
-    const ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
-    if (size <= 0) {
-        return mem_strdup(".");
-    }
-    path[size] = '\0';
-    *strrchr(path, '/') = '\0';
-    return mem_strdup(path);
-}
-
 static bool is_data_folder(const char *data)
 {
     char *log = mem_format("%s/broker", data);
@@ -99,7 +86,7 @@ static enum cli_exit start_broker(struct verify_source *self, const char *bin)
 // What `down` or a machine that went off left behind.
 static enum cli_exit open_folder(struct verify_source *self, const char *dir)
 {
-    char *bin = own_folder();
+    char *bin = stack_own_bin();
     const char *named = self->target == NULL ? NULL : self->target->stack->bin;
     char *problem = NULL;
     enum cli_exit result = CLI_UNKNOWN;

@@ -47,7 +47,7 @@ static enum err open_event(struct service *self, struct input *input)
     return ERR_OK;
 }
 
-static enum err handle_event(struct service *self, struct input *input)
+enum err batch_handle_event(struct service *self, struct input *input)
 {
     enum err err = open_event(self, input);
     if (err != ERR_OK) {
@@ -119,6 +119,7 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
 // false: the whole transaction is broken.
 static bool run_input(struct service *self, struct input *input)
 {
+    input->outbox_mark = outbox_mark(self->outbox);
     const struct mark mark = {.outbox = outbox_mark(self->outbox),
                               .changes = self->changes_count,
                               .jobs = self->jobs_staged};
@@ -128,7 +129,7 @@ static bool run_input(struct service *self, struct input *input)
     }
     self->present = input;
     const bool is_event = input->request == NULL;
-    const enum err err = is_event ? handle_event(self, input) : handle_request(self, input);
+    const enum err err = is_event ? batch_handle_event(self, input) : handle_request(self, input);
     self->present = NULL;
     if (store_is_broken(self->store) ||
         (err == ERR_OK ? store_release(self->store) : store_rollback_to(self->store)) != ERR_OK) {
@@ -397,11 +398,36 @@ void service_status_changed(struct service *self, const char *subject, const cha
     snprintf(change->cause, sizeof change->cause, "%s", service_cause(self));
 }
 
+const struct event *service_recalled(const struct service *self, const char *topic)
+{
+    const struct event *recalled = self->recalled;
+    return recalled != NULL && strcmp(recalled->type, topic) == 0 ? recalled : NULL;
+}
+
+void service_derive_id(const struct service *self, const char *what, const char *subject,
+                       char out[UUID_SIZE])
+{
+    const char *const texts[] = {self->source, service_cause(self), what, subject};
+    uuid_derive(texts, ARRAY_LEN(texts), out);
+}
+
+static void derive_event_id(const struct service *self, const char *topic, const char *subject,
+                            char out[UUID_SIZE])
+{
+    const size_t mark = self->present == NULL ? 0 : self->present->outbox_mark;
+    const size_t before = outbox_added_count(self->outbox, mark, topic, subject);
+    char number[24];
+    snprintf(number, sizeof number, "%zu", before + 1);
+    const char *const texts[] = {self->source, service_cause(self), topic, subject, number};
+    // The first one of its kind, and there is hardly ever another, goes without number.
+    uuid_derive(texts, ARRAY_LEN(texts) - (before == 0 ? 1 : 0), out);
+}
+
 enum err service_emit(struct service *self, const char *topic, int version, const char *subject,
                       cJSON *data, char id_out[UUID_SIZE])
 {
     struct event event = {.version = version, .data = data};
-    uuid_new(event.id);
+    derive_event_id(self, topic, subject, event.id);
     snprintf(event.source, sizeof event.source, "%s", self->source);
     snprintf(event.type, sizeof event.type, "%s", topic);
     snprintf(event.subject, sizeof event.subject, "%s", subject);

@@ -46,6 +46,7 @@ static const char schema_sql[] =
 static const char insert_sql[] =
     "INSERT INTO outbox (id, topic, key, body, at_ms) VALUES (?, ?, ?, ?, ?)";
 static const char delete_sql[] = "DELETE FROM outbox WHERE seq = ? RETURNING id, topic, key";
+static const char forget_sql[] = "DELETE FROM outbox WHERE seq = ?";
 static const char refuse_sql[] = "UPDATE outbox SET refused = ? WHERE seq = ?";
 static const char read_sql[] = "SELECT seq, topic, key, id, body FROM outbox"
                                " WHERE seq > ? AND refused IS NULL ORDER BY seq LIMIT ?";
@@ -116,6 +117,32 @@ void outbox_undo(struct outbox *self, size_t mark)
         memcpy(&added, self->added.data + self->added.size, sizeof added);
         free(added.body);
     }
+}
+
+size_t outbox_added_count(const struct outbox *self, size_t mark, const char *topic,
+                          const char *key)
+{
+    size_t count = 0;
+    for (size_t at = mark; at < self->added.size; at += sizeof(struct added)) {
+        struct added added;
+        memcpy(&added, self->added.data + at, sizeof added);
+        count += strcmp(added.event.type, topic) == 0 && strcmp(added.event.subject, key) == 0;
+    }
+    return count;
+}
+
+enum err outbox_forget(struct outbox *self, size_t mark, const char *id)
+{
+    for (size_t at = mark; at < self->added.size; at += sizeof(struct added)) {
+        struct added added;
+        memcpy(&added, self->added.data + at, sizeof added);
+        if (strcmp(added.event.id, id) == 0) {
+            struct store_row *row = store_query(self->store, forget_sql);
+            store_bind_int(row, added.seq);
+            return store_run(row);
+        }
+    }
+    return ERR_NOT_FOUND;
 }
 
 bool outbox_is_dirty(const struct outbox *self)

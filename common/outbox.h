@@ -35,6 +35,14 @@ enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_
 size_t outbox_mark(const struct outbox *self);
 void outbox_undo(struct outbox *self, size_t mark);
 
+// outbox_added_count counts the events of a topic and key that were added since a mark.
+size_t outbox_added_count(const struct outbox *self, size_t mark, const char *topic,
+                          const char *key);
+
+// outbox_forget deletes the row of event id, which was added since a mark, in the
+// caller's transaction: the log has it. ERR_NOT_FOUND: no such event was added.
+enum err outbox_forget(struct outbox *self, size_t mark, const char *id);
+
 // outbox_clean deletes the rows that were answered since the last time, in the
 // caller's transaction, and logs them. outbox_is_dirty: there are such rows.
 enum err outbox_clean(struct outbox *self);

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/ready.h"
+#include "common/rebuild.h"
 #include "common/service_settings.h"
 #include "common/service_state.h"
 
@@ -221,13 +222,15 @@ int service_run(const struct service_def *def, int argc, char **argv)
     struct service_settings settings;
     service_settings_make(&settings, def);
     const bool asks = argc == 2 && strcmp(argv[1], "--ready") == 0;
-    if (argc > 1 && !asks) {
+    const char *plan = argc == 3 && strcmp(argv[1], "--rebuild") == 0 ? argv[2] : NULL;
+    if (argc > 1 && !asks && plan == NULL) {
         return service_answer_arguments(def, &settings, argc, argv);
     }
     struct service *self = mem_calloc(1, sizeof *self);
     self->def = def;
     self->signal_fd = -1;
     self->clean_due_ms = INT64_MAX;
+    snprintf(self->source, sizeof self->source, "/services/%s", def->name);
     int code = SERVICE_EXIT_SETTINGS;
     char *problem = NULL;
     if (config_load(&self->config, settings.tables, settings.tables_count, &problem) != ERR_OK) {
@@ -248,6 +251,11 @@ int service_run(const struct service_def *def, int argc, char **argv)
     const enum err log_err = log_open(log_name(self),
                                       config_text(self->config, "LOG_FORMAT"),
                                       config_text(self->config, "LOG_LEVEL"));
+    if (log_err == ERR_OK && plan != NULL) {
+        code = rebuild_run(self, plan) == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+        service_close(self);
+        goto out;
+    }
     if (log_err != ERR_OK || service_open(self) != ERR_OK) {
         code = EXIT_FAILURE;
         service_close(self);

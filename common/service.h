@@ -76,13 +76,26 @@ const struct config *service_config(const struct service *service);
 // service_emit adds an event to the outbox, in the transaction of the present
 // input. subject is its key and correlation id; the cause is the present input.
 // data becomes the service's. version is that of data's schema. The id of the
-// event is written to id_out unless that is NULL. ERR_TOO_LARGE: the event passes
-// EVENT_BYTES_MAX.
+// event is written to id_out unless that is NULL. It follows from service, cause,
+// topic and subject (and, when an input emits a topic for a subject again, the count),
+// so that the same input handled again makes the same event; what start emits has the
+// same id at each start. ERR_TOO_LARGE: the event passes EVENT_BYTES_MAX.
 enum err service_emit(struct service *service, const char *topic, int version, const char *subject,
                       cJSON *data, char id_out[UUID_SIZE]);
 
 // service_cause: the id of the present event, request or job's request; borrowed.
 const char *service_cause(const struct service *service);
+
+// service_recalled: while a database is rebuilt (common/rebuild.h) and the present event
+// cannot come to what it came to, by the rules alone: the event of topic that it came to
+// then, as the log has it; borrowed until the handler returns. NULL: the rules decide.
+// What a decision once rested on may have come over HTTP, and the log says nothing of it.
+const struct event *service_recalled(const struct service *service, const char *topic);
+
+// service_derive_id writes the id of something that the present input makes, a payment
+// say, for subject: the same input handled again gives it the same id.
+void service_derive_id(const struct service *service, const char *what, const char *subject,
+                       char out[UUID_SIZE]);
 
 // service_now: the time of the present batch, RFC 3339; borrowed until the next.
 const char *service_now(const struct service *service);

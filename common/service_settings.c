@@ -74,12 +74,16 @@ int service_answer_arguments(const struct service_def *def, const struct service
                              int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        printf("faultline-%s: %s\n\n"
-               "  --ready    asks the process that runs with these settings whether it is ready\n"
-               "  --version  prints the version\n\n"
-               "Settings come from the environment:\n\n",
-               def->name,
-               def->summary);
+        printf(
+            "faultline-%s: %s\n\n"
+            "  --ready    asks the process that runs with these settings whether it is ready\n"
+            "  --topics   prints the topics that it subscribes to\n"
+            "  --rebuild FILE  makes the database anew from the events that `faultline rebuild`\n"
+            "             put into FILE, and ends; DATA_DIR must be empty\n"
+            "  --version  prints the version\n\n"
+            "Settings come from the environment:\n\n",
+            def->name,
+            def->summary);
         config_print_help(settings->tables, settings->tables_count, stdout);
         printf("\nHTTP interface, besides /healthz, /readyz and /metrics:\n\n");
         for (size_t i = 0; i < def->routes_count; i++) {
@@ -91,12 +95,19 @@ int service_answer_arguments(const struct service_def *def, const struct service
         }
         return EXIT_SUCCESS;
     }
+    if (argc == 2 && strcmp(argv[1], "--topics") == 0) {
+        for (size_t i = 0; i < def->subscriptions_count; i++) {
+            puts(def->subscriptions[i].topic);
+        }
+        return EXIT_SUCCESS;
+    }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf("faultline-%s %s\n", def->name, FAULTLINE_VERSION);
         return EXIT_SUCCESS;
     }
     fprintf(stderr,
-            "faultline-%s takes no arguments but --ready, --help and --version; "
+            "faultline-%s takes no arguments but --ready, --topics, --rebuild FILE, --help and "
+            "--version; "
             "settings come from the environment\n",
             def->name);
     return SERVICE_EXIT_SETTINGS;

@@ -76,7 +76,7 @@ static enum err set_up_store(struct service *self, const char *path, char **prob
     return err == ERR_OK ? store_commit(self->store) : err;
 }
 
-static enum err open_store(struct service *self)
+enum err service_open_store(struct service *self)
 {
     const char *folder = config_text(self->config, "DATA_DIR");
     if (!folder_make(folder)) {
@@ -168,10 +168,9 @@ static void open_workers(struct service *self)
 
 enum err service_open(struct service *self)
 {
-    snprintf(self->source, sizeof self->source, "/services/%s", self->def->name);
     self->metrics = metrics_new();
     self->signal_fd = daemon_take_signals();
-    enum err err = open_store(self);
+    enum err err = service_open_store(self);
     if (err == ERR_OK) {
         crash_point("service-schema-made");
         err = open_bus(self);

@@ -31,6 +31,7 @@ struct input {
     struct bus_delivery delivery; // of an event; its views live until the next bus_take
     struct event *event;          // owned; NULL when it could not be parsed
     struct trace_context trace;   // the span of handling it
+    size_t outbox_mark;           // where what it emits begins
     enum input_outcome outcome;
     int64_t duration_us;
     char why[SERVICE_WHY_SIZE]; // of a failure
@@ -68,8 +69,9 @@ struct service {
     char now[CLOCK_RFC3339_SIZE];
     struct input inputs[SERVICE_BATCH_MAX];
     size_t inputs_count;
-    struct input *present; // whose handler runs; NULL: none
-    size_t jobs_staged;    // by this batch, not yet with the workers
+    struct input *present;        // whose handler runs; NULL: none
+    const struct event *recalled; // borrowed; see service_recalled
+    size_t jobs_staged;           // by this batch, not yet with the workers
     struct status_change changes[SERVICE_BATCH_MAX * 2];
     size_t changes_count;
 };
@@ -85,10 +87,18 @@ void batch_refuse(struct request *request);
 // publishes. With no inputs it still deletes what the outbox has answered.
 void batch_run(struct service *self);
 
+// batch_handle_event hands the present input, an event, to its handler unless the inbox
+// knows it; within a savepoint. Errors as service_subscription's handle.
+enum err batch_handle_event(struct service *self, struct input *input);
+
 // service_open brings up everything behind the settings; what cannot be opened has been
 // said in the log. service_close takes it down again, also what was opened half.
 enum err service_open(struct service *self);
 void service_close(struct service *self);
+
+// service_open_store opens the database and sets it up: the part of service_open that
+// needs nobody else.
+enum err service_open_store(struct service *self);
 
 // service_bus_open connects (again) under a new incarnation.
 enum err service_bus_open(struct service *self, const char **problem);

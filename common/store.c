@@ -114,6 +114,11 @@ out:
     return err;
 }
 
+enum err store_without_syncs(struct store *self)
+{
+    return store_exec_script(self, "PRAGMA synchronous = OFF");
+}
+
 void store_destroy(struct store **self_p)
 {
     struct store *self = *self_p;

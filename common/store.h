@@ -35,6 +35,10 @@ void store_destroy(struct store **self_p);
 // store_exec_script runs SQL text of several statements without parameters: schemas.
 enum err store_exec_script(struct store *self, const char *sql);
 
+// store_without_syncs: from here on nothing is durable, and all is quicker. For what can be
+// made again, and is synced as a whole when it is done. Outside of a transaction.
+enum err store_without_syncs(struct store *self);
+
 // store_schema_version is the file's user_version, 0 when none was set;
 // store_is_empty tells whether it has no table yet.
 int64_t store_schema_version(struct store *self);

@@ -3,7 +3,7 @@
 
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libczmq-dev libzmq3-dev libcjson-dev
   libmicrohttpd-dev libcurl4-gnutls-dev libsqlite3-dev libisal-dev)
-test_packages=(libcriterion-dev clang-format-14 curl jq python3-zmq)
+test_packages=(libcriterion-dev clang-format-14 curl jq python3-zmq sqlite3)
 
 as_root() {
   if [[ $(id -u) == 0 ]]; then

@@ -7,6 +7,19 @@
 #include "services/fraud/fraud_store.h"
 #include "services/handler.h"
 
+// What is flagged for which reason; NULL: nothing. Limits are settings, and screenings
+// over HTTP count as well, so a rebuild may have to take the log's word for it.
+static const char *decide(const struct service *service, const struct fraud_limits *limits,
+                          const struct fraud_screening *screening)
+{
+    const struct event *flagged = service_recalled(service, "fraud-flagged");
+    if (flagged != NULL) {
+        return json_text_of(flagged->data, "reason");
+    }
+    return service_recalled(service, "fraud-cleared") == NULL ? fraud_decide(limits, screening)
+                                                              : NULL;
+}
+
 // screen decides about subject, or finds what was decided: *is_new tells which.
 // Both paths end here.
 static enum err screen(struct service *service, const char *subject, int64_t time_us,
@@ -31,7 +44,7 @@ static enum err screen(struct service *service, const char *subject, int64_t tim
     if (err != ERR_OK) {
         return err;
     }
-    const char *reason = fraud_decide(&limits, &screening);
+    const char *reason = decide(service, &limits, &screening);
     *out = (struct fraud_decision){.time_us = time_us};
     snprintf(out->customer_id, sizeof out->customer_id, "%s", screening.customer_id);
     snprintf(out->reason, sizeof out->reason, "%s", reason == NULL ? "" : reason);

@@ -107,6 +107,43 @@ static enum err emit(struct service *service, const char *topic, const char *ord
     return handler_emit(service, topic, order_id, data);
 }
 
+// A rebuild that finds goods lacking which were reserved: they had come over HTTP.
+static enum err recall_goods(struct service *service, const struct items *items)
+{
+    struct store *store = service_store(service);
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < items->count && err == ERR_OK; i++) {
+        const struct item *item = &items->list[i];
+        struct stock stock;
+        err = inventory_store_stock(store, item->sku, &stock);
+        const int64_t lacking = err == ERR_OK ? item->quantity - stock.at[STOCK_AVAILABLE] : 0;
+        if (lacking > 0) {
+            err = stock_restock(&stock, lacking);
+            err = err == ERR_OK ? inventory_store_set_stock(store, item->sku, &stock) : err;
+        }
+    }
+    return err;
+}
+
+// Reserves the goods, or leaves in outcome why they cannot be had.
+static enum err take_goods(struct service *service, const char *order_id, const struct items *items,
+                           struct outcome *outcome)
+{
+    if (service_recalled(service, "inventory-rejected") != NULL) {
+        // They are here now, and were not then: somebody had them over HTTP.
+        *outcome = (struct outcome){
+            .verdict = RESERVATION_MOVES, .items = *items, .refusal = "out-of-stock"};
+        return ERR_OK;
+    }
+    if (service_recalled(service, "inventory-reserved") != NULL) {
+        const enum err err = recall_goods(service, items);
+        if (err != ERR_OK) {
+            return err;
+        }
+    }
+    return apply(service, order_id, RESERVATION_RESERVE, items, outcome);
+}
+
 static enum err reserve(struct service *service, const struct event *event, const cJSON *data)
 {
     const char *order_id = event->subject;
@@ -116,7 +153,7 @@ static enum err reserve(struct service *service, const struct event *event, cons
         return handler_refuse(service, &problem);
     }
     struct outcome outcome;
-    enum err err = apply(service, order_id, RESERVATION_RESERVE, &items, &outcome);
+    enum err err = take_goods(service, order_id, &items, &outcome);
     if (err != ERR_OK || outcome.verdict != RESERVATION_MOVES) {
         return err; // seen before, or the cancellation came first
     }

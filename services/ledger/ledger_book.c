@@ -18,17 +18,17 @@ static const struct {
 };
 
 static enum err post_opening(struct store *store, const char *account, int64_t opening_minor,
-                             const char *at)
+                             struct ledger_origin origin)
 {
     const struct money amount = {.amount_minor = opening_minor, .currency = LEDGER_CURRENCY};
     const struct ledger_entry entry = ledger_move(LEDGER_EQUITY, account, amount);
     char subject[CONTRACT_ID_MAX + sizeof "opening-"];
     char id[UUID_SIZE];
     snprintf(subject, sizeof subject, "opening-%s", account);
-    return ledger_store_post(store, subject, "opening", at, &entry, id);
+    return ledger_store_post(store, subject, "opening", origin, &entry, id);
 }
 
-enum err ledger_book_open(struct store *store, const char *at)
+enum err ledger_book_open(struct store *store, struct ledger_origin origin)
 {
     for (size_t i = 0; i < ARRAY_LEN(openings); i++) {
         const char *account = openings[i].id;
@@ -37,7 +37,7 @@ enum err ledger_book_open(struct store *store, const char *at)
             continue; // opened by an earlier start, money and all
         }
         if (err == ERR_OK && openings[i].opening_minor > 0) {
-            err = post_opening(store, account, openings[i].opening_minor, at);
+            err = post_opening(store, account, openings[i].opening_minor, origin);
         }
         if (err != ERR_OK) {
             return err;
@@ -47,30 +47,30 @@ enum err ledger_book_open(struct store *store, const char *at)
 }
 
 enum err ledger_book_post(struct store *store, const char *kind, const char *subject,
-                          const char *at, struct ledger_case *in)
+                          struct ledger_origin origin, struct ledger_case *in)
 {
     const struct ledger_entry entry = ledger_move(in->from_account, in->to_account, in->amount);
-    return ledger_store_post(store, subject, kind, at, &entry, in->entry_id);
+    return ledger_store_post(store, subject, kind, origin, &entry, in->entry_id);
 }
 
-enum err ledger_book_pay(struct store *store, const char *subject, const char *at,
+enum err ledger_book_pay(struct store *store, const char *subject, struct ledger_origin origin,
                          struct money amount, struct ledger_case *out)
 {
     *out = (struct ledger_case){.state = LEDGER_POSTED,
                                 .from_account = LEDGER_REVENUE,
                                 .to_account = LEDGER_CASH,
                                 .amount = amount};
-    const enum err err = ledger_book_post(store, LEDGER_PAYMENT, subject, at, out);
+    const enum err err = ledger_book_post(store, LEDGER_PAYMENT, subject, origin, out);
     return err == ERR_OK ? ledger_store_save_case(store, LEDGER_PAYMENT, subject, out) : err;
 }
 
-enum err ledger_book_unpay(struct store *store, const char *subject, const char *at,
+enum err ledger_book_unpay(struct store *store, const char *subject, struct ledger_origin origin,
                            struct ledger_case *payment)
 {
     const struct ledger_entry back =
         ledger_move(payment->to_account, payment->from_account, payment->amount);
     const enum err err =
-        ledger_store_post(store, subject, "reversal", at, &back, payment->entry_id);
+        ledger_store_post(store, subject, "reversal", origin, &back, payment->entry_id);
     payment->state = LEDGER_REVERSED;
     return err == ERR_OK ? ledger_store_save_case(store, LEDGER_PAYMENT, subject, payment) : err;
 }

@@ -6,20 +6,20 @@
 
 // ledger_book_open opens the accounts of the house and of alice, bob and carol, with
 // what they start with; those that are there it leaves alone.
-enum err ledger_book_open(struct store *store, const char *at);
+enum err ledger_book_open(struct store *store, struct ledger_origin origin);
 
 // ledger_book_post writes the entry of a case (kind: what kind of entry) and notes its
 // id there. Errors as ledger_store_post: nothing is written then.
 enum err ledger_book_post(struct store *store, const char *kind, const char *subject,
-                          const char *at, struct ledger_case *in);
+                          struct ledger_origin origin, struct ledger_case *in);
 
 // ledger_book_pay posts amount from revenue to cash and saves the case, out. Errors as
 // ledger_book_post.
-enum err ledger_book_pay(struct store *store, const char *subject, const char *at,
+enum err ledger_book_pay(struct store *store, const char *subject, struct ledger_origin origin,
                          struct money amount, struct ledger_case *out);
 
 // ledger_book_unpay posts the same back, as a reversal, and saves the case.
-enum err ledger_book_unpay(struct store *store, const char *subject, const char *at,
+enum err ledger_book_unpay(struct store *store, const char *subject, struct ledger_origin origin,
                            struct ledger_case *payment);
 
 // ledger_book_hold holds the transfer's money and leaves *reason NULL, or changes

@@ -5,9 +5,14 @@
 #include "services/handler.h"
 #include "services/ledger/ledger_book.h"
 
+struct ledger_origin ledger_origin_of(const struct service *service)
+{
+    return (struct ledger_origin){service_cause(service), service_now(service)};
+}
+
 enum err ledger_start(struct service *service)
 {
-    return ledger_book_open(service_store(service), service_now(service));
+    return ledger_book_open(service_store(service), ledger_origin_of(service));
 }
 
 // Emits what happened to a transfer's money: the amount, or why it was rejected.
@@ -53,7 +58,7 @@ static enum err pay(struct service *service, const struct event *event, const cJ
     if (err != ERR_OK || ledger_deed(payment.state, LEDGER_PAID) != LEDGER_POST) {
         return err; // posted before, or stopped by a reversal: nothing is left to do
     }
-    err = ledger_book_pay(store, event->subject, service_now(service), amount, &payment);
+    err = ledger_book_pay(store, event->subject, ledger_origin_of(service), amount, &payment);
     if (err == ERR_INVALID || err == ERR_TOO_LARGE) {
         return service_fail(
             service, ERR_INVALID, "this amount cannot be posted: %s", err_name(err));
@@ -95,7 +100,8 @@ static enum err end_hold(struct service *service, const char *subject, bool is_p
     struct store *store = service_store(service);
     enum err err = ledger_book_release(store, transfer);
     if (err == ERR_OK && is_posted) {
-        err = ledger_book_post(store, LEDGER_TRANSFER, subject, service_now(service), transfer);
+        err =
+            ledger_book_post(store, LEDGER_TRANSFER, subject, ledger_origin_of(service), transfer);
     }
     if (err != ERR_OK) {
         return err;

@@ -3,6 +3,10 @@
 #define FAULTLINE_LEDGER_HANDLERS_H
 
 #include "common/service.h"
+#include "services/ledger/ledger_store.h"
+
+// ledger_origin_of: what is posted now comes from the present input.
+struct ledger_origin ledger_origin_of(const struct service *service);
 
 // ledger_start opens the accounts, with what alice, bob and carol start with.
 enum err ledger_start(struct service *service);

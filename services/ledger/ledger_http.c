@@ -53,7 +53,7 @@ enum err ledger_post_posting(struct service *service, struct request *request)
             request, 409, "already-posted", NULL, "%s was posted with another amount", subject);
     }
     if (err == ERR_OK && deed == LEDGER_POST) {
-        err = ledger_book_pay(store, subject, service_now(service), amount, &payment);
+        err = ledger_book_pay(store, subject, ledger_origin_of(service), amount, &payment);
     }
     // What the rules refuse has written nothing, so that these answers may commit.
     if (err == ERR_INVALID) {
@@ -80,7 +80,7 @@ enum err ledger_post_reversal(struct service *service, struct request *request)
     enum err err = ledger_store_find_case(store, LEDGER_PAYMENT, subject, &payment);
     const enum ledger_deed deed = ledger_deed(payment.state, LEDGER_TAKEN_BACK);
     if (err == ERR_OK && deed == LEDGER_REVERSE) {
-        err = ledger_book_unpay(store, subject, service_now(service), &payment);
+        err = ledger_book_unpay(store, subject, ledger_origin_of(service), &payment);
     } else if (err == ERR_OK && deed == LEDGER_MARK) {
         payment.state = LEDGER_STOPPED;
         err = ledger_store_save_case(store, LEDGER_PAYMENT, subject, &payment);

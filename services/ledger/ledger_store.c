@@ -2,6 +2,7 @@
 
 #include <assert.h>
 
+#include "common/mem.h"
 #include "services/row.h"
 
 // The CHECKs are the last line of defence: the rules in ledger.c refuse before them.
@@ -155,7 +156,8 @@ static enum err insert_line(struct store *store, int64_t entry, size_t number,
 }
 
 enum err ledger_store_post(struct store *store, const char *subject, const char *kind,
-                           const char *at, const struct ledger_entry *entry, char id[UUID_SIZE])
+                           struct ledger_origin origin, const struct ledger_entry *entry,
+                           char id[UUID_SIZE])
 {
     assert(ledger_is_balanced(entry));
     struct ledger_account accounts[LEDGER_LINES_MAX] = {0};
@@ -168,8 +170,9 @@ enum err ledger_store_post(struct store *store, const char *subject, const char 
         }
     }
     if (err == ERR_OK) {
-        uuid_new(id);
-        err = ROW_RUN_TEXTS(store, insert_entry_sql, id, subject, kind, at);
+        const char *const texts[] = {"/services/ledger", origin.cause, kind, subject};
+        uuid_derive(texts, ARRAY_LEN(texts), id);
+        err = ROW_RUN_TEXTS(store, insert_entry_sql, id, subject, kind, origin.at);
     }
     const int64_t number = store_last_id(store);
     for (size_t i = 0; i < entry->lines_count && err == ERR_OK; i++) {

@@ -20,13 +20,21 @@ enum err ledger_store_find_account(struct store *store, const char *id, struct l
 // ledger_store_update_account writes balance and held amount.
 enum err ledger_store_update_account(struct store *store, const struct ledger_account *account);
 
+// What an entry comes from: its id follows from that, so that the same event handled
+// again makes the same entry.
+struct ledger_origin {
+    const char *cause; // service_cause
+    const char *at;    // service_now
+};
+
 // ledger_store_post writes an entry, its lines and the balances of their accounts, and
-// gives the entry's new id. An entry that does not balance is a programmer's error.
+// gives the entry's id. An entry that does not balance is a programmer's error.
 // ERR_NOT_FOUND: an account is missing; ERR_INVALID, ERR_TOO_LARGE, ERR_CONFLICT: as
 // ledger_account_post; nothing is written then. ERR_EXISTS: subject has an entry of
 // that kind.
 enum err ledger_store_post(struct store *store, const char *subject, const char *kind,
-                           const char *at, const struct ledger_entry *entry, char id[UUID_SIZE]);
+                           struct ledger_origin origin, const struct ledger_entry *entry,
+                           char id[UUID_SIZE]);
 
 #define LEDGER_PAYMENT  "payment"
 #define LEDGER_TRANSFER "transfer"

@@ -20,7 +20,7 @@ static enum err say(struct service *service, const struct notification_template 
         return err;
     }
     *out = (struct notification){0};
-    uuid_new(out->id);
+    service_derive_id(service, template->name, subject, out->id);
     snprintf(out->subject, sizeof out->subject, "%s", subject);
     snprintf(out->template_name, sizeof out->template_name, "%s", template->name);
     snprintf(out->recipient, sizeof out->recipient, "%s", recipient);

@@ -37,7 +37,7 @@ static enum err apply(struct service *service, const char *order_id, enum paymen
     }
     out->payment.status = step.next;
     if (out->before == PAYMENT_NONE) {
-        uuid_new(out->payment.payment_id);
+        service_derive_id(service, "payment", order_id, out->payment.payment_id);
     }
     if (amount != NULL) {
         out->payment.amount = *amount;

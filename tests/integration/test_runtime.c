@@ -186,6 +186,21 @@ Test(runtime, an_event_that_is_delivered_twice_is_handled_once)
     shop_expect_stock(rig, "milk-jug", 998, 2, 0);
 }
 
+// So that whoever handles it again, after a lost database say, makes the same event.
+Test(runtime, the_id_of_an_event_follows_from_service_cause_topic_and_subject)
+{
+    start((const char *const[]){"inventory", NULL}, NULL);
+    char order_id[UUID_SIZE];
+    uuid_new(order_id);
+    publish_created(order_id, "tok_visa");
+    const struct event *made = event_tap_wait(tap, "inventory-reserved", order_id);
+    const struct event *cause = event_tap_wait(tap, "order-created", order_id);
+    const char *const texts[] = {made->source, cause->id, made->type, order_id};
+    char id[UUID_SIZE];
+    uuid_derive(texts, ARRAY_LEN(texts), id);
+    cr_expect_str_eq(made->id, id);
+}
+
 Test(runtime, an_accepted_order_outlives_the_death_of_the_broker_and_of_its_own_process)
 {
     start((const char *const[]){"order", NULL}, NULL);

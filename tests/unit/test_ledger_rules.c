@@ -186,13 +186,14 @@ Test(ledger_rules, a_transfer_takes_no_turn_that_would_move_money_twice_or_back)
 // --- the book, over a real store
 
 static struct store *store;
+static const struct ledger_origin origin = {.cause = "event-1", .at = "now"};
 
 static void open_book(void)
 {
     char *problem = NULL;
     cr_assert_eq(store_open(&store, ":memory:", &problem), ERR_OK, "%s", problem);
     cr_assert_eq(store_exec_script(store, ledger_store_schema), ERR_OK);
-    cr_assert_eq(ledger_book_open(store, "now"), ERR_OK);
+    cr_assert_eq(ledger_book_open(store, origin), ERR_OK);
 }
 
 static void close_book(void)
@@ -249,7 +250,7 @@ Test(ledger_book, it_opens_with_a_thousand_each_and_sums_to_zero)
 
 Test(ledger_book, opening_it_again_changes_nothing)
 {
-    cr_expect_eq(ledger_book_open(store, "later"), ERR_OK);
+    cr_expect_eq(ledger_book_open(store, origin), ERR_OK);
     cr_expect_eq(find("alice").balance.amount_minor, 100000);
     cr_expect_eq(query_int(entries_sql), 3);
 }
@@ -282,12 +283,12 @@ Test(ledger_book, two_holds_on_the_same_money_cannot_both_be_had)
 Test(ledger_book, a_posting_that_is_refused_writes_nothing)
 {
     struct ledger_case transfer = transfer_of("alice", "bob", 100001);
-    cr_expect_eq(ledger_book_post(store, "transfer", "t1", "now", &transfer), ERR_CONFLICT);
+    cr_expect_eq(ledger_book_post(store, "transfer", "t1", origin, &transfer), ERR_CONFLICT);
     transfer = transfer_of("alice", "nobody", 1);
-    cr_expect_eq(ledger_book_post(store, "transfer", "t1", "now", &transfer), ERR_NOT_FOUND);
+    cr_expect_eq(ledger_book_post(store, "transfer", "t1", origin, &transfer), ERR_NOT_FOUND);
     struct ledger_case payment;
     const struct money usd = {.amount_minor = 1, .currency = "USD"};
-    cr_expect_eq(ledger_book_pay(store, "p1", "now", usd, &payment), ERR_INVALID);
+    cr_expect_eq(ledger_book_pay(store, "p1", origin, usd, &payment), ERR_INVALID);
 
     cr_expect_eq(query_int(entries_sql), 3);
     expect_books_to_balance();
@@ -296,8 +297,8 @@ Test(ledger_book, a_posting_that_is_refused_writes_nothing)
 Test(ledger_book, a_balance_never_passes_the_largest_amount)
 {
     struct ledger_case payment;
-    cr_assert_eq(ledger_book_pay(store, "p1", "now", eur(MONEY_AMOUNT_MAX), &payment), ERR_OK);
-    cr_expect_eq(ledger_book_pay(store, "p2", "now", eur(1), &payment), ERR_TOO_LARGE);
+    cr_assert_eq(ledger_book_pay(store, "p1", origin, eur(MONEY_AMOUNT_MAX), &payment), ERR_OK);
+    cr_expect_eq(ledger_book_pay(store, "p2", origin, eur(1), &payment), ERR_TOO_LARGE);
     expect_books_to_balance();
     cr_expect_eq(find("cash").balance.amount_minor, MONEY_AMOUNT_MAX);
 }
@@ -305,19 +306,19 @@ Test(ledger_book, a_balance_never_passes_the_largest_amount)
 Test(ledger_book, a_subject_has_one_entry_of_a_kind)
 {
     struct ledger_case payment;
-    cr_assert_eq(ledger_book_pay(store, "p1", "now", eur(5), &payment), ERR_OK);
+    cr_assert_eq(ledger_book_pay(store, "p1", origin, eur(5), &payment), ERR_OK);
     struct ledger_case again;
-    cr_expect_eq(ledger_book_pay(store, "p1", "now", eur(5), &again), ERR_EXISTS);
+    cr_expect_eq(ledger_book_pay(store, "p1", origin, eur(5), &again), ERR_EXISTS);
 }
 
 Test(ledger_book, a_reversal_brings_cash_and_revenue_back)
 {
     struct ledger_case payment;
-    cr_assert_eq(ledger_book_pay(store, "p1", "now", eur(2400), &payment), ERR_OK);
+    cr_assert_eq(ledger_book_pay(store, "p1", origin, eur(2400), &payment), ERR_OK);
     cr_expect_eq(find("cash").balance.amount_minor, 2400);
     cr_expect_eq(find("revenue").balance.amount_minor, -2400);
 
-    cr_assert_eq(ledger_book_unpay(store, "p1", "now", &payment), ERR_OK);
+    cr_assert_eq(ledger_book_unpay(store, "p1", origin, &payment), ERR_OK);
 
     cr_expect_eq(find("cash").balance.amount_minor, 0);
     cr_expect_eq(find("revenue").balance.amount_minor, 0);
@@ -330,7 +331,7 @@ Test(ledger_book, a_reversal_brings_cash_and_revenue_back)
 Test(ledger_book, a_payment_and_a_transfer_of_one_subject_are_two_cases)
 {
     struct ledger_case payment;
-    cr_assert_eq(ledger_book_pay(store, "s", "now", eur(1), &payment), ERR_OK);
+    cr_assert_eq(ledger_book_pay(store, "s", origin, eur(1), &payment), ERR_OK);
     struct ledger_case transfer;
     cr_assert_eq(ledger_store_find_case(store, LEDGER_TRANSFER, "s", &transfer), ERR_OK);
     cr_expect_eq(transfer.state, LEDGER_NONE);
@@ -362,10 +363,10 @@ static void random_step(uint64_t *seed, unsigned number)
     const char *reason = NULL;
     switch (next_random(seed) % 4) {
     case 0:
-        (void)ledger_book_post(store, "transfer", subject, "now", &transfer);
+        (void)ledger_book_post(store, "transfer", subject, origin, &transfer);
         break;
     case 1:
-        (void)ledger_book_pay(store, subject, "now", transfer.amount, &transfer);
+        (void)ledger_book_pay(store, subject, origin, transfer.amount, &transfer);
         break;
     case 2:
         (void)ledger_book_hold(store, &transfer, &reason);

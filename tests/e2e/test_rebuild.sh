@@ -1,0 +1,276 @@
+#!/usr/bin/env bash
+# The log gives the databases of payment, inventory, notification, fraud and ledger back:
+# compared with the living ones row by row, and in the place of those that are lost, while
+# everything that was placed meanwhile has its end.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+source tests/e2e/house.sh
+
+export FRAUD_LIMIT_MINOR=50000
+house_up
+
+# rebuilds CODE ARGUMENTS...: it ends with the code; the report is in $folder/report.
+rebuilds() {
+  local code=0 wanted=$1
+  shift
+  faultline rebuild "$@" >"$folder/report" 2>"$folder/errors" || code=$?
+  [[ $code == "$wanted" ]] ||
+    fail "'rebuild $*' ends with $wanted, not $code: $(cat "$folder/report" "$folder/errors")"
+}
+
+says() { grep -q -- "$1" "$folder/report" "$folder/errors" || fail "it says '$1': $(cat "$folder/report" "$folder/errors")"; }
+
+report() { jq -r "$1" "$folder/report"; }
+
+# rows TABLE COLUMN: what the report has there.
+rows() { report ".tables[] | select(.table == \"$1\") | .$2"; }
+
+database() { echo "$FAULTLINE_DIR/data/$1/$1.db"; }
+sql() { sqlite3 -cmd '.timeout 10000' "$(database "$1")" "$2"; }
+
+quietly() { "$@" >/dev/null; }
+
+rebuildable=(payment inventory notification fraud ledger)
+
+# identical [SERVICE...]: what has their living databases is what the log says.
+identical() {
+  local service
+  becomes 0 lag_in_all
+  (($#)) || set -- "${rebuildable[@]}"
+  for service in "$@"; do
+    rebuilds 0 "$service" --dry-run --json
+    [[ $(report '[.identical, .odd, .left, .under_way] | @csv') == true,0,0,0 ]] ||
+      fail "$service is what the log says: $(cat "$folder/report")"
+  done
+}
+
+verified() { faultline verify >"$folder/verify" 2>&1 || fail "verify is content: $(cat "$folder/verify")"; }
+
+order_of() { faultline order "$@" --json >"$folder/order" && jq -r .id "$folder/order"; }
+
+# A little of everything that can happen to an order or a transfer.
+place_a_mix() {
+  local token
+  for token in tok_visa tok_visa tok_declined tok_flaky; do order_of --token $token >/dev/null; done
+  order_of --item rare-print=9 >/dev/null
+  order_of --customer mallory >/dev/null
+  faultline transfer --amount 1.00 --json >/dev/null
+  faultline transfer --from carol --amount 600.00 --json >/dev/null # over fraud's limit here
+  faultline transfer --from bob --to carol --amount 9.00 --json >/dev/null
+}
+
+sync_order() { curl -s -o /dev/null -w '%{http_code}\n' "$order_url/orders?mode=sync" -H 'Content-Type: application/json' -H "Idempotency-Key: $1" \
+  -d "{\"customer_id\":\"alice\",\"payment_token\":\"$2\",\"items\":[{\"sku\":\"${3:-milk-jug}\",\"quantity\":${4:-1}}]}"; }
+
+restock() { curl -sf -o /dev/null "$inventory_url/stock/$1/restock" -H 'Content-Type: application/json' -d "{\"quantity\":$2}"; }
+
+all_but_poison_ended() { echo $(($(pending_orders) - poison)); }
+
+story "orders and transfers of every kind, by events alone"
+poison=0
+place_a_mix
+faultline load 40 --timeout 60 >/dev/null || fail "the load has its ends"
+becomes 0 all_but_poison_ended
+identical
+[[ $(report '.from_http | map(.rows) | add') == 0 ]] || fail "nothing came over HTTP: $(cat "$folder/report")"
+
+story "poison is dead-lettered, and one that died is redriven"
+order_of --token tok_poison >/dev/null
+poison=1
+becomes 1 dead_letters
+quietly faultline kill payment && BUS_RETRIES=0 quietly faultline start payment
+order_of --token tok_flaky >/dev/null
+becomes 2 dead_letters
+offset=$(faultline dead-letters list --json | jq '.dead_letters[-1].offset')
+quietly faultline kill payment && BUS_RETRIES=3 quietly faultline start payment
+identical # the one is given up, the other is too, for now
+rebuilds 0 payment --dry-run --json
+[[ $(report .given_up) == 2 ]] || fail "both are given up: $(cat "$folder/report")"
+faultline dead-letters redrive "$offset" >/dev/null
+becomes 1 dead_letters
+becomes 0 all_but_poison_ended
+identical
+rebuilds 0 payment --dry-run --json
+[[ $(report .given_up) == 1 ]] || fail "the redriven one had its effect: $(cat "$folder/report")"
+
+story "orders over the chain, and restocks, are named and taken over"
+order_of --item rare-print=2 >/dev/null
+becomes 0 all_but_poison_ended
+[[ $(sync_order sync-1 tok_visa) == 201 ]] || fail "an order over the chain is confirmed"
+[[ $(sync_order sync-2 tok_declined) == 402 ]] || fail "another is declined, and undone"
+[[ $(sync_order sync-3 tok_visa rare-print 1) == 201 ]] || fail "one takes the last print"
+order_of --item rare-print=1 >/dev/null # none is left: the log alone cannot tell why
+becomes 0 all_but_poison_ended
+restock rare-print 5
+order_of --item rare-print=4 >/dev/null # more than there ever were, by the log alone
+becomes 0 all_but_poison_ended
+identical
+rebuilds 0 inventory --dry-run
+says "restocked (POST /stock"
+says "reservations, 3 rows: reservations of orders placed with ?mode=sync"
+rebuilds 0 ledger --dry-run
+says "payments of orders placed with ?mode=sync"
+says "entries.posted_at"
+
+story "replicas commit beside each other, and what they decided comes out all the same"
+quietly faultline down
+house_up --scale ledger=3 --scale inventory=2
+place_a_mix
+for i in 1 2 3 4 5 6 7 8 9 10; do
+  faultline transfer --from alice --to bob --amount "$((i * 30)).00" --json >/dev/null
+  faultline transfer --from bob --to alice --amount "$((i * 40)).00" --json >/dev/null
+done
+faultline load 40 --rate 400 --timeout 60 >/dev/null || fail "the load has its ends"
+becomes 0 all_but_poison_ended
+identical
+
+story "on a running stack it tells what is not handled yet"
+quietly faultline pause inventory && quietly faultline pause inventory-2
+order_of >/dev/null
+under_way() { faultline rebuild inventory --dry-run --json | jq '[.under_way, .identical] | @csv'; }
+becomes '"1,true"' under_way
+quietly faultline resume inventory
+identical inventory
+
+story "a row that was changed by hand is told, with its table and key"
+print=$(sql inventory "SELECT available FROM stock WHERE sku = 'espresso-cup'")
+sql inventory "UPDATE stock SET available = available - 1, sold = sold + 1 WHERE sku = 'espresso-cup'"
+rebuilds 1 inventory --dry-run
+says "stock espresso-cup: available is $((print - 1)), rebuilt $print; sold is"
+sql inventory "UPDATE stock SET available = available + 1, sold = sold - 1 WHERE sku = 'espresso-cup'"
+key=$(sql payment "SELECT order_id FROM payments WHERE status = 'captured' LIMIT 1")
+sql payment "UPDATE payments SET status = 'authorized' WHERE order_id = '$key'"
+rebuilds 1 payment --dry-run
+says "payments $key: status is \"authorized\", rebuilt \"captured\""
+sql payment "UPDATE payments SET status = 'captured' WHERE order_id = '$key'"
+key=$(sql notification "SELECT subject || ' ' || template FROM notifications WHERE number = 7")
+sql notification "CREATE TABLE aside AS SELECT * FROM notifications WHERE number = 7;
+  DELETE FROM notifications WHERE number = 7"
+rebuilds 1 notification --dry-run
+says "notifications $key: only in the rebuilt one"
+sql notification "INSERT INTO notifications SELECT * FROM aside; DROP TABLE aside"
+entry=$(sql ledger "SELECT max(entry) FROM lines")
+sql ledger "UPDATE lines SET amount_minor = amount_minor + 1 WHERE entry = $entry AND line = 0"
+rebuilds 1 ledger --dry-run --json
+[[ $(rows lines differing) == 1 ]] || fail "one line of the ledger differs: $(cat "$folder/report")"
+sql ledger "UPDATE lines SET amount_minor = amount_minor - 1 WHERE entry = $entry AND line = 0"
+handled=$(sql payment "SELECT id FROM inbox WHERE handler = 'order-created' LIMIT 1")
+sql payment "DELETE FROM inbox WHERE id = '$handled'"
+rebuilds 1 payment --dry-run
+says "inbox order-created $handled: only in the rebuilt one"
+sql payment "INSERT INTO inbox (handler, id, at) VALUES ('order-created', '$handled', 'now')"
+identical
+
+story "what cannot be done is refused, with the reason"
+rebuilds 2 order --dry-run
+says "an order is born by POST /orders"
+rebuilds 2 transfer
+says "a transfer is born by POST /transfers"
+rebuilds 2 broker
+rebuilds 2 nobody
+says "there is no service 'nobody'"
+rebuilds 2 ledger
+says "ledger lives"
+quietly faultline pause payment
+rebuilds 2 payment
+says "payment lives"
+quietly faultline resume payment
+
+# What there is of effects, for a comparison before and after.
+effects() {
+  becomes 0 all_but_poison_ended
+  becomes 0 lag_in_all
+  curl -sf "$ledger_url/trial-balance" | jq -c .
+  curl -sf "$ledger_url/entries?limit=500" | jq -c '[.entries[].entry_id] | sort'
+  curl -sf "$notification_url/notifications?limit=500" | jq -c '[.notifications[].notification_id] | sort'
+  curl -sf "$inventory_url/stock?limit=500" | jq -c .
+  sql payment "SELECT order_id, payment_id, status, amount_minor FROM payments ORDER BY 1"
+}
+
+kill_all_of() {
+  while faultline kill "$1" >/dev/null 2>&1; do :; done
+}
+
+story "a database is replaced by what the log says, HTTP's rows and all"
+effects >"$folder/before"
+for service in "${rebuildable[@]}"; do
+  kill_all_of "$service"
+  rebuilds 0 "$service" --json
+  [[ $(report .differing) == 0 ]] || fail "nothing differs: $(cat "$folder/report")"
+  [[ -s $(report .kept) ]] || fail "the old database is kept: $(cat "$folder/report")"
+  faultline start "$service" >/dev/null
+done
+effects >"$folder/after"
+diff "$folder/before" "$folder/after" || fail "nobody notices"
+identical
+verified
+
+story "a lost database comes back, while orders wait for it"
+for service in "${rebuildable[@]}"; do
+  kill_all_of "$service"
+  rm -f "$(database "$service")"*
+  faultline load 5 --timeout 0 >/dev/null || true
+  place_a_mix
+  rebuilds 2 "$service" --dry-run
+  says "there is no database"
+  rebuilds 0 "$service"
+  says "Not taken over, since it came over HTTP"
+  faultline start "$service" >/dev/null
+  becomes 0 all_but_poison_ended
+  identical "$service"
+done
+identical
+verified
+[[ $(dead_letters) == 1 ]] || fail "nothing new is dead-lettered: $(faultline dead-letters list)"
+the_books_add_up
+
+story "events that were never published are published by the rebuilt database"
+kill_all_of ledger
+faultline transfer --amount 2.00 --json >"$folder/transfer"
+transfer=$(jq -r .id "$folder/transfer")
+rm -f "$(database ledger)"*
+held() { faultline tail --from 0 --once --json | jq -r "select(.event.type == \"funds-held\" and .event.subject == \"$transfer\") | .event.id" | wc -l; }
+created() { faultline tail --from 0 --once --json | jq -r "select(.event.type == \"transfer-created\" and .event.subject == \"$transfer\") | .event.id" | wc -l; }
+becomes 1 created
+rebuilds 0 ledger --json
+[[ $(rows outbox rebuilt) == 1 ]] || fail "one event waits in the outbox: $(cat "$folder/report")"
+[[ $(held) == 0 ]] || fail "nothing is published yet"
+faultline start ledger >/dev/null
+becomes completed transfer_status "$transfer"
+[[ $(held) == 1 ]] || fail "it is published once: $(held)"
+identical ledger
+
+story "a damaged database is not thrown away without a word"
+kill_all_of inventory
+sql inventory "PRAGMA wal_checkpoint(TRUNCATE)" >/dev/null
+dd if=/dev/zero of="$(database inventory)" bs=1 seek=4096 count=8192 conv=notrunc status=none
+rebuilds 2 inventory
+says "cannot be read whole"
+says "--lose-http"
+rebuilds 0 inventory --lose-http
+faultline start inventory >/dev/null
+identical inventory
+
+story "with the broker dead as well, its log is read all the same"
+quietly faultline kill broker
+kill_all_of payment
+rebuilds 0 payment --dry-run
+rm -f "$(database payment)"*
+rebuilds 0 payment
+faultline start broker payment >/dev/null
+place_a_mix
+becomes 0 all_but_poison_ended
+identical
+the_books_add_up
+
+story "and when the whole stack is down"
+faultline down >/dev/null
+rebuilds 0 ledger --dry-run
+rm -f "$(database ledger)"*
+rebuilds 0 ledger
+house_up
+identical
+the_books_add_up
+verified
+[[ -z $(ls -d "$FAULTLINE_DIR"/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
+! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"
