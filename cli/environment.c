@@ -11,6 +11,7 @@ static const char *const setting_prefixes[] = {
     "SYNC_",
     "BUS_",
     "LOG_",
+    "HTTP_RECORD=",
     "EVENT_BYTES_MAX=",
     "SEGMENT_BYTES=",
     "HEARTBEAT_MS=",

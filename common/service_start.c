@@ -140,6 +140,8 @@ static enum err open_http(struct service *self)
     const struct http_server_options options = {
         .address = config_text(self->config, "HTTP_ADDRESS"),
         .port = (uint16_t)config_int(self->config, "HTTP_PORT"),
+        .name = self->def->name,
+        .record = config_text(self->config, "HTTP_RECORD"),
     };
     char *problem = NULL;
     const enum err err = http_server_open(&self->http, &options, &problem);

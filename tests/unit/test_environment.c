@@ -95,6 +95,7 @@ Test(environment, settings_are_known_by_their_names)
     cr_expect(environment_is_setting("PAYMENT_ANYTHING=1"));
     cr_expect(environment_is_setting("EVENT_BYTES_MAX=1"));
     cr_expect(environment_is_setting("LOG_LEVEL=debug"));
+    cr_expect(environment_is_setting("HTTP_RECORD=/tmp/record"));
     cr_expect_not(environment_is_setting("LOG_FORMAT=text"));
     cr_expect_not(environment_is_setting("PAYMENT_URL=http://x"));
     cr_expect_not(environment_is_setting("DATA_DIR=/"));
