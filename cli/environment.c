@@ -13,6 +13,7 @@ static const char *const setting_prefixes[] = {
     "LOG_",
     "HTTP_RECORD=",
     "EVENT_BYTES_MAX=",
+    "EVENT_VERSION_MAX=",
     "SEGMENT_BYTES=",
     "HEARTBEAT_MS=",
     "DISK_BYTES_MAX=",

@@ -344,6 +344,11 @@ const char *service_now(const struct service *self)
     return self->now;
 }
 
+const char *service_name(const struct service *self)
+{
+    return self->def->name;
+}
+
 const char *service_member(const struct service *self)
 {
     return config_text(self->config, "BUS_MEMBER");

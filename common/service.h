@@ -87,6 +87,9 @@ const char *service_cause(const struct service *service);
 // service_now: the time of the present batch, RFC 3339; borrowed until the next.
 const char *service_now(const struct service *service);
 
+// service_name: of its table ("order"); borrowed.
+const char *service_name(const struct service *service);
+
 // service_member: the name of this process among its replicas ("order-1"); borrowed.
 // What one process must find again after its own restart carries it.
 const char *service_member(const struct service *service);

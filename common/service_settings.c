@@ -18,6 +18,8 @@ static const struct setting common_settings[] = {
      .choices = "earliest|latest", .help = "where a new group starts"},
     {.name = "BUS_CREDIT", .fallback = "512", .kind = SETTING_INT, .min = 1, .max = 4096,
      .unit = "events", .help = "deliveries held at a time"},
+    {.name = "EVENT_VERSION_MAX", .fallback = "0", .kind = SETTING_INT, .max = 1000,
+     .help = "plays an older release: newer versions of events are dead-lettered; 0: knows all"},
     {.name = "SYNC_WORKERS", .fallback = "8", .kind = SETTING_INT, .min = 1, .max = 256,
      .unit = "threads", .help = "blocking HTTP calls at a time"},
     {.name = "SYNC_QUEUE", .fallback = "64", .kind = SETTING_INT, .max = 1024, .unit = "requests",
