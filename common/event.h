@@ -12,8 +12,7 @@
 #include "common/uuid.h"
 
 enum {
-    EVENT_TEXT_MAX = 128,
-    EVENT_BYTES_MAX = 64 * 1024
+    EVENT_TEXT_MAX = 128
 };
 
 struct event {

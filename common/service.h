@@ -76,8 +76,9 @@ const struct config *service_config(const struct service *service);
 // service_emit adds an event to the outbox, in the transaction of the present
 // input. subject is its key and correlation id; the cause is the present input.
 // data becomes the service's. version is that of data's schema. The id of the
-// event is written to id_out unless that is NULL. ERR_TOO_LARGE: the event passes
-// EVENT_BYTES_MAX.
+// event is written to id_out unless that is NULL. ERR_TOO_LARGE: the event passes the
+// setting EVENT_BYTES_MAX, and why is noted with its size; a handler that returns
+// this has its request answered 413 (event-too-large), its event dead-lettered at once.
 enum err service_emit(struct service *service, const char *topic, int version, const char *subject,
                       cJSON *data, char id_out[UUID_SIZE]);
 

@@ -67,7 +67,9 @@ static enum err set_up_store(struct service *self, const char *path, char **prob
         err = inbox_open(self->store, service_member(self));
     }
     if (err == ERR_OK) {
-        err = outbox_open(&self->outbox, self->store);
+        err = outbox_open(&self->outbox,
+                          self->store,
+                          (size_t)config_int(self->config, SERVICE_SETTING_EVENT_BYTES));
     }
     if (err == ERR_OK && self->def->start != NULL) {
         err = self->def->start(self);

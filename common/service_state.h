@@ -12,6 +12,8 @@
 #include "common/service.h"
 #include "common/worker_pool.h"
 
+#define SERVICE_SETTING_EVENT_BYTES "EVENT_BYTES_MAX"
+
 enum {
     SERVICE_BATCH_MAX = 256,
     SERVICE_WHY_SIZE = 256
@@ -32,6 +34,7 @@ struct input {
     struct event *event;          // owned; NULL when it could not be parsed
     struct trace_context trace;   // the span of handling it
     enum input_outcome outcome;
+    bool emits_too_much; // an event that it would emit passes the limit
     int64_t duration_us;
     char why[SERVICE_WHY_SIZE]; // of a failure
 };
