@@ -50,16 +50,6 @@ void http_record_destroy(struct http_record **self_p)
     *self_p = NULL;
 }
 
-static void put_member(struct buf *out, const char *name, const char *text)
-{
-    buf_printf(out, ",\"%s\":", name);
-    if (text == NULL) {
-        buf_put_text(out, "null");
-    } else {
-        json_append_text(out, text);
-    }
-}
-
 // Begins another member of the object that out ends in.
 static void put_name(struct buf *out, const char *name)
 {
@@ -79,16 +69,30 @@ static enum MHD_Result put_value(void *context, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
+// Those that the contract names; others are the client's own.
+static const char *const request_headers[] = {"Content-Type",
+                                              "Idempotency-Key",
+                                              "X-Request-Id",
+                                              "X-Correlation-Id",
+                                              "X-Attempt",
+                                              "traceparent"};
+
 static void put_request(struct buf *out, const struct http_exchange *exchange)
 {
-    put_member(out, "method", http_method(exchange));
-    put_member(out, "path", http_path(exchange));
+    buf_put_text(out, ",\"method\":");
+    json_append_text(out, http_method(exchange));
+    buf_put_text(out, ",\"path\":");
+    json_append_text(out, http_path(exchange));
     buf_put_text(out, ",\"query\":{");
     MHD_get_connection_values(exchange->connection, MHD_GET_ARGUMENT_KIND, put_value, out);
-    buf_put_u8(out, '}');
-    put_member(out, "request_type", http_header(exchange, "Content-Type"));
-    const bool has_key = http_header(exchange, "Idempotency-Key") != NULL;
-    buf_printf(out, ",\"idempotency_key\":%s,\"request\":", has_key ? "true" : "false");
+    buf_put_text(out, "},\"request_headers\":{");
+    for (size_t i = 0; i < ARRAY_LEN(request_headers); i++) {
+        const char *value = http_header(exchange, request_headers[i]);
+        if (value != NULL) {
+            (void)put_value(out, MHD_HEADER_KIND, request_headers[i], value);
+        }
+    }
+    buf_put_text(out, "},\"request\":");
     json_append_bytes(out, http_body(exchange));
 }
 

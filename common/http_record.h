@@ -2,15 +2,15 @@
 // line, for whoever holds that against contracts/openapi:
 //
 //   {"service":"order","method":"POST","path":"/orders","query":{"mode":"sync"},
-//    "request_type":"application/json","idempotency_key":true,"request":"{...}","status":201,
+//    "request_headers":{"Content-Type":"application/json"},"request":"{...}","status":201,
 //    "headers":{"Location":"/orders/01...","Content-Type":"application/json"},
 //    "response":"{...}"}
 //
-// query is decoded, of the headers of the answer those are there that we set, and what did
-// not come is null; bodies are text, with U+FFFD for what is not UTF-8. An answer
-// to HEAD is recorded with the body that GET would get. What libmicrohttpd answers by itself
-// (http_server.h) is not seen. Bodies are recorded as they are, payment tokens too: it is
-// for tests. Any thread.
+// query is decoded; of the request's headers those are there that the contract names, of the
+// answer's those that we set; response is null when there is no body. Bodies are text, with U+FFFD
+// for what is not UTF-8. An answer to HEAD is recorded with the body that GET would get. What
+// libmicrohttpd answers by itself (http_server.h) is not seen. Bodies are recorded as they are,
+// payment tokens too: it is for tests. Any thread.
 #ifndef FAULTLINE_HTTP_RECORD_H
 #define FAULTLINE_HTTP_RECORD_H
 

@@ -132,17 +132,19 @@ Test(http_record, each_exchange_is_a_line)
 
     cJSON *lines = recorded();
     cr_assert_eq(cJSON_GetArraySize(lines), 3);
-    expect_line(lines,
-                0,
-                "{\"service\":\"shop\",\"method\":\"POST\",\"path\":\"/orders\","
-                "\"query\":{\"mode\":\"sync\",\"q\":\" \"},\"request_type\":\"application/json\","
-                "\"idempotency_key\":true,\"request\":\"{\\\"a\\\":\\\"\xef\xbf\xbd\\\"}\","
-                "\"status\":202,\"headers\":{\"Content-Type\":\"application/json\","
-                "\"Location\":\"/orders/1\"},\"response\":\"{\\\"status\\\":\\\"pending\\\"}\"}");
+    expect_line(
+        lines,
+        0,
+        "{\"service\":\"shop\",\"method\":\"POST\",\"path\":\"/orders\","
+        "\"query\":{\"mode\":\"sync\",\"q\":\" \"},"
+        "\"request_headers\":{\"Content-Type\":\"application/json\",\"Idempotency-Key\":\"k\"},"
+        "\"request\":\"{\\\"a\\\":\\\"\xef\xbf\xbd\\\"}\","
+        "\"status\":202,\"headers\":{\"Content-Type\":\"application/json\","
+        "\"Location\":\"/orders/1\"},\"response\":\"{\\\"status\\\":\\\"pending\\\"}\"}");
     expect_line(lines,
                 1,
                 "{\"service\":\"shop\",\"method\":\"GET\",\"path\":\"/nothing\",\"query\":{},"
-                "\"request_type\":null,\"idempotency_key\":false,\"request\":\"\",\"status\":204,"
+                "\"request_headers\":{},\"request\":\"\",\"status\":204,"
                 "\"headers\":{},\"response\":null}");
     const cJSON *refusal = cJSON_GetArrayItem(lines, 2);
     cr_expect_str_eq(json_text_of(refusal, "method"), "TRACE");
