@@ -8,6 +8,7 @@
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/compose.h"
+#include "cli/environment.h"
 #include "cli/launch.h"
 #include "cli/launch_report.h"
 #include "cli/target.h"
@@ -27,6 +28,10 @@ static const struct option_def start_options[] = {
      .min = 1,
      .max = 600,
      .help = "how long it may take to be ready"},
+    {.name = "set",
+     .kind = OPTION_LIST,
+     .value = "NAME=VALUE",
+     .help = "a setting for what is started, kept for it: its next start has it as well"},
     {0},
 };
 
@@ -103,6 +108,34 @@ static enum cli_exit wait_and_tell(const struct options *options, const struct s
                   can_be_ready ? "ready" : "alive, but not ready while the broker is dead",
                   clock_mono_us() - started_us);
     free(names);
+    return CLI_YES;
+}
+
+// Gives what is chosen the settings of --set. CLI_UNKNOWN: one is none, and that was said.
+static enum cli_exit keep_settings(const struct options *options, struct target *target,
+                                   const bool *chosen)
+{
+    for (size_t i = 0; i < options_list_count(options, "set"); i++) {
+        const char *assignment = options_list(options, "set", i);
+        if (strchr(assignment, '=') == NULL || !environment_is_setting(assignment)) {
+            cli_problem("--set %s: write NAME=VALUE with a setting that a service lists with "
+                        "--help, and not one that says where it stands",
+                        assignment);
+            return CLI_UNKNOWN;
+        }
+        if (target->stack == NULL) {
+            cli_problem("a container keeps the environment it was made with: --set is for a "
+                        "native stack");
+            return CLI_UNKNOWN;
+        }
+        for (size_t j = 0; j < target->parts_count; j++) {
+            if (chosen[j] &&
+                stack_process_set(&target->stack->processes[j], assignment) != ERR_OK) {
+                cli_problem("%s has too many settings of its own", target->parts[j].name);
+                return CLI_NO;
+            }
+        }
+    }
     return CLI_YES;
 }
 
@@ -192,6 +225,9 @@ static enum cli_exit start_run(const struct options *options)
     bool *chosen = mem_calloc(target->parts_count, sizeof *chosen);
     enum cli_exit result = choose_dead(target, options, chosen);
     if (result == CLI_YES) {
+        result = keep_settings(options, target, chosen);
+    }
+    if (result == CLI_YES) {
         result = target->stack != NULL ? start_native(options, target, chosen)
                                        : start_containers(options, target, chosen);
     }
@@ -207,7 +243,8 @@ const struct command cmd_start = {
     .summary = "bring dead processes back and wait until they are ready; without a name, all",
     .details =
         "A process gets the ports and settings it had. A setting in the environment of this\n"
-        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n",
+        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud. One of --set counts\n"
+        "most, and is kept for that process: faultline start payment --set EVENT_VERSION_MAX=2\n",
     .options = start_options,
     .arguments_max = STACK_PROCESSES_MAX,
     .run = start_run,

@@ -88,6 +88,25 @@ Test(environment, settings_of_the_start_are_kept_and_a_newer_one_counts_more)
     stack_destroy(&stack);
 }
 
+Test(environment, a_setting_of_the_process_itself_counts_most)
+{
+    struct stack *stack = make_stack();
+    char first[] = "SYNC_TIMEOUT_MS=1";
+    char *envp[] = {first, NULL};
+    environment_keep_settings(stack, envp);
+    stack_add_process(stack, house_index("fraud"), 1);
+    cr_expect_eq(stack_process_set(&stack->processes[0], "SYNC_TIMEOUT_MS=3"), ERR_OK);
+
+    char **environment = environment_of(stack, &stack->processes[0], envp);
+    cr_expect_eq(count_of(environment, "SYNC_TIMEOUT_MS=3"), 1);
+    cr_expect_eq(count_of_name(environment, "SYNC_TIMEOUT_MS="), 1);
+    environment_free(&environment);
+    environment = environment_of(stack, &stack->processes[1], envp);
+    cr_expect_eq(count_of(environment, "SYNC_TIMEOUT_MS=1"), 1, "the others do not have it");
+    environment_free(&environment);
+    stack_destroy(&stack);
+}
+
 Test(environment, settings_are_known_by_their_names)
 {
     cr_expect(environment_is_setting("SYNC_WORKERS=8"));
