@@ -38,8 +38,8 @@ class Exchanges {
     return `parameter ${parameter.name} of ${this.schemas.documents.place(parameter)}`;
   }
 
-  headerName(response, header) {
-    return `header ${header} of ${this.schemas.documents.place(response)}`;
+  headerName(name, header) {
+    return `header ${name} of ${this.schemas.documents.place(header)}`;
   }
 
   declare(name, operation) {
@@ -50,8 +50,8 @@ class Exchanges {
       this.schemas.declareAll(schema);
     }
     for (const [status, response] of Object.entries(operation.responses)) {
-      for (const header of Object.keys(response.headers ?? {})) {
-        this.schemas.declare(this.headerName(response, header));
+      for (const [header, what] of Object.entries(response.headers ?? {})) {
+        this.schemas.declare(this.headerName(header, what));
       }
       for (const [type, { schema }] of Object.entries(response.content ?? {})) {
         const many = Object.keys(response.content).length > 1;
@@ -131,7 +131,7 @@ class Exchanges {
     for (const [name, value] of Object.entries(headers)) {
       const [written, header] = declared.get(name.toLowerCase()) ?? [];
       if (header !== undefined) {
-        this.schemas.see(this.headerName(response, written));
+        this.schemas.see(this.headerName(written, header));
         complaints.push(...this.schemas.complaints(header.schema, value).map((text) => `header ${name}: ${text}`));
       } else if (!OF_HTTP.has(name.toLowerCase())) {
         complaints.push(`the contract does not have the header ${name}`);

@@ -30,7 +30,7 @@ export FAULTLINE_HTTP_PORT=$http_port FAULTLINE_BUS_PORT=$bus_port
 
 source tests/e2e/record.sh
 faultline() {
-  [[ $1 != down ]] || record_events "$FAULTLINE_BIN/faultline"
+  [[ ${1:-} != down ]] || record_events "$FAULTLINE_BIN/faultline"
   "$FAULTLINE_BIN/faultline" "$@"
 }
 
