@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tests/e2e/house.sh
-export SYNC_TIMEOUT_MS=3000 FRAUD_LIMIT_MINOR=50000
+export SYNC_TIMEOUT_MS=3000 FRAUD_LIMIT_MINOR=100000
 house_up
 
 # ask STATUS METHOD URL [CURL ARGUMENTS]: what came is in $folder/body.
@@ -95,7 +95,7 @@ post 202 "$transfer_url/transfers?mode=async" "$(transfer alice nobody)"
 refused=$(answer .transfer_id)
 becomes cancelled transfer_status "$refused"
 ask 200 GET "$transfer_url/transfers/$refused"
-post 202 "$transfer_url/transfers" "$(transfer carol bob '{"amount_minor":60000,"currency":"EUR"}')"
+post 202 "$transfer_url/transfers" "$(transfer bob carol '{"amount_minor":100500,"currency":"EUR"}')"
 flagged=$(answer .transfer_id)
 becomes cancelled transfer_status "$flagged"
 becomes 0 lag_in_all
@@ -226,9 +226,12 @@ while_dead payment put_back_reserved
 becomes 0 pending_orders
 
 story "the broker shows what it has"
+restart_payment() { faultline kill payment >/dev/null && faultline start payment --set "$1" >/dev/null; }
+restart_payment BUS_RETRIES=1000
 faultline order --token tok_poison >/dev/null
 failing() { curl -sf "$broker_url/status" | jq '[.groups[].failing | length] | add'; }
 becomes 1 failing
+restart_payment BUS_RETRIES=0
 becomes 1 dead_letters
 faultline order --token tok_poison >/dev/null
 becomes 2 dead_letters

@@ -36,8 +36,8 @@ nothing_is_lost() {
 # Orders and transfers, until the file calm is there.
 load() {
   until [[ -e $folder/calm ]]; do
-    faultline load 20 --rate 100 --timeout 120 --record "$folder/accepted" --json >>"$folder/loads" || true
-    faultline transfer --amount 0.01 --json >>"$folder/transfers" || true
+    faultline load 20 --rate 100 --timeout 120 --record "$folder/accepted" --json >>"$folder/loads" 2>>"$folder/said" || true
+    faultline transfer --amount 0.01 --json >>"$folder/transfers" 2>>"$folder/said" || true
   done
 }
 
