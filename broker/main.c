@@ -133,6 +133,7 @@ static int run(const struct config *config, bool ignores_groups)
         .bind = config_text(config, "BROKER_BIND"),
         .http_address = config_text(config, "HTTP_ADDRESS"),
         .http_port = (uint16_t)config_int(config, "HTTP_PORT"),
+        .http_record = config_text(config, "HTTP_RECORD"),
         .broker =
             {
                 .log = {.segment_bytes = (uint64_t)config_int(config, "SEGMENT_BYTES"),

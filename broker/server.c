@@ -158,7 +158,9 @@ enum err server_open(struct server **out, const struct server_options *options, 
     daemon_allow_files(FILES_MAX);
     zsys_handler_set(NULL); // czmq would take the signals for itself and stop every loop
     const struct http_server_options http = {.address = options->http_address,
-                                             .port = options->http_port};
+                                             .port = options->http_port,
+                                             .name = "broker",
+                                             .record = options->http_record};
     enum err err = open_broker(self, options, problem);
     if (err == ERR_OK) {
         crash_point("broker-recovered");

@@ -26,7 +26,8 @@ struct server; // opaque
 struct server_options {
     const char *bind; // endpoints, separated by commas
     const char *http_address;
-    uint16_t http_port; // 0: any free one
+    uint16_t http_port;      // 0: any free one
+    const char *http_record; // see http_server.h; "": nothing is recorded
     // Its directory is made when missing; the log lies in a folder "log" there. The log's disk
     // and directory, and the world, are the server's own.
     struct broker_options broker;

@@ -8,6 +8,7 @@
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/compose.h"
+#include "cli/environment.h"
 #include "cli/launch.h"
 #include "cli/launch_report.h"
 #include "cli/target.h"
@@ -32,6 +33,10 @@ static const struct option_def start_options[] = {
      .kind = OPTION_TEXT,
      .value = "POINT[:N]",
      .help = "it dies at once at that crash point, the Nth time it comes there (from 1)"},
+    {.name = "set",
+     .kind = OPTION_LIST,
+     .value = "NAME=VALUE",
+     .help = "a setting for what is started, kept for it: its next start has it as well"},
     {0},
 };
 
@@ -134,6 +139,34 @@ static bool choose_crash(const struct options *options, const struct target *tar
     return problem == NULL;
 }
 
+// Gives what is chosen the settings of --set. CLI_UNKNOWN: one is none, and that was said.
+static enum cli_exit keep_settings(const struct options *options, struct target *target,
+                                   const bool *chosen)
+{
+    for (size_t i = 0; i < options_list_count(options, "set"); i++) {
+        const char *assignment = options_list(options, "set", i);
+        if (strchr(assignment, '=') == NULL || !environment_is_setting(assignment)) {
+            cli_problem("--set %s: write NAME=VALUE with a setting that a service lists with "
+                        "--help, and not one that says where it stands",
+                        assignment);
+            return CLI_UNKNOWN;
+        }
+        if (target->stack == NULL) {
+            cli_problem("a container keeps the environment it was made with: --set is for a "
+                        "native stack");
+            return CLI_UNKNOWN;
+        }
+        for (size_t j = 0; j < target->parts_count; j++) {
+            if (chosen[j] &&
+                stack_process_set(&target->stack->processes[j], assignment) != ERR_OK) {
+                cli_problem("%s has too many settings of its own", target->parts[j].name);
+                return CLI_NO;
+            }
+        }
+    }
+    return CLI_YES;
+}
+
 static enum cli_exit start_native(const struct options *options, struct target *target,
                                   const bool *chosen)
 {
@@ -217,6 +250,9 @@ static enum cli_exit start_run(const struct options *options)
         if (crash_at != NULL) {
             (void)setenv(CRASH_POINT_SETTING, crash_at, 1);
         }
+        result = keep_settings(options, target, chosen);
+    }
+    if (result == CLI_YES) {
         result = target->stack != NULL ? start_native(options, target, chosen)
                                        : start_containers(options, target, chosen);
     }
@@ -232,11 +268,12 @@ const struct command cmd_start = {
     .summary = "bring dead processes back and wait until they are ready; without a name, all",
     .details =
         "A process gets the ports and settings it had. A setting in the environment of this\n"
-        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud\n"
-        "\n"
-        "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
-        "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"
-        "FAULTLINE_CRASH_AT does the same. The places: faultline crash-points\n",
+         "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud. One of --set counts\n"
+         "most, and is kept for that process: faultline start payment --set EVENT_VERSION_MAX=2\n"
+         "\n"
+         "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
+         "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"
+         "FAULTLINE_CRASH_AT does the same. The places: faultline crash-points\n",
     .options = start_options,
     .arguments_max = STACK_PROCESSES_MAX,
     .run = start_run,

@@ -44,13 +44,24 @@ static bool is_asked_for(const struct options *options, struct bytes topic)
     return count == 0;
 }
 
+static cJSON *parsed_or_null(struct bytes text)
+{
+    cJSON *json = cJSON_ParseWithLength((const char *)text.data, text.size);
+    return json == NULL ? cJSON_CreateNull() : json;
+}
+
 static void print_for_programs(const struct wire_delivered *event)
 {
+    char stored_at[CLOCK_RFC3339_SIZE];
+    clock_format_rfc3339(stored_at, (int64_t)event->time_us);
     cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "offset", (double)event->offset);
-    cJSON *envelope =
-        cJSON_ParseWithLength((const char *)event->record.body.data, event->record.body.size);
-    cJSON_AddItemToObject(json, "event", envelope == NULL ? cJSON_CreateNull() : envelope);
+    json_add_bytes(json, "topic", event->record.topic);
+    json_add_bytes(json, "key", event->record.key);
+    json_add_bytes(json, "id", event->record.id);
+    cJSON_AddStringToObject(json, "stored_at", stored_at);
+    cJSON_AddItemToObject(json, "headers", parsed_or_null(event->record.headers));
+    cJSON_AddItemToObject(json, "event", parsed_or_null(event->record.body));
     cli_print_json(&json);
 }
 
@@ -161,7 +172,10 @@ const struct command cmd_tail = {
     .topic = COMMAND_LOOK,
     .arguments = "[TOPIC...]",
     .summary = "show events as the broker stores them",
-    .details = "Reads the log as a guest: no group is made and nobody's events are taken.\n",
+    .details =
+        "Reads the log as a guest: no group is made and nobody's events are taken.\n"
+        "--json gives a line an event: offset, topic, key, id, stored_at, headers (null: none,\n"
+        "as of most events; of a dead letter why it is one) and event, the envelope.\n",
     .options = tail_options,
     .arguments_max = TOPICS_ARGUMENTS_MAX,
     .run = tail_run,

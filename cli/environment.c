@@ -12,7 +12,9 @@ static const char *const setting_prefixes[] = {
     "SYNC_",
     "BUS_",
     "LOG_",
+    "HTTP_RECORD=",
     "EVENT_BYTES_MAX=",
+    "EVENT_VERSION_MAX=",
     "SEGMENT_BYTES=",
     "HEARTBEAT_MS=",
     "DISK_BYTES_MAX=",
@@ -105,11 +107,11 @@ void environment_keep_settings(struct stack *stack, char *const *envp)
     }
 }
 
-static bool is_set_in(char *const *envp, const char *assignment)
+static bool is_set_in(char *const *envp, size_t count, const char *assignment)
 {
     const size_t name_size = strcspn(assignment, "=") + 1;
-    for (; *envp != NULL; envp++) {
-        if (strncmp(*envp, assignment, name_size) == 0) {
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(envp[i], assignment, name_size) == 0) {
             return true;
         }
     }
@@ -147,22 +149,28 @@ char **environment_of(const struct stack *stack, const struct stack_process *pro
     while (envp[envp_count] != NULL) {
         envp_count++;
     }
-    const size_t capacity =
-        envp_count + stack->settings_count + ARRAY_LEN(placed_names) + HOUSE_SERVICES_COUNT + 2;
+    char *const *own = process->settings;
+    const size_t own_count = process->settings_count;
+    const size_t capacity = envp_count + stack->settings_count + own_count +
+                            ARRAY_LEN(placed_names) + HOUSE_SERVICES_COUNT + 2;
     char **environment = mem_calloc(capacity, sizeof *environment);
     size_t count = 0;
     for (size_t i = 0; i < envp_count; i++) {
-        if (!is_placed(envp[i])) {
+        if (!is_placed(envp[i]) && !is_set_in(own, own_count, envp[i])) {
             environment[count++] = mem_strdup(envp[i]);
         }
     }
     for (size_t i = 0; i < stack->settings_count; i++) {
-        if (!is_set_in(envp, stack->settings[i])) {
-            environment[count++] = mem_strdup(stack->settings[i]);
+        const char *setting = stack->settings[i];
+        if (!is_set_in(envp, envp_count, setting) && !is_set_in(own, own_count, setting)) {
+            environment[count++] = mem_strdup(setting);
         }
     }
     if (process->crash_at != NULL) {
         environment[count++] = mem_format(CRASH_POINT_SETTING "=%s", process->crash_at);
+    }
+    for (size_t i = 0; i < own_count; i++) {
+        environment[count++] = mem_strdup(own[i]);
     }
     add_placed(environment + count, stack, process);
     return environment;

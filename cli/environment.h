@@ -17,8 +17,9 @@ bool environment_is_ours(const char *assignment);
 void environment_keep_settings(struct stack *stack, char *const *envp);
 
 // environment_of makes the environment of a process, ended by NULL: envp, then the
-// stack's settings that envp does not set, then where it shall crash, then address, ports, folder
-// and URLs, which nobody overrides. Free it with environment_free.
+// stack's settings that envp does not set, then where it shall crash, then those of the
+// process itself in place of either, then address, ports, folder and URLs, which nobody
+// overrides. Free it with environment_free.
 char **environment_of(const struct stack *stack, const struct stack_process *process,
                       char *const *envp);
 // environment_set gives a variable of such an environment, "NAME=value", another value; one

@@ -64,6 +64,11 @@ void stack_destroy(struct stack **self_p)
         free(self->settings[i]);
     }
     free(self->settings);
+    for (size_t i = 0; i < self->processes_count; i++) {
+        for (size_t j = 0; j < self->processes[i].settings_count; j++) {
+            free(self->processes[i].settings[j]);
+        }
+    }
     free(self->processes);
     free(self->bin);
     free(self->dir);
@@ -83,6 +88,25 @@ enum err stack_add_process(struct stack *self, size_t service, int replica)
         .port = house_port(self->http_port, service, replica),
     };
     house_process_name(process->name, house_service(service), replica);
+    return ERR_OK;
+}
+
+enum err stack_process_set(struct stack_process *process, const char *assignment)
+{
+    const size_t name_size = strcspn(assignment, "=") + 1;
+    size_t at = 0;
+    while (at < process->settings_count &&
+           strncmp(process->settings[at], assignment, name_size) != 0) {
+        at++;
+    }
+    if (at == STACK_PROCESS_SETTINGS_MAX) {
+        return ERR_FULL;
+    }
+    if (at == process->settings_count) {
+        process->settings_count++;
+    }
+    free(process->settings[at]); // NULL when it is new
+    process->settings[at] = mem_strdup(assignment);
     return ERR_OK;
 }
 

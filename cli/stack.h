@@ -16,18 +16,21 @@
 #include "cli/process.h"
 #include "common/clock.h"
 
-struct stack_process {
-    char name[HOUSE_NAME_SIZE]; // "payment-2"
-    size_t service;             // index of house_service
-    int replica;                // from 1
-    int port;                   // HTTP, on 127.0.0.1
-    struct process_id id;       // pid 0: never started
-    const char *crash_at;       // borrowed; what its next start is armed with; NULL: nothing
-};
-
 enum {
     STACK_PROCESSES_MAX = HOUSE_SERVICES_COUNT * HOUSE_REPLICAS_MAX,
     STACK_SETTINGS_MAX = 256,
+    STACK_PROCESS_SETTINGS_MAX = 32,
+};
+
+struct stack_process {
+    char name[HOUSE_NAME_SIZE];                 // "payment-2"
+    size_t service;                             // index of house_service
+    int replica;                                // from 1
+    int port;                                   // HTTP, on 127.0.0.1
+    struct process_id id;                       // pid 0: never started
+    char *settings[STACK_PROCESS_SETTINGS_MAX]; // owned, "NAME=value": its own, by `start --set`
+    size_t settings_count;
+    const char *crash_at; // borrowed; what its next start is armed with; NULL: nothing
 };
 
 struct stack {
@@ -67,6 +70,10 @@ void stack_forget(const struct stack *self);
 // stack_add_process appends a process that is not started yet. ERR_FULL: there are
 // STACK_PROCESSES_MAX of them.
 enum err stack_add_process(struct stack *self, size_t service, int replica);
+
+// stack_process_set gives a process a setting of its own, "NAME=value", in place of the one of
+// that name; it is copied. ERR_FULL: it has STACK_PROCESS_SETTINGS_MAX.
+enum err stack_process_set(struct stack_process *process, const char *assignment);
 
 // stack_living_count: how many of its processes run or are paused.
 size_t stack_living_count(const struct stack *self);

@@ -25,6 +25,10 @@ static cJSON *process_to_json(const struct stack_process *process)
     cJSON_AddNumberToObject(json, "port", process->port);
     cJSON_AddNumberToObject(json, "pid", (double)process->id.pid);
     cJSON_AddNumberToObject(json, "start_time", (double)process->id.started_ticks);
+    cJSON *settings = cJSON_AddArrayToObject(json, "settings");
+    for (size_t i = 0; i < process->settings_count; i++) {
+        cJSON_AddItemToArray(settings, cJSON_CreateString(process->settings[i]));
+    }
     return json;
 }
 
@@ -54,6 +58,11 @@ char *stack_to_json(const struct stack *stack)
     return copy;
 }
 
+static bool is_setting(const cJSON *item)
+{
+    return cJSON_IsString(item) && strchr(item->valuestring, '=') != NULL;
+}
+
 static enum err process_from_json(struct stack *stack, const cJSON *json, bool same_boot,
                                   struct json_problem *problem)
 {
@@ -77,6 +86,14 @@ static enum err process_from_json(struct stack *stack, const cJSON *json, bool s
     }
     struct stack_process *process = &stack->processes[stack->processes_count - 1];
     process->port = (int)port;
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "settings"))
+    {
+        if (!is_setting(item) || stack_process_set(process, item->valuestring) != ERR_OK) {
+            json_problem_set(problem, "processes[].settings", "must be texts like NAME=value");
+            return ERR_CORRUPT;
+        }
+    }
     if (same_boot) {
         process->id = (struct process_id){.pid = (pid_t)pid, .started_ticks = (uint64_t)ticks};
     }
@@ -89,8 +106,7 @@ static enum err lists_from_json(struct stack *stack, const cJSON *json, bool sam
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "settings"))
     {
-        if (!cJSON_IsString(item) || strchr(item->valuestring, '=') == NULL ||
-            stack->settings_count == STACK_SETTINGS_MAX) {
+        if (!is_setting(item) || stack->settings_count == STACK_SETTINGS_MAX) {
             json_problem_set(problem, "settings", "must be texts like NAME=value");
             return ERR_CORRUPT;
         }

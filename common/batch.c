@@ -101,7 +101,9 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
     outbox_undo(self->outbox, mark.outbox);
     self->changes_count = mark.changes;
     self->jobs_staged = mark.jobs;
-    input->outcome = err == ERR_INVALID ? INPUT_REJECTED : INPUT_FAILED;
+    // What is too large to be said stays so, however often it is tried.
+    const bool is_too_large = err == ERR_TOO_LARGE && input->emits_too_much;
+    input->outcome = err == ERR_INVALID || is_too_large ? INPUT_REJECTED : INPUT_FAILED;
     if (input->why[0] == '\0') {
         snprintf(input->why, sizeof input->why, "%s", err_name(err));
     }
@@ -109,7 +111,11 @@ static void fail_input(struct service *self, struct input *input, enum err err, 
         const char *detail = input->work != NULL
                                  ? "the request failed after it had called other services"
                                  : "the request failed and changed nothing";
-        request_fail(input->request, 500, "internal-error", detail);
+        if (is_too_large && input->work == NULL) {
+            request_fail(input->request, 413, "event-too-large", input->why);
+        } else {
+            request_fail(input->request, 500, "internal-error", detail);
+        }
         if (input->work != NULL) { // the claim on its key was committed before
             (void)request_settle_key(input->request);
         }
@@ -197,7 +203,7 @@ static void settle_request(struct service *self, struct input *input)
 {
     struct request *request = input->request;
     input->request = NULL;
-    if (input->outcome != INPUT_DONE) {
+    if (input->outcome != INPUT_DONE && request->status >= 500) {
         log_error("a request failed",
                   LOG_STR("correlation_id", request->correlation_id),
                   LOG_STR("request_id", request->id),
@@ -353,6 +359,11 @@ const char *service_now(const struct service *self)
     return self->now;
 }
 
+const char *service_name(const struct service *self)
+{
+    return self->def->name;
+}
+
 const char *service_member(const struct service *self)
 {
     return config_text(self->config, "BUS_MEMBER");
@@ -423,6 +434,20 @@ static void derive_event_id(const struct service *self, const char *topic, const
     uuid_derive(texts, ARRAY_LEN(texts) - (before == 0 ? 1 : 0), out);
 }
 
+static enum err refuse_event(struct service *self, const char *topic, size_t bytes)
+{
+    if (self->present != NULL) {
+        self->present->emits_too_much = true;
+    }
+    return service_fail(self,
+                        ERR_TOO_LARGE,
+                        "%s would be an event of %zu bytes, over the limit of %lld "
+                        "(EVENT_BYTES_MAX)",
+                        topic,
+                        bytes,
+                        (long long)config_int(self->config, SERVICE_SETTING_EVENT_BYTES));
+}
+
 enum err service_emit(struct service *self, const char *topic, int version, const char *subject,
                       cJSON *data, char id_out[UUID_SIZE])
 {
@@ -437,12 +462,11 @@ enum err service_emit(struct service *self, const char *topic, int version, cons
     if (self->present != NULL) {
         event.trace = self->present->trace;
     }
-    const enum err err = outbox_add(self->outbox, &event, self->now_ms);
+    size_t bytes = 0;
+    const enum err err = outbox_add(self->outbox, &event, self->now_ms, &bytes);
     cJSON_Delete(data);
     if (err == ERR_OK && id_out != NULL) {
         memcpy(id_out, event.id, UUID_SIZE);
     }
-    return err == ERR_TOO_LARGE
-               ? service_fail(self, err, "%s passes %d bytes", topic, EVENT_BYTES_MAX)
-               : err;
+    return err == ERR_TOO_LARGE ? refuse_event(self, topic, bytes) : err;
 }

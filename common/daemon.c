@@ -10,6 +10,8 @@
 // clang-format off
 const struct setting daemon_settings[] = {
     {.name = "HTTP_ADDRESS", .fallback = "127.0.0.1", .help = "address of the HTTP interface"},
+    {.name = "HTTP_RECORD", .fallback = "",
+     .help = "a file that gets a JSON line for each HTTP exchange, bodies and all; for tests"},
     {.name = "LOG_FORMAT", .fallback = "json", .kind = SETTING_CHOICE, .choices = "json|text",
      .help = "json: an object a line; text: for people"},
     {.name = "LOG_LEVEL", .fallback = "info", .kind = SETTING_CHOICE,

@@ -6,7 +6,7 @@
 
 #include "common/config.h"
 
-// The settings of each: HTTP_ADDRESS, LOG_FORMAT, LOG_LEVEL, FAULTLINE_CRASH_AT.
+// The settings of each: HTTP_ADDRESS, HTTP_RECORD, LOG_FORMAT, LOG_LEVEL, FAULTLINE_CRASH_AT.
 extern const struct setting daemon_settings[];
 
 // daemon_take_signals makes SIGTERM and SIGINT wait, and gives a file descriptor that is

@@ -15,11 +15,25 @@ enum {
     SCHEMA_SIZE = sizeof SCHEMA_PREFIX + EVENT_TEXT_MAX + VERSION_DIGITS + 1,
 };
 
-// CloudEvents 1.0, 3.1: attribute names are lower-case letters and digits; values
-// are of a simple type. data is no attribute.
-static enum err check_attributes(const cJSON *json, struct json_problem *problem)
+// No attribute may hold a control character, of ASCII or of Latin-1 (U+0080 to U+009F).
+static bool has_control(const char *text)
 {
-    for (const cJSON *item = json->child; item != NULL; item = item->next) {
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// CloudEvents 1.0, 3.1: attribute names are lower-case letters and digits; values are
+// of a simple type, numbers whole and of 32 bits. data is no attribute. One that is null
+// is not set (JSON format, 2.2), and is removed.
+static enum err check_attributes(cJSON *json, struct json_problem *problem)
+{
+    cJSON *next = NULL;
+    for (cJSON *item = json->child; item != NULL; item = next) {
+        next = item->next;
         if (strcmp(item->string, "data") == 0) {
             continue;
         }
@@ -30,6 +44,15 @@ static enum err check_attributes(const cJSON *json, struct json_problem *problem
         }
         if (cJSON_IsObject(item) || cJSON_IsArray(item)) {
             return json_problem_set(problem, item->string, "must be a simple value");
+        }
+        if (cJSON_IsNumber(item) && item->valuedouble != (double)item->valueint) {
+            return json_problem_set(problem, item->string, "must be a whole number of 32 bits");
+        }
+        if (cJSON_IsString(item) && has_control(item->valuestring)) {
+            return json_problem_set(problem, item->string, "has a control character");
+        }
+        if (cJSON_IsNull(item)) {
+            cJSON_Delete(cJSON_DetachItemViaPointer(json, item));
         }
     }
     return ERR_OK;

@@ -12,8 +12,7 @@
 #include "common/uuid.h"
 
 enum {
-    EVENT_TEXT_MAX = 128,
-    EVENT_BYTES_MAX = 64 * 1024
+    EVENT_TEXT_MAX = 128
 };
 
 struct event {
@@ -30,7 +29,8 @@ struct event {
 };
 
 // event_parse reads an envelope. ERR_INVALID: not JSON, an attribute is missing,
-// of another type, too long or malformed; problem names it. The caller owns *out.
+// of another type, too long or malformed, or what CloudEvents allows no attribute to be;
+// problem names it. An attribute that is null counts as missing. The caller owns *out.
 enum err event_parse(struct event **out, struct bytes json, struct json_problem *problem);
 
 void event_destroy(struct event **self_p);

@@ -30,11 +30,14 @@ static const struct refusal refusals[] = {
 };
 
 struct http_exchange *http_exchange_new(struct http_server *server,
-                                        struct MHD_Connection *connection, const char *uri)
+                                        struct MHD_Connection *connection,
+                                        struct http_record *record, const char *uri)
 {
     struct http_exchange *self = mem_calloc(1, sizeof *self);
-    *self = (struct http_exchange){
-        .server = server, .connection = connection, .received_us = clock_mono_us()};
+    *self = (struct http_exchange){.server = server,
+                                   .connection = connection,
+                                   .record = record,
+                                   .received_us = clock_mono_us()};
     // Decoded, it would end the text before its end.
     if (strstr(uri, "%00") != NULL) {
         self->refusal = HTTP_MALFORMED_URL;
@@ -145,6 +148,7 @@ void http_exchange_respond(struct http_exchange *self, int status, const char *c
         MHD_add_response_header(self->response, name, value);
         at += strlen(name) + 1 + strlen(value) + 1;
     }
+    http_record_add(self->record, self, body);
 }
 
 cJSON *http_problem_new(int status, const char *code, const char *detail)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/bytes.h"
+#include "common/http_record.h"
 #include "common/http_server.h"
 
 struct MHD_Connection;
@@ -37,6 +38,7 @@ enum http_exchange_state {
 struct http_exchange {
     struct http_server *server;        // borrowed
     struct MHD_Connection *connection; // borrowed
+    struct http_record *record;        // borrowed; NULL: none is kept
     enum http_exchange_state state;
     const char *method;            // borrowed from the connection
     const char *path;              // borrowed from the connection
@@ -50,9 +52,11 @@ struct http_exchange {
     struct http_exchange *next; // borrowed; in the queue
 };
 
-// http_exchange_new starts an exchange; uri is the one of the request line, as sent.
+// http_exchange_new starts an exchange; uri is the one of the request line, as sent. Its
+// answer goes to record as well.
 struct http_exchange *http_exchange_new(struct http_server *server,
-                                        struct MHD_Connection *connection, const char *uri);
+                                        struct MHD_Connection *connection,
+                                        struct http_record *record, const char *uri);
 void http_exchange_destroy(struct http_exchange **self_p);
 
 // http_exchange_respond makes the response that http_exchange_send will queue.

@@ -42,7 +42,8 @@ struct http_server {
     struct MHD_Daemon *daemon;
     pthread_t thread; // runs the daemon; all call-backs are on it
     bool has_thread;
-    int listener; // -1 while libmicrohttpd owns it
+    struct http_record *record; // owned; NULL: nothing is recorded
+    int listener;               // -1 while libmicrohttpd owns it
     uint16_t port;
     int64_t body_timeout_ms;
     struct http_linger linger; // the thread's
@@ -87,7 +88,8 @@ static size_t queue_take(struct queue *queue, struct http_exchange **out, size_t
 // that has the URL as it was sent.
 static void *on_request_line(void *context, const char *uri, struct MHD_Connection *connection)
 {
-    return http_exchange_new(context, connection, uri);
+    struct http_server *self = context;
+    return http_exchange_new(self, connection, self->record, uri);
 }
 
 static bool method_is_known(const char *method)
@@ -380,6 +382,9 @@ enum err http_server_open(struct http_server **out, const struct http_server_opt
     pthread_mutex_init(&self->mutex, NULL);
 
     enum err err = http_listen(&self->listener, options->address, options->port, problem);
+    if (err == ERR_OK && options->record != NULL) {
+        err = http_record_open(&self->record, options->record, options->name, problem);
+    }
     if (err != ERR_OK) {
         goto out;
     }
@@ -441,6 +446,7 @@ void http_server_destroy(struct http_server **self_p)
     close_fd(self->listener);
     close_fd(self->answered.event_fd);
     close_fd(self->waiting.event_fd);
+    http_record_destroy(&self->record);
     pthread_mutex_destroy(&self->mutex);
     free(self);
     *self_p = NULL;

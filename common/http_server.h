@@ -37,10 +37,13 @@ struct http_server_options {
     const char *address; // "127.0.0.1"
     uint16_t port;       // 0: any free one
     int64_t timeout_ms;  // 0: 10000; rounded up to seconds
+    const char *name;    // of the service, for the record
+    const char *record;  // path of a file for http_record; NULL, "": nothing is recorded
 };
 
-// http_server_open listens. ERR_IO: it cannot; *problem, which the caller frees,
-// says why and what to do ("port 8001 is in use: ..."). The caller owns *out. It
+// http_server_open listens. ERR_IO: it cannot, or the record's file cannot be opened;
+// *problem, which the caller frees, says why and what to do ("port 8001 is in use: ...").
+// The caller owns *out. It
 // raises the process's soft limit of open files to HTTP_CONNECTIONS_MAX and some.
 enum err http_server_open(struct http_server **out, const struct http_server_options *options,
                           char **problem);

@@ -29,6 +29,7 @@ struct answered {
 
 struct outbox {
     struct store *store; // borrowed
+    size_t event_bytes_max;
     struct buf added;    // owned; of struct added
     struct buf answered; // owned; of struct answered
     size_t cleaned_size; // of answered: deleted in the present transaction
@@ -55,7 +56,7 @@ static const char oldest_sql[] =
 static const char depth_sql[] = "SELECT count(*) FROM outbox WHERE refused IS NULL";
 static const char refused_sql[] = "SELECT count(*) FROM outbox WHERE refused IS NOT NULL";
 
-enum err outbox_open(struct outbox **out, struct store *store)
+enum err outbox_open(struct outbox **out, struct store *store, size_t event_bytes_max)
 {
     *out = NULL;
     const enum err err = store_exec_script(store, schema_sql);
@@ -63,7 +64,7 @@ enum err outbox_open(struct outbox **out, struct store *store)
         return err;
     }
     struct outbox *self = mem_calloc(1, sizeof *self);
-    *self = (struct outbox){.store = store, .backlog = true};
+    *self = (struct outbox){.store = store, .event_bytes_max = event_bytes_max, .backlog = true};
     *out = self;
     return ERR_OK;
 }
@@ -81,10 +82,11 @@ void outbox_destroy(struct outbox **self_p)
     *self_p = NULL;
 }
 
-enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_ms)
+enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_ms, size_t *bytes)
 {
     char *body = event_format(event);
-    if (strlen(body) > EVENT_BYTES_MAX) {
+    *bytes = strlen(body);
+    if (*bytes > self->event_bytes_max) {
         free(body);
         return ERR_TOO_LARGE;
     }

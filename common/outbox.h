@@ -22,13 +22,14 @@
 
 struct outbox; // opaque
 
-// outbox_open makes the table; the store must outlive the outbox. The caller owns *out.
-enum err outbox_open(struct outbox **out, struct store *store);
+// outbox_open makes the table; the store must outlive the outbox. No event may be larger
+// than event_bytes_max. The caller owns *out.
+enum err outbox_open(struct outbox **out, struct store *store, size_t event_bytes_max);
 void outbox_destroy(struct outbox **self_p);
 
-// outbox_add puts an event into the table, in the caller's transaction. ERR_TOO_LARGE:
-// its envelope passes EVENT_BYTES_MAX.
-enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_ms);
+// outbox_add puts an event into the table, in the caller's transaction, and gives the size
+// of its envelope. ERR_TOO_LARGE: it passes event_bytes_max.
+enum err outbox_add(struct outbox *self, const struct event *event, int64_t now_ms, size_t *bytes);
 
 // outbox_mark and outbox_undo: what was added since the mark is forgotten with its
 // savepoint.

@@ -79,7 +79,9 @@ const struct config *service_config(const struct service *service);
 // event is written to id_out unless that is NULL. It follows from service, cause,
 // topic and subject (and, when an input emits a topic for a subject again, the count),
 // so that the same input handled again makes the same event; what start emits has the
-// same id at each start. ERR_TOO_LARGE: the event passes EVENT_BYTES_MAX.
+// same id at each start. ERR_TOO_LARGE: the event passes the setting EVENT_BYTES_MAX, and
+// why is noted with its size; a handler that returns this has its request answered 413
+// (event-too-large), its event dead-lettered at once.
 enum err service_emit(struct service *service, const char *topic, int version, const char *subject,
                       cJSON *data, char id_out[UUID_SIZE]);
 
@@ -99,6 +101,9 @@ void service_derive_id(const struct service *service, const char *what, const ch
 
 // service_now: the time of the present batch, RFC 3339; borrowed until the next.
 const char *service_now(const struct service *service);
+
+// service_name: of its table ("order"); borrowed.
+const char *service_name(const struct service *service);
 
 // service_member: the name of this process among its replicas ("order-1"); borrowed.
 // What one process must find again after its own restart carries it.

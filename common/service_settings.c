@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/daemon.h"
+#include "common/service_state.h"
 
 // clang-format off
 static const struct setting common_settings[] = {
@@ -18,6 +19,11 @@ static const struct setting common_settings[] = {
      .choices = "earliest|latest", .help = "where a new group starts"},
     {.name = "BUS_CREDIT", .fallback = "512", .kind = SETTING_INT, .min = 1, .max = 4096,
      .unit = "events", .help = "deliveries held at a time"},
+    {.name = SERVICE_SETTING_EVENT_BYTES, .fallback = "65536", .kind = SETTING_INT, .min = 1024,
+     .max = 240 * 1024, .unit = "bytes",
+     .help = "the largest event that is emitted; the broker has the same setting"},
+    {.name = "EVENT_VERSION_MAX", .fallback = "0", .kind = SETTING_INT, .max = 1000,
+     .help = "plays an older release: newer versions of events are dead-lettered; 0: knows all"},
     {.name = "SYNC_WORKERS", .fallback = "8", .kind = SETTING_INT, .min = 1, .max = 256,
      .unit = "threads", .help = "blocking HTTP calls at a time"},
     {.name = "SYNC_QUEUE", .fallback = "64", .kind = SETTING_INT, .max = 1024, .unit = "requests",

@@ -68,7 +68,9 @@ static enum err set_up_store(struct service *self, const char *path, char **prob
         err = inbox_open(self->store, service_member(self));
     }
     if (err == ERR_OK) {
-        err = outbox_open(&self->outbox, self->store);
+        err = outbox_open(&self->outbox,
+                          self->store,
+                          (size_t)config_int(self->config, SERVICE_SETTING_EVENT_BYTES));
     }
     if (err == ERR_OK && self->def->start != NULL) {
         err = self->def->start(self);
@@ -141,6 +143,8 @@ static enum err open_http(struct service *self)
     const struct http_server_options options = {
         .address = config_text(self->config, "HTTP_ADDRESS"),
         .port = (uint16_t)config_int(self->config, "HTTP_PORT"),
+        .name = self->def->name,
+        .record = config_text(self->config, "HTTP_RECORD"),
     };
     char *problem = NULL;
     const enum err err = http_server_open(&self->http, &options, &problem);

@@ -12,6 +12,8 @@
 #include "common/service.h"
 #include "common/worker_pool.h"
 
+#define SERVICE_SETTING_EVENT_BYTES "EVENT_BYTES_MAX"
+
 enum {
     SERVICE_BATCH_MAX = 256,
     SERVICE_WHY_SIZE = 256
@@ -33,6 +35,7 @@ struct input {
     struct trace_context trace;   // the span of handling it
     size_t outbox_mark;           // where what it emits begins
     enum input_outcome outcome;
+    bool emits_too_much; // an event that it would emit passes the limit
     int64_t duration_us;
     char why[SERVICE_WHY_SIZE]; // of a failure
 };

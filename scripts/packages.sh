@@ -4,6 +4,7 @@
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config libczmq-dev libzmq3-dev libcjson-dev
   libmicrohttpd-dev libcurl4-gnutls-dev libsqlite3-dev libisal-dev)
 test_packages=(libcriterion-dev clang-format-14 curl jq python3-zmq sqlite3)
+node_packages=(nodejs npm) # for the validators of contracts/
 
 as_root() {
   if [[ $(id -u) == 0 ]]; then
@@ -61,4 +62,22 @@ fetch_promtool() {
     tail -n 5 "$1/fetch.log" >&2
     return 1
   }
+}
+
+# fetch_validators FOLDER: has npm install into FOLDER what tests/contracts needs, unless it
+# is there. No package may run anything of its own.
+fetch_validators() {
+  local wanted=tests/contracts/package.json
+  if ! command -v npm >/dev/null; then
+    install_packages "to validate contracts/" "${node_packages[@]}" || return 1
+  fi
+  cmp -s "$wanted" "$1/package.json" && [[ -e $1/complete ]] && return 0
+  echo "Installing the validators of contracts/ from npm into $1"
+  rm -rf "$1"
+  mkdir -p "$1" && cp "$wanted" "$1/package.json" || return 1
+  if ! npm --prefix "$1" install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error >"$1/install.log" 2>&1; then
+    tail -n 20 "$1/install.log" >&2
+    return 1
+  fi
+  touch "$1/complete"
 }

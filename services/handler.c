@@ -14,7 +14,10 @@ enum err handler_event(struct service *service, const struct event *event, const
 {
     struct json_problem problem = {0};
     cJSON *converted = NULL;
-    const cJSON *data = upcast_data(event, &converted, &problem);
+    const struct upcast_reader reader = {
+        .service = service_name(service),
+        .version_max = (int)config_int(service_config(service), "EVENT_VERSION_MAX")};
+    const cJSON *data = upcast_data(event, &reader, &converted, &problem);
     enum err err = ERR_INVALID;
     if (data == NULL) {
         (void)handler_refuse(service, &problem);
@@ -27,9 +30,18 @@ enum err handler_event(struct service *service, const struct event *event, const
     return err;
 }
 
+enum err handler_emit_in(struct service *service, const char *topic, const char *setting,
+                         const char *subject, cJSON *data, char id_out[UUID_SIZE])
+{
+    const int version =
+        setting == NULL ? upcast_version(topic) : (int)config_int(service_config(service), setting);
+    data = downcast_data(topic, version, data);
+    return service_emit(service, topic, version, subject, data, id_out);
+}
+
 enum err handler_emit(struct service *service, const char *topic, const char *subject, cJSON *data)
 {
-    return service_emit(service, topic, upcast_version(topic), subject, data, NULL);
+    return handler_emit_in(service, topic, NULL, subject, data, NULL);
 }
 
 enum err handler_body(struct request *request, const char *const *members, const char **id,

@@ -18,6 +18,11 @@ enum err handler_refuse(struct service *service, const struct json_problem *prob
 // handler_emit emits an event in the newest version of its type; see service_emit.
 enum err handler_emit(struct service *service, const char *topic, const char *subject, cJSON *data);
 
+// handler_emit_in is the same in the version that a setting of the service names (NULL: the
+// newest); data is in the newest one. id_out gets the event's id, unless it is NULL.
+enum err handler_emit_in(struct service *service, const char *topic, const char *setting,
+                         const char *subject, cJSON *data, char id_out[UUID_SIZE]);
+
 // handler_body checks that request's body has no other members than these (ended by
 // NULL) and borrows the first: the id of the order or transfer that the request is
 // about. ERR_INVALID: problem says why not.

@@ -1,10 +1,15 @@
 #include "services/upcast.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/mem.h"
 #include "common/money.h"
+
+enum {
+    KNOWN_SIZE = 64 // of "1, 2"
+};
 
 // Replaces version 1's text "amount" by a money object under member.
 static cJSON *amount_to_money(const cJSON *data, const char *member, struct json_problem *problem)
@@ -22,9 +27,32 @@ static cJSON *amount_to_money(const cJSON *data, const char *member, struct json
     return newer;
 }
 
+// The other way round, in place.
+static void money_to_amount(cJSON *data, const char *member)
+{
+    struct money money;
+    const enum err err = money_from_json(cJSON_GetObjectItemCaseSensitive(data, member), &money);
+    assert(err == ERR_OK); // data is ours, of the newest version
+    (void)err;
+    char text[MONEY_TEXT_SIZE];
+    money_to_text(money, text);
+    cJSON_DeleteItemFromObjectCaseSensitive(data, member);
+    cJSON_AddStringToObject(data, "amount", text);
+}
+
 static cJSON *order_created_from_1(const cJSON *data, struct json_problem *problem)
 {
     return amount_to_money(data, "total", problem);
+}
+
+static void order_created_to_1(cJSON *data)
+{
+    cJSON *item = NULL;
+    money_to_amount(data, "total");
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(data, "items"))
+    {
+        cJSON_DeleteItemFromObjectCaseSensitive(item, "unit_price");
+    }
 }
 
 static cJSON *transfer_created_from_1(const cJSON *data, struct json_problem *problem)
@@ -32,22 +60,26 @@ static cJSON *transfer_created_from_1(const cJSON *data, struct json_problem *pr
     return amount_to_money(data, "amount", problem);
 }
 
-struct upcast {
+static void transfer_created_to_1(cJSON *data)
+{
+    money_to_amount(data, "amount");
+}
+
+static const struct cast {
     const char *type;
     int newest;
     cJSON *(*from_1)(const cJSON *data, struct json_problem *problem);
+    void (*to_1)(cJSON *data);
+} casts[] = {
+    {"order-created", 2, order_created_from_1, order_created_to_1},
+    {"transfer-created", 2, transfer_created_from_1, transfer_created_to_1},
 };
 
-static const struct upcast upcasts[] = {
-    {.type = "order-created", .newest = 2, .from_1 = order_created_from_1},
-    {.type = "transfer-created", .newest = 2, .from_1 = transfer_created_from_1},
-};
-
-static const struct upcast *find(const char *type)
+static const struct cast *find(const char *type)
 {
-    for (size_t i = 0; i < ARRAY_LEN(upcasts); i++) {
-        if (strcmp(upcasts[i].type, type) == 0) {
-            return &upcasts[i];
+    for (size_t i = 0; i < ARRAY_LEN(casts); i++) {
+        if (strcmp(casts[i].type, type) == 0) {
+            return &casts[i];
         }
     }
     return NULL;
@@ -55,29 +87,55 @@ static const struct upcast *find(const char *type)
 
 int upcast_version(const char *type)
 {
-    const struct upcast *upcast = find(type);
-    return upcast == NULL ? 1 : upcast->newest;
+    const struct cast *cast = find(type);
+    return cast == NULL ? 1 : cast->newest;
 }
 
-const cJSON *upcast_data(const struct event *event, cJSON **converted, struct json_problem *problem)
+// Says which versions the reader knows, and what would help.
+static void refuse(const struct event *event, const char *service, int known_max,
+                   struct json_problem *problem)
 {
-    assert(converted != NULL);
-    *converted = NULL;
-    const struct upcast *upcast = find(event->type);
-    const int newest = upcast_version(event->type);
-    if (event->version == newest) {
-        return event->data;
-    }
-    if (upcast != NULL && event->version == 1) {
-        *converted = upcast->from_1(event->data, problem);
-        return *converted;
+    char known[KNOWN_SIZE] = "1";
+    for (int version = 2; version <= known_max; version++) {
+        const size_t size = strlen(known);
+        snprintf(known + size, sizeof known - size, ", %d", version);
     }
     json_problem_set(problem,
                      "dataschema",
-                     "version %d of %.40s is not known here (up to %d is): update this service, "
-                     "then redrive the event",
-                     event->version,
+                     "%.40s version %d is newer than this %.20s knows (%s): upgrade it, "
+                     "then redrive",
                      event->type,
-                     newest);
-    return NULL;
+                     event->version,
+                     service,
+                     known);
+}
+
+const cJSON *upcast_data(const struct event *event, const struct upcast_reader *reader,
+                         cJSON **converted, struct json_problem *problem)
+{
+    assert(converted != NULL);
+    assert(event->version >= 1); // event_parse takes no other
+    *converted = NULL;
+    const struct cast *cast = find(event->type);
+    const int newest = upcast_version(event->type);
+    const bool is_older = reader->version_max != 0 && reader->version_max < newest;
+    const int known_max = is_older ? reader->version_max : newest;
+    if (event->version > known_max) {
+        refuse(event, reader->service, known_max, problem);
+        return NULL;
+    }
+    if (event->version == newest) {
+        return event->data;
+    }
+    *converted = cast->from_1(event->data, problem);
+    return *converted;
+}
+
+cJSON *downcast_data(const char *type, int version, cJSON *data)
+{
+    assert(version >= 1 && version <= upcast_version(type));
+    if (version < upcast_version(type)) {
+        find(type)->to_1(data);
+    }
+    return data;
 }

@@ -21,6 +21,16 @@ static const struct service_route routes[] = {
     {.method = "GET", .path = "/products", .handle = order_list_products},
 };
 
+static const struct setting settings[] = {
+    {.name = ORDER_SETTING_EVENT_VERSION,
+     .fallback = "2",
+     .kind = SETTING_INT,
+     .min = 1,
+     .max = 2,
+     .help = "version of order-created that it emits; 1 plays an older release"},
+    {0},
+};
+
 int main(int argc, char **argv)
 {
     const struct service_def order_service = {
@@ -32,6 +42,7 @@ int main(int argc, char **argv)
         .subscriptions_count = ARRAY_LEN(subscriptions),
         .routes = routes,
         .routes_count = ARRAY_LEN(routes),
+        .settings = settings,
         .start = order_start,
     };
     return service_run(&order_service, argc, argv);

@@ -10,7 +10,6 @@
 #include "services/order/order_chain.h"
 #include "services/order/order_store.h"
 #include "services/page.h"
-#include "services/upcast.h"
 
 // --- the end of an order, on both paths
 
@@ -27,7 +26,7 @@ static enum err emit_end(struct service *service, const struct order *order, con
     } else {
         cJSON_AddStringToObject(data, "reason", reason);
     }
-    return service_emit(service, topic, upcast_version(topic), order->order_id, data, event_id);
+    return handler_emit_in(service, topic, NULL, order->order_id, data, event_id);
 }
 
 static enum err end(struct service *service, const struct order *order, const char *reason)
@@ -204,7 +203,6 @@ static enum err chain_finish(struct service *service, struct request *request, c
 static enum err create(struct service *service, struct request *request, const struct draft *draft)
 {
     static const struct service_job job = {.run = order_chain_run, .finish = chain_finish};
-    static const char topic[] = "order-created";
     const struct order *order = &draft->order;
     if (order->is_sync) {
         cJSON *input = draft_to_json(draft, contract_items_to_json(&draft->items));
@@ -218,7 +216,8 @@ static enum err create(struct service *service, struct request *request, const s
     enum err err = ERR_OK;
     if (!order->is_sync) {
         cJSON *data = draft_to_json(draft, cJSON_Duplicate(items, true));
-        err = service_emit(service, topic, upcast_version(topic), order->order_id, data, id);
+        err = handler_emit_in(
+            service, "order-created", ORDER_SETTING_EVENT_VERSION, order->order_id, data, id);
     }
     if (err == ERR_OK) {
         const char *member = config_text(service_config(service), "BUS_MEMBER");

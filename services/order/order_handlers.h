@@ -4,6 +4,8 @@
 
 #include "common/service.h"
 
+#define ORDER_SETTING_EVENT_VERSION "ORDER_EVENT_VERSION" // main's table has it
+
 // In the opening transaction: the chains that died with this member are cancelled.
 enum err order_start(struct service *service);
 

@@ -15,6 +15,16 @@ static const struct service_route routes[] = {
     {.method = "GET", .path = "/transfers/{id}", .handle = transfer_get},
 };
 
+static const struct setting settings[] = {
+    {.name = TRANSFER_SETTING_EVENT_VERSION,
+     .fallback = "2",
+     .kind = SETTING_INT,
+     .min = 1,
+     .max = 2,
+     .help = "version of transfer-created that it emits; 1 plays an older release"},
+    {0},
+};
+
 static const struct service_def transfer_service = {
     .name = "transfer",
     .summary = "takes transfers and brings them to their end",
@@ -24,6 +34,7 @@ static const struct service_def transfer_service = {
     .subscriptions_count = ARRAY_LEN(subscriptions),
     .routes = routes,
     .routes_count = ARRAY_LEN(routes),
+    .settings = settings,
 };
 
 int main(int argc, char **argv)

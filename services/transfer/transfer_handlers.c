@@ -9,7 +9,6 @@
 #include "services/handler.h"
 #include "services/transfer/transfer.h"
 #include "services/transfer/transfer_store.h"
-#include "services/upcast.h"
 
 // What every event of ours says; completed and cancelled add to it or take from it.
 static cJSON *transfer_to_data(const struct transfer *transfer)
@@ -21,15 +20,14 @@ static cJSON *transfer_to_data(const struct transfer *transfer)
     return data;
 }
 
-// announce emits topic, adds the step to the story and logs it. data becomes the
-// service's.
+// announce emits topic, in the version that setting names (NULL: the newest), adds the step
+// to the story and logs it. data becomes the service's.
 static enum err announce(struct service *service, const struct transfer *transfer,
-                         const char *topic, cJSON *data)
+                         const char *topic, const char *setting, cJSON *data)
 {
     char event_id[UUID_SIZE];
     const char *status = transfer_status(transfer->state);
-    enum err err =
-        service_emit(service, topic, upcast_version(topic), transfer->id, data, event_id);
+    enum err err = handler_emit_in(service, topic, setting, transfer->id, data, event_id);
     if (err == ERR_OK) {
         err = transfer_store_add_step(
             service_store(service), transfer->id, status, service_now(service), event_id);
@@ -44,12 +42,12 @@ static enum err announce(struct service *service, const struct transfer *transfe
 static enum err announce_end(struct service *service, const struct transfer *transfer)
 {
     if (transfer->state == TRANSFER_COMPLETED) {
-        return announce(service, transfer, "transfer-completed", transfer_to_data(transfer));
+        return announce(service, transfer, "transfer-completed", NULL, transfer_to_data(transfer));
     }
     cJSON *data =
         contract_object("transfer_id", transfer->id, "from_account", transfer->from_account, NULL);
     cJSON_AddStringToObject(data, "reason", transfer->reason);
-    return announce(service, transfer, "transfer-cancelled", data);
+    return announce(service, transfer, "transfer-cancelled", NULL, data);
 }
 
 static enum err take_answer(struct service *service, const struct event *event, const cJSON *data)
@@ -113,7 +111,11 @@ enum err transfer_post(struct service *service, struct request *request)
 
     enum err err = transfer_store_insert(service_store(service), &transfer);
     if (err == ERR_OK) {
-        err = announce(service, &transfer, "transfer-created", transfer_to_data(&transfer));
+        err = announce(service,
+                       &transfer,
+                       "transfer-created",
+                       TRANSFER_SETTING_EVENT_VERSION,
+                       transfer_to_data(&transfer));
     }
     return err == ERR_OK ? reply_accepted(request, &transfer) : err;
 }

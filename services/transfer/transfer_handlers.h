@@ -4,6 +4,8 @@
 
 #include "common/service.h"
 
+#define TRANSFER_SETTING_EVENT_VERSION "TRANSFER_EVENT_VERSION" // main's table has it
+
 // The answers of fraud and ledger -> transfer-completed or transfer-cancelled. A fraud
 // answer about an order, and a transfer that is not known here, are ignored.
 enum err transfer_on_answer(struct service *service, const struct event *event);

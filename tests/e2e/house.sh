@@ -28,7 +28,11 @@ claim_ports() {
 claim_ports
 export FAULTLINE_HTTP_PORT=$http_port FAULTLINE_BUS_PORT=$bus_port
 
-faultline() { "$FAULTLINE_BIN/faultline" "$@"; }
+source tests/e2e/record.sh
+faultline() {
+  [[ ${1:-} != down ]] || record_events "$FAULTLINE_BIN/faultline"
+  "$FAULTLINE_BIN/faultline" "$@"
+}
 
 house_end() {
   local code=$?

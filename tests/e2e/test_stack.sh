@@ -9,8 +9,10 @@ export FAULTLINE_DIR=$dir/state NO_COLOR=1
 unset FAULTLINE_COMMAND
 faultline=$bin/faultline
 checks=0
+source "$(dirname "$0")/record.sh"
 
 finish() {
+  record_events "$faultline"
   "$faultline" down --data >"$dir/last" 2>&1 || cat "$dir/last"
   "$faultline" down --data --dir "$dir/second" >/dev/null 2>&1
   rm -rf "$dir"
@@ -32,6 +34,7 @@ story() { echo "== $*"; }
 expect() {
   local wanted=$1 code=0
   shift
+  [[ ${1:-} != down ]] || record_events "$faultline"
   "$faultline" "$@" >"$dir/out" 2>&1 || code=$?
   checks=$((checks + 1))
   ((code == wanted)) || fail "faultline $* ended with $code, not $wanted"

@@ -64,6 +64,21 @@ Test(bank, a_transfer_completes_and_moves_the_money_once)
     free(transfer);
 }
 
+Test(bank_settings, version_1_of_transfer_created_is_emitted_when_asked_for)
+{
+    start_with((const char *const[]){"transfer:TRANSFER_EVENT_VERSION=1", NULL});
+    char id[UUID_SIZE];
+    bank_transfer(rig, "alice", "bob", 500, id);
+    bank_wait_status(rig, id, "completed");
+    const struct event *created = event_tap_wait(tap, "transfer-created", id);
+    cr_expect_eq(created->version, 1);
+    cr_expect_str_eq(json_text_of(created->data, "amount"), "5.00 EUR");
+    const struct event *completed = event_tap_wait(tap, "transfer-completed", id);
+    cr_expect_eq(completed->version, 1);
+    cr_expect_not_null(
+        cJSON_GetObjectItem(cJSON_GetObjectItem(completed->data, "amount"), "amount_minor"));
+}
+
 Test(bank, the_history_names_the_events_that_told_it)
 {
     char id[UUID_SIZE];

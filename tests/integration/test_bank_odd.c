@@ -167,8 +167,10 @@ Test(bank_odd, a_version_that_is_not_known_is_dead_lettered_by_each_group_with_i
                           id,
                           bank_data(id, "alice", "bob", 500, "odd"),
                           event_id);
-        char *reason =
-            mem_format("version %d of %s is not known", cases[i].version, cases[i].topic);
+        char *reason = mem_format("%s version %d is newer than this %s knows",
+                                  cases[i].topic,
+                                  cases[i].version,
+                                  cases[i].group);
         bank_wait_dead_letter(rig, cases[i].group, event_id, reason);
         free(reason);
     }

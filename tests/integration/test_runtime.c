@@ -56,6 +56,63 @@ static void wait_dead_letters(const char *group, int count)
     free(path);
 }
 
+// --- an event that is too large
+
+// Places an order of every product there is.
+static struct rig_reply place_large(const char *headers)
+{
+    return rig_call(
+        rig,
+        "order",
+        "POST",
+        "/orders",
+        "{\"customer_id\":\"alice\",\"payment_token\":\"tok_visa\",\"items\":["
+        "{\"sku\":\"espresso-cup\",\"quantity\":1},{\"sku\":\"coffee-beans\",\"quantity\":1},"
+        "{\"sku\":\"moka-pot\",\"quantity\":1},{\"sku\":\"milk-jug\",\"quantity\":1},"
+        "{\"sku\":\"grinder\",\"quantity\":1},{\"sku\":\"rare-print\",\"quantity\":1}]}",
+        headers);
+}
+
+Test(runtime, an_order_whose_event_is_too_large_is_refused_where_it_is_made)
+{
+    start(shop_services, (const char *const[]){"order:EVENT_BYTES_MAX=1024", NULL});
+    for (int i = 0; i < 2; i++) { // the key is free again: nothing was done under it
+        struct rig_reply reply = place_large("Idempotency-Key: large\r\n");
+        shop_expect_problem(&reply, 413, "event-too-large");
+        const char *detail = json_text_of(reply.json, "detail");
+        int bytes = 0;
+        cr_assert_eq(sscanf(detail, "order-created would be an event of %d bytes", &bytes), 1);
+        cr_expect(bytes > 1024 && bytes < 2048, "%s", detail);
+        cr_expect_not_null(strstr(detail, "over the limit of 1024 (EVENT_BYTES_MAX)"));
+        rig_reply_release(&reply);
+    }
+    char order_id[UUID_SIZE];
+    shop_place_async(rig, "alice", "tok_visa", "espresso-cup", 1, order_id);
+    shop_expect_status(rig, order_id, "confirmed");
+    struct rig_reply orders = rig_call(rig, "order", "GET", "/orders", NULL, NULL);
+    cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(orders.json, "orders")), 1);
+    rig_reply_release(&orders);
+}
+
+// Trying again would not make it smaller.
+Test(runtime, an_event_whose_answer_is_too_large_is_dead_lettered_at_once)
+{
+    start((const char *const[]){"payment", NULL},
+          (const char *const[]){"payment:EVENT_BYTES_MAX=1024", NULL});
+    char subject[EVENT_TEXT_MAX];
+    memset(subject, 'x', sizeof subject - 1);
+    subject[sizeof subject - 1] = '\0';
+    publish_created(subject, "tok_visa");
+    wait_dead_letters("payment", 1);
+    struct rig_reply reply =
+        rig_call(rig, "broker", "GET", "/dead-letters?group=payment", NULL, NULL);
+    const cJSON *letter = cJSON_GetArrayItem(cJSON_GetObjectItem(reply.json, "dead_letters"), 0);
+    cr_expect_eq(cJSON_GetObjectItem(letter, "attempts")->valueint, 1);
+    const char *error = json_text_of(letter, "error");
+    cr_expect_not_null(strstr(error, "payment-authorized would be an event of"), "%s", error);
+    rig_reply_release(&reply);
+}
+
 // --- a disk without space
 
 // The size beyond which no file of the process may grow, "unlimited" to end it: what

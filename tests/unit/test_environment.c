@@ -105,6 +105,25 @@ Test(environment, where_it_shall_crash_is_told_to_that_process_alone)
     stack_destroy(&stack);
 }
 
+Test(environment, a_setting_of_the_process_itself_counts_most)
+{
+    struct stack *stack = make_stack();
+    char first[] = "SYNC_TIMEOUT_MS=1";
+    char *envp[] = {first, NULL};
+    environment_keep_settings(stack, envp);
+    stack_add_process(stack, house_index("fraud"), 1);
+    cr_expect_eq(stack_process_set(&stack->processes[0], "SYNC_TIMEOUT_MS=3"), ERR_OK);
+
+    char **environment = environment_of(stack, &stack->processes[0], envp);
+    cr_expect_eq(count_of(environment, "SYNC_TIMEOUT_MS=3"), 1);
+    cr_expect_eq(count_of_name(environment, "SYNC_TIMEOUT_MS="), 1);
+    environment_free(&environment);
+    environment = environment_of(stack, &stack->processes[1], envp);
+    cr_expect_eq(count_of(environment, "SYNC_TIMEOUT_MS=1"), 1, "the others do not have it");
+    environment_free(&environment);
+    stack_destroy(&stack);
+}
+
 Test(environment, settings_are_known_by_their_names)
 {
     cr_expect(environment_is_setting("SYNC_WORKERS=8"));
@@ -112,6 +131,7 @@ Test(environment, settings_are_known_by_their_names)
     cr_expect(environment_is_setting("PAYMENT_ANYTHING=1"));
     cr_expect(environment_is_setting("EVENT_BYTES_MAX=1"));
     cr_expect(environment_is_setting("LOG_LEVEL=debug"));
+    cr_expect(environment_is_setting("HTTP_RECORD=/tmp/record"));
     cr_expect_not(environment_is_setting("LOG_FORMAT=text"));
     cr_expect_not(environment_is_setting("PAYMENT_URL=http://x"));
     cr_expect_not(environment_is_setting("DATA_DIR=/"));

@@ -189,6 +189,16 @@ Test(event, attribute_names_and_values_follow_cloudevents)
     expect_with("data_base64", "\"e30=\"", ERR_INVALID);
     expect_with("extension", "{}", ERR_INVALID);
     expect_with("extension", "[1]", ERR_INVALID);
+    expect_with("extension", "2147483647", ERR_OK);
+    expect_with("extension", "-2147483648", ERR_OK);
+    expect_with("extension", "2147483648", ERR_INVALID);
+    expect_with("extension", "-2147483649", ERR_INVALID);
+    expect_with("extension", "5.5", ERR_INVALID);
+    expect_with("extension", "\"\\u0007\"", ERR_INVALID);
+    expect_with("extension", "\"\\u007f\"", ERR_INVALID);
+    expect_with("extension", "\"\\u0085\"", ERR_INVALID);
+    expect_with("extension", "\"\\u00a0\\u00e9\"", ERR_OK);
+    expect_with("extension", "\"\"", ERR_OK);
 }
 
 Test(event, defaults_may_be_left_out)
@@ -196,6 +206,18 @@ Test(event, defaults_may_be_left_out)
     expect_with("datacontenttype", NULL, ERR_OK);
     expect_with("partitionkey", NULL, ERR_OK);
     expect_with("time", "\"2026-11-23T20:36:57Z\"", ERR_OK);
+}
+
+// CloudEvents JSON format, 2.2: null is as good as nothing.
+Test(event, an_attribute_that_is_null_is_not_there)
+{
+    expect_with("datacontenttype", "null", ERR_OK);
+    expect_with("partitionkey", "null", ERR_OK);
+    expect_with("traceparent", "null", ERR_OK);
+    expect_with("extension", "null", ERR_OK);
+    expect_with("id", "null", ERR_INVALID);
+    expect_with("specversion", "null", ERR_INVALID);
+    expect_with("data", "null", ERR_INVALID);
 }
 
 Test(event, what_is_no_object_is_no_envelope)

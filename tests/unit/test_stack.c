@@ -63,6 +63,9 @@ Test(stack, what_is_saved_is_loaded)
     char *dir = make_folder();
     struct stack *stack = make_stack(dir);
     process_identify(getpid(), &stack->processes[1].id);
+    stack_process_set(&stack->processes[1], "BUS_RETRIES=1");
+    stack_process_set(&stack->processes[1], "EVENT_VERSION_MAX=1");
+    stack_process_set(&stack->processes[1], "BUS_RETRIES=2"); // in place of the first
     save(stack);
 
     struct stack *loaded = NULL;
@@ -83,6 +86,10 @@ Test(stack, what_is_saved_is_loaded)
     cr_expect_eq(loaded->processes[1].id.pid, getpid());
     cr_expect_eq(loaded->processes[1].id.started_ticks, stack->processes[1].id.started_ticks);
     cr_expect_eq(stack_living_count(loaded), 1);
+    cr_expect_eq(loaded->processes[0].settings_count, 0);
+    cr_assert_eq(loaded->processes[1].settings_count, 2);
+    cr_expect_str_eq(loaded->processes[1].settings[0], "BUS_RETRIES=2");
+    cr_expect_str_eq(loaded->processes[1].settings[1], "EVENT_VERSION_MAX=1");
 
     stack_destroy(&loaded);
     stack_destroy(&stack);
@@ -179,6 +186,20 @@ Test(stack, it_is_full_at_its_maximum)
         cr_expect_eq(stack_add_process(stack, 1, 1), ERR_OK);
     }
     cr_expect_eq(stack_add_process(stack, 1, 1), ERR_FULL);
+    stack_destroy(&stack);
+}
+
+Test(stack, a_process_has_so_many_settings_of_its_own_and_no_more)
+{
+    struct stack *stack = stack_new("/s", "/b");
+    stack_add_process(stack, house_index("payment"), 1);
+    for (int i = 0; i < STACK_PROCESS_SETTINGS_MAX; i++) {
+        char *assignment = mem_format("PAYMENT_%d=x", i);
+        cr_expect_eq(stack_process_set(&stack->processes[0], assignment), ERR_OK);
+        free(assignment);
+    }
+    cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_MORE=x"), ERR_FULL);
+    cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_0=y"), ERR_OK);
     stack_destroy(&stack);
 }
 
