@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/verify.h"
+#include "cli/verify_compose.h"
 #include "cli/verify_report.h"
 #include "cli/verify_source.h"
 #include "common/clock.h"
@@ -35,6 +36,7 @@ static const struct option_def verify_options_defs[] = {
      .kind = OPTION_TEXT,
      .value = "URL",
      .help = "with --data: a broker that serves the log there (default: one of its own)"},
+    {.name = "running", .kind = OPTION_FLAG, .help = "with --data: services are at work on it"},
     {0},
 };
 
@@ -122,15 +124,17 @@ static enum cli_exit verify_command_run(const struct options *options)
 {
     const char *data = options_text(options, "data");
     const char *bus_url = options_text(options, "bus");
-    if (bus_url != NULL && data == NULL) {
-        cli_problem("--bus says who serves the log of --data: name that folder as well");
+    if (data == NULL && (bus_url != NULL || options_flag(options, "running"))) {
+        cli_problem("--bus and --running tell of the folder that --data names: name that as well");
         return CLI_UNKNOWN;
     }
     struct verify_source *source = NULL;
-    enum cli_exit result = verify_source_open(&source, cli_dir(options), data, bus_url);
-    if (result == CLI_YES && verify_source_is_containers(source)) {
-        cli_problem("containers cannot be verified yet");
-        result = CLI_UNKNOWN;
+    enum cli_exit result =
+        data == NULL
+            ? verify_source_open(&source, cli_dir(options))
+            : verify_source_open_folder(&source, data, bus_url, options_flag(options, "running"));
+    if (result == CLI_YES && verify_source_containers(source) != NULL) {
+        result = verify_compose_run(verify_source_containers(source), options);
     } else if (result == CLI_YES) {
         result = verify_source(options, source);
     }

@@ -12,6 +12,7 @@
 #define COMPOSE_FILE          "docker-compose.yml"
 #define LABEL_SERVICE         "com.docker.compose.service"
 #define LABEL_NUMBER          "com.docker.compose.container-number"
+#define CONTAINER_DATA        "/data"
 #define CONTAINER_HTTP_PREFIX "800" // 8000 to 8007, whatever they are published as
 
 static enum process_state state_of(const cJSON *container)
@@ -169,4 +170,65 @@ enum err compose_act(const struct part *part, const char *verb)
     const enum err err = spawn_read(argv, &output, &exit_code);
     buf_release(&output);
     return err == ERR_OK && exit_code == 0 ? ERR_OK : ERR_IO;
+}
+
+// --- data
+
+// The volume or folder that a container has at DATA; NULL: none.
+static char *data_of(const cJSON *container)
+{
+    const cJSON *mount = NULL;
+    cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(container, "Mounts"))
+    {
+        const char *destination = json_text_of(mount, "Destination");
+        const char *name = json_text_of(mount, "Name");
+        const char *source = json_text_of(mount, "Source");
+        if (destination != NULL && strcmp(destination, CONTAINER_DATA) == 0) {
+            return mem_strdup(name != NULL && name[0] != '\0' ? name : source);
+        }
+    }
+    return NULL;
+}
+
+enum err compose_mounts_read(const struct part *parts, size_t parts_count,
+                             struct compose_mounts *out)
+{
+    *out = (struct compose_mounts){0};
+    struct buf ids = {0};
+    struct buf text = {0};
+    struct json_problem problem;
+    cJSON *containers = NULL;
+    for (size_t i = 0; i < parts_count; i++) {
+        buf_printf(&ids, "%s\n", parts[i].container);
+    }
+    buf_put_u8(&ids, 0);
+    enum err err = inspect((char *)ids.data, &text);
+    if (err == ERR_OK) {
+        err = json_parse(buf_view(&text), &containers, &problem);
+    }
+    // It answers in the order in which it was asked.
+    for (size_t i = 0; i < parts_count && err == ERR_OK; i++) {
+        const cJSON *container = cJSON_GetArrayItem(containers, (int)i);
+        const char *image = json_text_of(container, "Image");
+        char **data = &out->data[parts[i].service];
+        if (*data == NULL) {
+            *data = data_of(container);
+        }
+        if (out->image == NULL && image != NULL) {
+            out->image = mem_strdup(image);
+        }
+    }
+    cJSON_Delete(containers);
+    buf_release(&text);
+    buf_release(&ids);
+    return err == ERR_OK && out->image != NULL ? ERR_OK : ERR_NOT_FOUND;
+}
+
+void compose_mounts_release(struct compose_mounts *mounts)
+{
+    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
+        free(mounts->data[i]);
+    }
+    free(mounts->image);
+    *mounts = (struct compose_mounts){0};
 }

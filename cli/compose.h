@@ -28,4 +28,16 @@ enum err compose_parse(struct bytes text, struct part **out, size_t *count);
 // docker said no.
 enum err compose_act(const struct part *part, const char *verb);
 
+// Where the containers of a stack keep their data, as `docker run` needs it.
+struct compose_mounts {
+    char *image;                      // owned
+    char *data[HOUSE_SERVICES_COUNT]; // owned; the name of a volume or a folder's path; NULL: none
+};
+
+// compose_mounts_read asks `docker inspect` about parts. ERR_NOT_FOUND: it does not
+// answer. Release *out in any case.
+enum err compose_mounts_read(const struct part *parts, size_t parts_count,
+                             struct compose_mounts *out);
+void compose_mounts_release(struct compose_mounts *mounts);
+
 #endif

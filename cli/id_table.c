@@ -146,14 +146,34 @@ static uint32_t *slot_of(const struct id_table *self, struct id id)
     return &self->slots[at];
 }
 
-// At most three quarters of the slots are used.
-static void grow_slots(struct id_table *self)
+static void set_slots(struct id_table *self, uint32_t count)
 {
     free(self->slots);
-    self->slots_count *= 2;
+    self->slots_count = count;
     self->slots = mem_calloc(self->slots_count, sizeof *self->slots);
     for (uint32_t i = 0; i < self->count; i++) {
         *slot_of(self, self->ids[i]) = i + 1;
+    }
+}
+
+// At most three quarters of the slots are used.
+static uint32_t slots_for(uint32_t count)
+{
+    uint32_t slots = SLOTS_MIN;
+    while (slots / 4 * 3 < count && slots < UINT32_MAX / 2) {
+        slots *= 2;
+    }
+    return slots;
+}
+
+void id_table_reserve(struct id_table *self, uint32_t count)
+{
+    if (count > self->capacity) {
+        self->capacity = count;
+        self->ids = mem_realloc(self->ids, self->capacity * sizeof *self->ids);
+    }
+    if (slots_for(count) > self->slots_count) {
+        set_slots(self, slots_for(count));
     }
 }
 
@@ -171,7 +191,7 @@ uint32_t id_table_add(struct id_table *self, struct id id)
     self->ids[self->count++] = id;
     *slot = self->count;
     if (self->count > self->slots_count / 4 * 3) {
-        grow_slots(self);
+        set_slots(self, slots_for(self->count));
     }
     return self->count - 1;
 }

@@ -32,6 +32,9 @@ struct id_table; // opaque
 struct id_table *id_table_new(void);
 void id_table_destroy(struct id_table **self_p);
 
+// id_table_reserve makes room for count ids in all, so that adding them moves nothing.
+void id_table_reserve(struct id_table *self, uint32_t count);
+
 // id_table_add gives the number of id, a new one when it is not there yet.
 uint32_t id_table_add(struct id_table *self, struct id id);
 

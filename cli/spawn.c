@@ -236,6 +236,15 @@ out:
     return err;
 }
 
+// Waits for its end and gives its exit code, -1 when a signal ended it.
+static int wait_for(pid_t pid)
+{
+    int status = 0;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code)
 {
     pid_t pid = 0;
@@ -253,10 +262,22 @@ enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code)
         }
     }
     close(fd);
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    *exit_code = wait_for(pid);
+    return ERR_OK;
+}
+
+enum err spawn_run(const char *const *argv, int *exit_code)
+{
+    char **copy = pointers_copy(argv);
+    struct child child = {
+        .argv = copy, .in = STDIN_FILENO, .out = STDOUT_FILENO, .error = STDERR_FILENO};
+    pid_t pid = 0;
+    const int error = fork_and_exec(&child, &pid);
+    free(copy);
+    if (error != 0) {
+        return error == ENOENT ? ERR_NOT_FOUND : ERR_IO;
     }
-    *exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    *exit_code = wait_for(pid);
     return ERR_OK;
 }
 

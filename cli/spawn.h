@@ -31,6 +31,9 @@ char *spawn_last_words(const char *log_path);
 // to *exit_code, -1 when a signal ended it; its errors are thrown away.
 enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code);
 
+// spawn_run runs argv likewise, with our own standard input, output and errors, and waits.
+enum err spawn_run(const char *const *argv, int *exit_code);
+
 // spawn_pipe starts argv likewise and gives the end of a pipe where its output and
 // errors can be read. The caller closes *fd and waits for *pid.
 enum err spawn_pipe(const char *const *argv, pid_t *pid, int *fd);

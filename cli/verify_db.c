@@ -116,6 +116,10 @@ static enum err look_at(struct verify_db *self, const char *service)
 
 static enum err open_all(struct verify_db *self, const char *data)
 {
+    // One thread, and nobody asks how much memory there is: without these SQLite locks and
+    // counts for each page. They are refused, and not needed, when it is in use already.
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     // No name: a file of our own that is gone with us.
     const int flags =
         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI;

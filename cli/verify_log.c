@@ -191,16 +191,22 @@ size_t verify_log_offsets(const struct verify_log *self, const char *subject, ui
 
 // --- what is kept
 
-static void *grow(void *array, size_t *capacity, size_t needed, size_t size)
+// Room for capacity elements; what is new is zero.
+static void *grow_to(void *array, size_t *capacity, size_t needed, size_t size)
 {
     if (needed <= *capacity) {
         return array;
     }
     const size_t old = *capacity;
-    *capacity = needed + needed / 2 + 1024;
+    *capacity = needed;
     uint8_t *grown = mem_realloc(array, *capacity * size);
     memset(grown + old * size, 0, (*capacity - old) * size);
     return grown;
+}
+
+static void *grow(void *array, size_t *capacity, size_t needed, size_t size)
+{
+    return needed <= *capacity ? array : grow_to(array, capacity, needed + needed / 2 + 1024, size);
 }
 
 static uint32_t add_subject(struct verify_log *self, struct bytes key)
@@ -414,6 +420,20 @@ static enum err add_entry(struct reading *reading, const struct wire_delivered *
     return note_event(reading, event, entry->offset);
 }
 
+static void make_room(struct verify_log *self)
+{
+    const uint64_t entries = self->counts.end - self->counts.first_offset;
+    if (entries < ID_NONE) { // more than the table can number anyway
+        id_table_reserve(self->ids, (uint32_t)entries);
+        self->events =
+            grow_to(self->events, &self->events_capacity, (size_t)entries, sizeof *self->events);
+        self->event_of_id = grow_to(self->event_of_id,
+                                    &self->event_of_id_capacity,
+                                    (size_t)entries,
+                                    sizeof *self->event_of_id);
+    }
+}
+
 // Reads on behind a broker that was killed meanwhile, if it comes back.
 static enum err read_to_end(struct reading *reading, const char *bus_url, verify_progress *progress,
                             void *context)
@@ -430,6 +450,7 @@ static enum err read_to_end(struct reading *reading, const char *bus_url, verify
                 err = bus_guest_end(guest, &self->counts.end);
             }
             if (err == ERR_OK) {
+                make_room(self);
                 bus_guest_read_ahead(guest);
             }
         }

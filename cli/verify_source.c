@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/compose.h"
 #include "cli/house.h"
 #include "cli/target.h"
 #include "cli/verify_broker.h"
@@ -57,9 +58,9 @@ bool verify_source_is_broker_ours(const struct verify_source *self)
     return self->broker != NULL;
 }
 
-bool verify_source_is_containers(const struct verify_source *self)
+const struct target *verify_source_containers(const struct verify_source *self)
 {
-    return self->target != NULL && self->target->stack == NULL;
+    return self->target != NULL && self->target->stack == NULL ? self->target : NULL;
 }
 
 static bool is_data_folder(const char *data)
@@ -122,38 +123,63 @@ static enum cli_exit open_stack(struct verify_source *self, const char *dir)
     return open_folder(self, dir);
 }
 
-enum cli_exit verify_source_open(struct verify_source **out, const char *dir, const char *data,
-                                 const char *bus_url)
+static bool containers_live(void)
+{
+    struct part *parts = NULL;
+    size_t count = 0;
+    bool live = false;
+    if (compose_list(&parts, &count) == ERR_OK) {
+        for (size_t i = 0; i < count; i++) {
+            live = live || parts[i].state != PROCESS_DEAD;
+        }
+    }
+    free(parts);
+    return live;
+}
+
+static struct verify_source *source_new(char *data)
 {
     struct verify_source *self = mem_calloc(1, sizeof *self);
-    self->lock = -1;
+    *self = (struct verify_source){.data = data, .lock = -1};
+    return self;
+}
+
+// Hands self over if it is good.
+static enum cli_exit hand_over(struct verify_source *self, struct verify_source **out,
+                               enum cli_exit result)
+{
+    if (result != CLI_YES) {
+        verify_source_close(&self);
+    }
+    *out = self;
+    return result;
+}
+
+enum cli_exit verify_source_open_folder(struct verify_source **out, const char *data,
+                                        const char *bus_url, bool is_running)
+{
+    struct verify_source *self = source_new(mem_strdup(data));
+    self->bus_url = bus_url == NULL ? NULL : mem_strdup(bus_url);
+    self->is_running = is_running;
+    return hand_over(self, out, bus_url != NULL ? CLI_YES : open_folder(self, NULL));
+}
+
+enum cli_exit verify_source_open(struct verify_source **out, const char *dir)
+{
+    struct verify_source *self = source_new(mem_format("%s/data", dir));
     enum cli_exit result = CLI_UNKNOWN;
     struct stack *stack = NULL;
     char *problem = NULL;
-    if (data != NULL) {
-        self->data = mem_strdup(data);
-        self->bus_url = bus_url == NULL ? NULL : mem_strdup(bus_url);
-        self->is_running = bus_url != NULL;
-        result = bus_url != NULL ? CLI_YES : open_folder(self, NULL);
-        goto out;
-    }
-    self->data = mem_format("%s/data", dir);
     const bool has_left =
         stack_load(&stack, dir, &problem) == ERR_NOT_FOUND && is_data_folder(self->data);
-    if (has_left) {
+    if (has_left && !containers_live()) {
         result = open_folder(self, dir);
     } else if (target_find(&self->target, dir) == ERR_OK) {
         free(self->data);
         self->data = NULL;
         result = self->target->stack == NULL ? CLI_YES : open_stack(self, dir);
     }
-
-out:
     free(problem);
     stack_destroy(&stack);
-    if (result != CLI_YES) {
-        verify_source_close(&self);
-    }
-    *out = self;
-    return result;
+    return hand_over(self, out, result);
 }

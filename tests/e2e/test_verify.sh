@@ -117,7 +117,7 @@ told 'nothing runs here' --dir "$folder/nowhere"
 told 'cannot read' --record "$folder/nothing"
 echo 'no json' >"$folder/rubbish"
 told 'line 1 of' --record "$folder/rubbish"
-told '--bus says' --bus tcp://127.0.0.1:1
+told 'name that as well' --bus tcp://127.0.0.1:1
 told 'does not answer' --data "$data" --bus "tcp://127.0.0.1:$bus_port"
 cp -r "$data" "$folder/copy"
 rm "$folder/copy/ledger/ledger.db"

@@ -2,12 +2,14 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/port.h"
@@ -32,6 +34,41 @@ Test(spawn, a_program_that_is_not_there_is_told_at_once)
     int exit_code = 0;
     cr_expect_eq(spawn_read(argv, &output, &exit_code), ERR_NOT_FOUND);
     buf_release(&output);
+}
+
+Test(spawn, a_command_that_runs_with_our_output_gives_its_exit_code)
+{
+    const char *const argv[] = {"sh", "-c", "exit 4", NULL};
+    const char *const nothing[] = {"faultline-nonexistent", NULL};
+    int exit_code = 0;
+    cr_expect_eq(spawn_run(argv, &exit_code), ERR_OK);
+    cr_expect_eq(exit_code, 4);
+    cr_expect_eq(spawn_run(nothing, &exit_code), ERR_NOT_FOUND);
+}
+
+// The helper outlives neither us nor, here, the process that stands for us.
+Test(spawn, a_helper_ends_with_whom_it_helps)
+{
+    int ends[2];
+    cr_assert_eq(pipe(ends), 0);
+    const pid_t owner = fork();
+    if (owner == 0) {
+        char *problem = NULL;
+        pid_t helper = 0;
+        const char *const envp[] = {"PATH=/usr/bin:/bin", NULL};
+        const enum err err = spawn_helper("/usr/bin/yes", envp, "/dev/null", &helper, &problem);
+        const ssize_t size = write(ends[1], &helper, sizeof helper);
+        _exit(err == ERR_OK && size == (ssize_t)sizeof helper ? 0 : 1);
+    }
+    pid_t helper = 0;
+    int status = 0;
+    cr_assert_eq(waitpid(owner, &status, 0), owner);
+    cr_expect_eq(status, 0);
+    cr_assert_eq(read(ends[0], &helper, sizeof helper), (ssize_t)sizeof helper);
+    for (int i = 0; i < 500 && kill(helper, 0) == 0; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    cr_expect_neq(kill(helper, 0), 0, "it is gone");
 }
 
 Test(spawn, a_detached_process_has_its_own_session_environment_and_log)
