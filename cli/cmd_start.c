@@ -268,12 +268,12 @@ const struct command cmd_start = {
     .summary = "bring dead processes back and wait until they are ready; without a name, all",
     .details =
         "A process gets the ports and settings it had. A setting in the environment of this\n"
-         "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud. One of --set counts\n"
-         "most, and is kept for that process: faultline start payment --set EVENT_VERSION_MAX=2\n"
-         "\n"
-         "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
-         "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"
-         "FAULTLINE_CRASH_AT does the same. The places: faultline crash-points\n",
+        "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud. One of --set counts\n"
+        "most, and is kept for that process: faultline start payment --set EVENT_VERSION_MAX=2\n"
+        "\n"
+        "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
+        "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"
+        "FAULTLINE_CRASH_AT does the same. The places: faultline crash-points\n",
     .options = start_options,
     .arguments_max = STACK_PROCESSES_MAX,
     .run = start_run,

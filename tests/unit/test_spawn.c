@@ -55,8 +55,9 @@ Test(spawn, a_helper_ends_with_whom_it_helps)
     if (owner == 0) {
         char *problem = NULL;
         pid_t helper = 0;
+        const char *const argv[] = {"/usr/bin/yes", NULL};
         const char *const envp[] = {"PATH=/usr/bin:/bin", NULL};
-        const enum err err = spawn_helper("/usr/bin/yes", envp, "/dev/null", &helper, &problem);
+        const enum err err = spawn_helper(argv, envp, "/dev/null", &helper, &problem);
         const ssize_t size = write(ends[1], &helper, sizeof helper);
         _exit(err == ERR_OK && size == (ssize_t)sizeof helper ? 0 : 1);
     }
