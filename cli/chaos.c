@@ -138,14 +138,21 @@ static enum err harm(struct chaos *self)
     return ERR_OK;
 }
 
-// Everybody comes back; until then work goes on being placed.
+// Everybody comes back, and nobody is armed any more; until then work goes on being placed.
 static enum err heal(struct chaos *self)
 {
     const int64_t deadline_ms = clock_mono_ms() + READY_MS;
+    bool disarmed = false;
     chaos_ward_lift_all(self->ward);
-    while (chaos_ward_ill(self->ward) > 0 && clock_mono_ms() < deadline_ms) {
+    while ((chaos_ward_ill(self->ward) > 0 || !disarmed) && clock_mono_ms() < deadline_ms) {
         if (!chaos_ward_tend(self->ward)) {
             return ERR_IO;
+        }
+        if (chaos_ward_ill(self->ward) == 0 && !disarmed) {
+            disarmed = true;
+            if (!chaos_ward_disarm(self->ward)) {
+                return ERR_IO;
+            }
         }
         if (step(self)) {
             break;

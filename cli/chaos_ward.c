@@ -300,6 +300,7 @@ void chaos_ward_lift_all(struct chaos_ward *self)
 {
     for (size_t i = 0; i < self->tally.parts_count; i++) {
         struct patient *patient = &self->patients[i];
+        patient->next_point = -1;
         if (patient->phase == LEAVING) {
             patient->down_ms = 0;
         } else {

@@ -33,8 +33,13 @@ bool chaos_ward_hit(struct chaos_ward *self, const struct chaos_action *action);
 // milliseconds. false: as above.
 bool chaos_ward_tend(struct chaos_ward *self);
 
-// chaos_ward_lift_all makes everything that is under a fault due now.
+// chaos_ward_lift_all makes everything that is under a fault due now; nobody is armed with a
+// crash point any more when it is started.
 void chaos_ward_lift_all(struct chaos_ward *self);
+
+// chaos_ward_disarm restarts whoever is well and still armed, so that nobody dies of it when
+// the run is over. false: as above.
+bool chaos_ward_disarm(struct chaos_ward *self);
 
 // chaos_ward_ill: how many are not well, be it that they are under a fault or not ready yet.
 size_t chaos_ward_ill(const struct chaos_ward *self);

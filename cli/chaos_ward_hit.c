@@ -145,3 +145,15 @@ bool chaos_ward_hit(struct chaos_ward *self, const struct chaos_action *action)
     target_release(self->target);
     return true;
 }
+
+bool chaos_ward_disarm(struct chaos_ward *self)
+{
+    struct chaos_action action = {.kind = CHAOS_RESTART};
+    bool any = false;
+    for (size_t i = 0; i < self->tally.parts_count; i++) {
+        action.whom[i] = self->patients[i].phase == WELL && self->patients[i].point >= 0;
+        action.crash_point[i] = -1;
+        any = any || action.whom[i];
+    }
+    return !any || chaos_ward_hit(self, &action);
+}
