@@ -25,12 +25,18 @@ enum {
     ENVIRONMENT_MAX = 1024,
 };
 
+// Neither its endpoint nor what it writes has a name in a folder: nothing stays behind,
+// however this process ends.
 struct verify_broker {
-    char *folder; // owned; of its endpoint and its output
     char *url;    // owned
-    char *output; // owned; a path
+    FILE *output; // owned
     pid_t pid;    // 0: not started, or ended
 };
+
+static char *output_path(const struct verify_broker *self)
+{
+    return mem_format("/proc/self/fd/%d", fileno(self->output));
+}
 
 // Where it stands is ours to say; the settings of a person's shell are for their stack, and
 // retention among them would drop what is to be read.
@@ -56,8 +62,10 @@ static enum err start_process(struct verify_broker *self, const char *bin, const
     }
     envp[count] = NULL;
     char *program = mem_format("%s/faultline-broker", bin);
+    char *output = output_path(self);
     const enum err err =
-        spawn_helper((const char *const[]){program, NULL}, envp, self->output, &self->pid, problem);
+        spawn_helper((const char *const[]){program, NULL}, envp, output, &self->pid, problem);
+    free(output);
     free(program);
     for (size_t i = 0; i < ARRAY_LEN(own); i++) {
         free(own[i]);
@@ -79,7 +87,9 @@ static enum err wait_until_served(struct verify_broker *self, char **problem)
     struct bus_guest *guest = NULL;
     while (bus_guest_open(&guest, self->url, ASK_TIMEOUT_MS) != ERR_OK) {
         if (has_ended(self)) {
-            char *words = spawn_last_words(self->output);
+            char *output = output_path(self);
+            char *words = spawn_last_words(output);
+            free(output);
             *problem = mem_format("the log cannot be read: %s", words);
             free(words);
             return ERR_UNAVAILABLE;
@@ -100,7 +110,6 @@ enum err verify_broker_start(struct verify_broker **out, const char *bin, const 
     *out = NULL;
     *problem = NULL;
     struct verify_broker *self = mem_calloc(1, sizeof *self);
-    const char *temporary = getenv("TMPDIR");
     enum err err = ERR_IO;
 
     if (access(data, R_OK | X_OK) != 0) {
@@ -108,17 +117,13 @@ enum err verify_broker_start(struct verify_broker **out, const char *bin, const 
         err = ERR_NOT_FOUND;
         goto out;
     }
-    // The path of a socket is short by law: 107 bytes.
-    self->folder = mem_format("%s/faultline-verify-XXXXXX",
-                              temporary == NULL || strlen(temporary) > 64 ? "/tmp" : temporary);
-    if (mkdtemp(self->folder) == NULL) {
-        *problem = mem_format("cannot make %s: %s", self->folder, strerror(errno));
-        free(self->folder);
-        self->folder = NULL;
+    self->output = tmpfile();
+    if (self->output == NULL) {
+        *problem = mem_format("cannot make a temporary file: %s", strerror(errno));
         goto out;
     }
-    self->url = mem_format("ipc://%s/bus", self->folder);
-    self->output = mem_format("%s/output", self->folder);
+    self->url =
+        mem_format("ipc://@faultline-verify-%d-%lld", (int)getpid(), (long long)clock_mono_us());
     err = start_process(self, bin, data, problem);
     if (err == ERR_OK) {
         err = wait_until_served(self, problem);
@@ -155,18 +160,10 @@ void verify_broker_stop(struct verify_broker **self_p)
         return;
     }
     end_process(self);
-    if (self->folder != NULL) {
-        char *bus = mem_format("%s/bus", self->folder);
-        unlink(bus);
-        free(bus);
-        if (self->output != NULL) {
-            unlink(self->output);
-        }
-        rmdir(self->folder);
+    if (self->output != NULL) {
+        fclose(self->output);
     }
-    free(self->output);
     free(self->url);
-    free(self->folder);
     free(self);
     *self_p = NULL;
 }

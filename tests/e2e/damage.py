@@ -6,12 +6,12 @@ What to break is looked for in the data itself; test_verify.sh makes a stack tha
 """
 import glob, json, os, shutil, sqlite3, struct, subprocess, sys, uuid
 
-DAMAGES = []  # name, checks that find it, findings about the chain, function
+DAMAGES = []  # name, checks that find it, findings about the chain, whether the log is broken, function
 
 
-def damage(*checks, chain=()):
+def damage(*checks, chain=(), log=False):  # log: it breaks the log as well
     def add(function):
-        DAMAGES.append((function.__name__, set(checks), set(chain), function))
+        DAMAGES.append((function.__name__, set(checks), set(chain), log, function))
         return function
     return add
 
@@ -179,12 +179,12 @@ def append(copy, change):
         file.write(batch)
 
 
-@damage("log-holds-each-event-once")
+@damage("log-holds-each-event-once", log=True)
 def an_event_is_in_the_log_twice(copy):
     append(copy, lambda id, body: (id, body))
 
 
-@damage("log-holds-each-event-once")
+@damage("log-holds-each-event-once", log=True)
 def an_order_is_confirmed_twice(copy):
     other = str(uuid.uuid4())
     append(copy, lambda id, body: (other, body.replace(id, other)))
@@ -414,8 +414,18 @@ def a_client_waited_in_vain(copy):
 
 # --- the run
 
-def verify(folder, record):
+def serve(data):
+    """One broker for all copies whose log is whole, so that not each verify starts its own."""
+    shutil.copytree(f"{data}/broker", f"{data}.log")
+    url = f"ipc://{data}.log/bus"
+    broker = subprocess.Popen([os.environ["FAULTLINE_BIN"] + "/faultline-broker"], stdout=subprocess.DEVNULL,
+                              env={**os.environ, "BROKER_BIND": url, "DATA_DIR": f"{data}.log", "HTTP_PORT": "0"})
+    return broker, url
+
+
+def verify(folder, record, url):
     command = [os.environ["FAULTLINE_BIN"] + "/faultline", "verify", "--json", "--data", folder, "--record", record]
+    command += ["--bus", url] if url else []
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode not in (0, 1):
         return done.returncode, None, done.stderr
@@ -431,14 +441,14 @@ def news(found, before):
     return {name for name, count in counts(found).items() if count > counts(before).get(name, 0)}
 
 
-def run(data, record, before, checks, chain, function):
+def run(data, record, url, before, checks, chain, function):
     folder = f"{data}.damaged"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(data, folder)
+    shutil.copytree(data, folder, ignore=shutil.ignore_patterns("broker") if url else None)
     copy = Copy(folder, shutil.copy(record, f"{folder}/record"))
     function(copy)
     copy.close()
-    code, found, errors = verify(folder, copy.record)
+    code, found, errors = verify(folder, copy.record, url)
     if found is None:
         return f"it could not be told: {errors}"
     got, got_chain = news(found["checks"], before["checks"]), news(found["chain"], before["chain"])
@@ -453,14 +463,14 @@ def run(data, record, before, checks, chain, function):
     return None
 
 
-def main(data, record, *wanted):
-    code, before, errors = verify(data, record)
+def run_all(data, record, url, wanted):
+    code, before, errors = verify(data, record, url)
     assert code == 0, f"undamaged it holds: {errors} {before}"
     failed, proven = 0, set()
-    for name, checks, chain, function in DAMAGES:
+    for name, checks, chain, log, function in DAMAGES:
         if wanted and name not in wanted:
             continue
-        problem = run(data, record, before, checks, chain, function)
+        problem = run(data, record, None if log else url, before, checks, chain, function)
         proven |= checks | chain
         what = name.replace("_", " ")
         print(f"FAILED {what}: {problem}" if problem else f"found  {what}: {', '.join(sorted(checks | chain))}")
@@ -470,6 +480,15 @@ def main(data, record, *wanted):
         print(f"FAILED no damage proves {sorted(unproven)}")
         failed += 1
     return failed
+
+
+def main(data, record, *wanted):
+    broker, url = serve(data)
+    try:
+        return run_all(data, record, url, wanted)
+    finally:
+        broker.terminate()
+        broker.wait()
 
 
 sys.exit(1 if main(*sys.argv[1:]) else 0)
