@@ -39,8 +39,8 @@ struct lane {
 static bool fail(struct lane *self, const char *problem)
 {
     (void)snprintf(self->result.said, sizeof self->result.said, "%s", problem);
-    for (char *c = self->result.said; *c != '\0'; c++) {
-        *c = *c == '\n' ? ' ' : *c;
+    for (char *line = self->result.said; (line = strchr(line, '\n')) != NULL;) {
+        *line = ' '; // the table has a line for each
     }
     return false;
 }
@@ -240,24 +240,28 @@ static void start_watch(struct lane *self)
     }
 }
 
+static int work_on_all(struct lane *self, const struct cell *cells, int todo, int results)
+{
+    uint16_t number = 0;
+    while (read(todo, &number, sizeof number) == (ssize_t)sizeof number) {
+        work_on(self, cells, number);
+        if (write(results, &self->result, sizeof self->result) < 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int lane_run(const char *bin, const struct cell *cells, int todo, int results)
 {
     struct lane *self = mem_calloc(1, sizeof *self);
-    uint16_t number = 0;
     int code = 1;
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)setenv("NO_COLOR", "1", 1);
     (void)setenv("SEGMENT_BYTES", "1048576", 1); // so that segments are full now and then
     if (rig_open(&self->rig, bin)) {
         start_watch(self);
-        code = 0;
-        while (read(todo, &number, sizeof number) == (ssize_t)sizeof number) {
-            work_on(self, cells, number);
-            if (write(results, &self->result, sizeof self->result) < 0) {
-                code = 1;
-                break;
-            }
-        }
+        code = work_on_all(self, cells, todo, results);
     }
     rig_close(&self->rig);
     return code; // self stays: the watch looks at it until the process ends

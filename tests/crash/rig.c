@@ -53,12 +53,13 @@ static void claim_release(int base)
 static bool claim_is_stale(const char *owner)
 {
     FILE *file = fopen(owner, "r");
-    long pid = 0;
-    const bool has_pid = file != NULL && fscanf(file, "%ld", &pid) == 1;
+    char line[32] = "";
+    const bool has_pid = file != NULL && fgets(line, sizeof line, file) != NULL;
+    const long pid = strtol(line, NULL, 10);
     if (file != NULL) {
         (void)fclose(file);
     }
-    return has_pid && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+    return has_pid && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
 static bool claim_take(int base)
