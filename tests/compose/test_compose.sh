@@ -70,6 +70,34 @@ for service in order payment inventory fraud notification ledger; do
 done
 grep -q ': confirmed after' "$folder/trace" || fail "the story has its end"
 
+verified() { # WORDS [ARGUMENT...]
+  local words=$1
+  shift
+  faultline verify "$@" >"$folder/verify" 2>&1 || fail "$words: $(cat "$folder/verify")"
+}
+
+story "verify looks into the volumes, from a container of its own"
+faultline load 20 --record "$folder/record" >/dev/null || fail "orders have their ends"
+verified "the running stack holds" --record "$folder/record"
+cat "$folder/verify"
+grep -q '20 answers of --record' "$folder/verify" || fail "it has read the record"
+verified "for programs as well" --json
+[[ $(jq -r .verdict "$folder/verify") == holds ]] || fail "it is JSON: $(cat "$folder/verify")"
+echo '{"order_id":"00000000-0000-7000-8000-000000000000","mode":"async","status":202,"at":"now"}' >>"$folder/record"
+code=0
+faultline verify --record "$folder/record" >"$folder/verify" 2>&1 || code=$?
+[[ $code == 1 ]] && grep -q 'order has no such order' "$folder/verify" || fail "it finds what is missing: $(cat "$folder/verify")"
+faultline kill broker
+verified "the broker's log is read without it"
+compose stop >/dev/null 2>&1
+verified "so is all of a stack that is stopped"
+compose start >/dev/null 2>&1
+deadline=$((SECONDS + 60))
+until curl -sf http://127.0.0.1:8000/readyz >/dev/null && curl -sf http://127.0.0.1:8005/readyz >/dev/null; do
+  ((SECONDS < deadline)) || fail "they are back"
+  read -r -t 0.2 <> <(:) || true
+done
+
 story "pause and resume act on containers as well"
 faultline pause fraud
 faultline resume fraud
