@@ -232,10 +232,6 @@ mutation letters-among-publishes broker/broker_letters.c \
   'if (self->own_count == 0) {' \
   'if (self->own_count > BROKER_BATCH_ITEMS_MAX) {'
 
-mutation refused-for-ever broker/broker_publish.c \
-  'self->items_max = 1;' \
-  ''
-
 mutation drop-of-the-held-not-told broker/broker_retention.c \
   'if (held_of(consumer) < held) {' \
   'if (held_of(consumer) > held) {'
