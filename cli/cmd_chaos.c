@@ -7,9 +7,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "cli/chaos.h"
-#include "cli/chaos_report.h"
-#include "cli/chaos_verify.h"
+#include "cli/chaos/chaos.h"
+#include "cli/chaos/chaos_report.h"
+#include "cli/chaos/chaos_verify.h"
 #include "cli/commands.h"
 #include "common/crash_point.h"
 #include "common/daemon.h"

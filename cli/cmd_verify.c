@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/verify.h"
-#include "cli/verify_compose.h"
-#include "cli/verify_report.h"
-#include "cli/verify_source.h"
+#include "cli/verify/verify.h"
+#include "cli/verify/verify_compose.h"
+#include "cli/verify/verify_report.h"
+#include "cli/verify/verify_source.h"
 #include "common/clock.h"
 #include "common/mem.h"
 

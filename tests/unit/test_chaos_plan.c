@@ -2,8 +2,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "cli/chaos_plan.h"
-#include "cli/chaos_work.h"
+#include "cli/chaos/chaos_plan.h"
+#include "cli/chaos/chaos_work.h"
 
 enum {
     SEED = 4711,

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "cli/id_table.h"
+#include "cli/verify/id_table.h"
 
 static struct id id_of(const char *text)
 {

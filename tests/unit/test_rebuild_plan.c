@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/rebuild_plan.h"
+#include "cli/rebuild/rebuild_plan.h"
 #include "common/event.h"
 #include "common/mem.h"
 #include "common/store.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/verify_record.h"
+#include "cli/verify/verify_record.h"
 
 static void write_file(char path[], const char *text)
 {

@@ -1,0 +1,58 @@
+#include "cli/chaos/chaos_verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/commands.h"
+#include "cli/spawn.h"
+#include "common/mem.h"
+
+static enum cli_exit verify_for_people(const char *dir, const char *record)
+{
+    const struct option_def *const tables[] = {command_common_options, cmd_verify.options};
+    char *copies[] = {
+        mem_strdup("--dir"), mem_strdup(dir), mem_strdup("--record"), mem_strdup(record)};
+    struct options *options = NULL;
+    char *problem = NULL;
+    enum cli_exit result = CLI_UNKNOWN;
+    putchar('\n');
+    if (options_parse(&options, tables, ARRAY_LEN(tables), ARRAY_LEN(copies), copies, &problem) ==
+        ERR_OK) {
+        result = cmd_verify.run(options);
+    } else {
+        cli_problem("%s", problem);
+    }
+    options_destroy(&options);
+    free(problem);
+    for (size_t i = 0; i < ARRAY_LEN(copies); i++) {
+        free(copies[i]);
+    }
+    return result;
+}
+
+// Its JSON is to be a part of ours, so another process prints it.
+static enum cli_exit verify_for_programs(const char *dir, const char *record, cJSON *json)
+{
+    const char *const argv[] = {
+        "/proc/self/exe", cmd_verify.name, "--json", "--dir", dir, "--record", record, NULL};
+    struct buf output = {0};
+    int exit_code = CLI_UNKNOWN;
+    const enum err err = spawn_read(argv, &output, &exit_code);
+    cJSON *found =
+        err == ERR_OK ? cJSON_ParseWithLength((const char *)output.data, output.size) : NULL;
+    if (found == NULL) {
+        cli_problem("it cannot be told whether the books are right: %s %s --record %s",
+                    cli_name(),
+                    cmd_verify.name,
+                    record);
+    }
+    cJSON_AddItemToObject(json, "verify", found == NULL ? cJSON_CreateNull() : found);
+    buf_release(&output);
+    return found != NULL && (exit_code == CLI_YES || exit_code == CLI_NO) ? (enum cli_exit)exit_code
+                                                                          : CLI_UNKNOWN;
+}
+
+enum cli_exit chaos_verify(const char *dir, const char *record, cJSON *json)
+{
+    return json == NULL ? verify_for_people(dir, record) : verify_for_programs(dir, record, json);
+}

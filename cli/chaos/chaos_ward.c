@@ -1,0 +1,417 @@
+#include "cli/chaos/chaos_ward.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "cli/chaos/chaos_ward_state.h"
+#include "cli/command.h"
+#include "cli/compose.h"
+#include "cli/file_limit.h"
+#include "cli/harm.h"
+#include "cli/launch.h"
+#include "common/crash_point.h"
+#include "common/mem.h"
+
+enum {
+    PROBE_TIMEOUT_MS = 100, // the ward must not stand still
+    PROBE_GAP_MS = 20,
+    LOOK_GAP_MS = 100,
+    START_AGAIN_MS = 300, // after a death, or a start that failed
+    SLICE_MS = 60,        // a slow process stands still for so long at most
+    REAP_MS = 1000,
+    LATE_MS = 30000, // not ready so long after a fault: told in the log
+};
+
+#define EXIT_CODE "exit code %d"
+
+// --- the ward
+
+struct chaos_ward *chaos_ward_new(const char *dir, struct target *target,
+                                  const struct chaos_log *log)
+{
+    struct chaos_ward *self = mem_calloc(1, sizeof *self);
+    self->dir = dir;
+    self->target = target;
+    self->log = log;
+    self->client = http_client_new();
+    self->tally.parts_count = target->parts_count;
+    for (size_t i = 0; i < target->parts_count; i++) {
+        self->patients[i].point = self->patients[i].next_point = -1;
+        memcpy(self->tally.names[i], target->parts[i].name, HOUSE_NAME_SIZE);
+        // What a run that was killed itself left behind.
+        if (target->stack != NULL) {
+            (void)file_limit_lift(target->parts[i].id);
+        }
+    }
+    return self;
+}
+
+void chaos_ward_destroy(struct chaos_ward **self_p)
+{
+    struct chaos_ward *self = *self_p;
+    if (self == NULL) {
+        return;
+    }
+    chaos_tally_release(&self->tally);
+    http_client_destroy(&self->client);
+    free(self);
+    *self_p = NULL;
+}
+
+struct chaos_tally *chaos_ward_tally(struct chaos_ward *self)
+{
+    return &self->tally;
+}
+
+size_t chaos_ward_ill(const struct chaos_ward *self)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->tally.parts_count; i++) {
+        count += self->patients[i].phase != WELL ? 1 : 0;
+    }
+    return count;
+}
+
+const char *chaos_ward_name(const struct chaos_ward *self, size_t index)
+{
+    return self->tally.names[index];
+}
+
+bool chaos_ward_is_native(const struct chaos_ward *self)
+{
+    return self->target->stack != NULL;
+}
+
+bool chaos_ward_enter(struct chaos_ward *self)
+{
+    if (target_renew(self->target, self->dir) != ERR_OK) {
+        return false;
+    }
+    bool same = self->target->parts_count == self->tally.parts_count;
+    for (size_t i = 0; same && i < self->tally.parts_count; i++) {
+        same = strcmp(self->target->parts[i].name, chaos_ward_name(self, i)) == 0;
+    }
+    if (!same) {
+        cli_problem("somebody has changed which processes the stack has");
+        target_release(self->target);
+    }
+    return same;
+}
+
+// How a child of ours died, or "" when it is not ours. Its first thread may be gone a little
+// before the last one is; only then can it be waited for.
+static const char *reap(const struct part *part, char *out, size_t size)
+{
+    const int64_t deadline_ms = clock_mono_ms() + REAP_MS;
+    int status = 0;
+    pid_t waited = -1;
+    out[0] = '\0';
+    if (part->container[0] != '\0' || part->id.pid <= 0) {
+        return out;
+    }
+    while ((waited = waitpid(part->id.pid, &status, WNOHANG)) == 0 &&
+           clock_mono_ms() < deadline_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    if (waited != part->id.pid) {
+        return out;
+    }
+    if (WIFSIGNALED(status)) {
+        snprintf(out, size, "signal %d", WTERMSIG(status));
+    } else {
+        snprintf(out, size, EXIT_CODE, WEXITSTATUS(status));
+    }
+    return out;
+}
+
+// Whether a process that died did so at its crash point; if so that is written down.
+static bool has_fired(struct chaos_ward *self, size_t index, const char *how)
+{
+    char wanted[32];
+    struct patient *patient = &self->patients[index];
+    snprintf(wanted, sizeof wanted, EXIT_CODE, CRASH_POINT_EXIT);
+    if (patient->point < 0 || strcmp(how, wanted) != 0) {
+        return false;
+    }
+    self->tally.fired[patient->point]++;
+    self->tally.hits[CHAOS_CRASH][index]++;
+    chaos_log_write(self->log,
+                    "%s came to its crash point %s:%d",
+                    chaos_ward_name(self, index),
+                    crash_points[patient->point].name,
+                    patient->point_pass);
+    patient->point = -1;
+    return true;
+}
+
+static void count_death(struct chaos_ward *self, size_t index, const char *how)
+{
+    self->tally.deaths++;
+    chaos_log_write(self->log,
+                    "%s DIED, nobody had asked it to%s%s",
+                    chaos_ward_name(self, index),
+                    how[0] == '\0' ? "" : ": ",
+                    how);
+}
+
+// --- a fault ends
+
+static enum err start_native(struct chaos_ward *self, size_t index)
+{
+    struct patient *patient = &self->patients[index];
+    struct stack_process *process = &self->target->stack->processes[index];
+    struct launch_set set = {0};
+    char *problem = NULL;
+    char *crash_at = NULL;
+    if (patient->next_point >= 0) {
+        crash_at = mem_format("%s:%d", crash_points[patient->next_point].name, patient->next_pass);
+    }
+    set.has[index] = true;
+    process->crash_at = crash_at;
+    enum err err = launch_check(self->target->stack, &set, &problem);
+    if (err == ERR_OK) {
+        err = launch_start(self->target->stack, &set, &problem);
+    }
+    if (err == ERR_OK) {
+        self->target->parts[index].id = process->id;
+        if (crash_at != NULL) {
+            self->tally.armed[patient->next_point]++;
+            chaos_log_write(
+                self->log, "%s is armed with %s", chaos_ward_name(self, index), crash_at);
+        }
+        patient->point = patient->next_point;
+        patient->point_pass = patient->next_pass;
+        patient->next_point = -1;
+    } else {
+        chaos_log_write(
+            self->log, "%s cannot be started: %s", chaos_ward_name(self, index), problem);
+    }
+    process->crash_at = NULL;
+    free(crash_at);
+    free(problem);
+    return err;
+}
+
+// Whoever was killed may have died a moment before that, for a reason of his own.
+static void look_how_it_died(struct chaos_ward *self, size_t index)
+{
+    char how[32];
+    (void)reap(&self->target->parts[index], how, sizeof how);
+    if (how[0] != '\0' && strcmp(how, "signal 9") != 0 && !has_fired(self, index, how)) {
+        count_death(self, index, how);
+    }
+}
+
+static enum err start(struct chaos_ward *self, size_t index)
+{
+    struct part *part = &self->target->parts[index];
+    if (part->state != PROCESS_DEAD) {
+        return ERR_OK; // somebody else was faster
+    }
+    look_how_it_died(self, index);
+    const enum err err =
+        chaos_ward_is_native(self) ? start_native(self, index) : compose_act(part, "start");
+    part->state = err == ERR_OK ? PROCESS_RUNNING : PROCESS_DEAD;
+    return err;
+}
+
+static enum err end_fault(struct chaos_ward *self, size_t index)
+{
+    const struct part *part = &self->target->parts[index];
+    switch (self->patients[index].phase) {
+    case DOWN:
+        return start(self, index);
+    case STILL:
+    case SLOWED:
+        return harm_send(part, HARM_RESUME);
+    case FULL:
+        return file_limit_lift(part->id);
+    default:
+        return ERR_OK;
+    }
+}
+
+static void lift(struct chaos_ward *self, size_t index)
+{
+    struct patient *patient = &self->patients[index];
+    const enum err err = end_fault(self, index);
+    if (err == ERR_OK) {
+        patient->phase = COMING;
+        patient->lifted_us = clock_mono_us();
+        patient->probe_ms = 0;
+        return;
+    }
+    if (err == ERR_NOT_FOUND && patient->phase != DOWN) {
+        patient->phase = COMING; // it died: that is noticed next, and counted once
+        patient->lifted_us = clock_mono_us();
+        return;
+    }
+    self->tally.bad_lifts++;
+    patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
+}
+
+// SIGTERM was not enough.
+static void force_end(struct chaos_ward *self, size_t index)
+{
+    struct patient *patient = &self->patients[index];
+    self->tally.bad_ends++;
+    chaos_log_write(self->log,
+                    "%s did not end within %d s of SIGTERM",
+                    chaos_ward_name(self, index),
+                    CHAOS_WARD_END_MS / 1000);
+    (void)harm_do(&self->target->parts[index], HARM_KILL);
+    patient->phase = DOWN;
+    patient->due_ms = clock_mono_ms() + patient->down_ms;
+}
+
+static bool lift_due(struct chaos_ward *self, int64_t now_ms)
+{
+    bool any = false;
+    for (size_t i = 0; i < self->tally.parts_count; i++) {
+        const struct patient *patient = &self->patients[i];
+        any = any ||
+              (patient->phase != WELL && patient->phase != COMING && patient->due_ms <= now_ms);
+    }
+    if (!any) {
+        return true;
+    }
+    if (!chaos_ward_enter(self)) {
+        return false;
+    }
+    for (size_t i = 0; i < self->tally.parts_count; i++) {
+        const struct patient *patient = &self->patients[i];
+        if (patient->phase == WELL || patient->phase == COMING || patient->due_ms > now_ms) {
+            continue;
+        }
+        if (patient->phase == LEAVING) {
+            force_end(self, i);
+        } else {
+            lift(self, i);
+        }
+    }
+    target_release(self->target);
+    return true;
+}
+
+void chaos_ward_lift_all(struct chaos_ward *self)
+{
+    for (size_t i = 0; i < self->tally.parts_count; i++) {
+        struct patient *patient = &self->patients[i];
+        patient->next_point = -1;
+        if (patient->phase == LEAVING) {
+            patient->down_ms = 0;
+        } else {
+            patient->due_ms = 0;
+        }
+    }
+}
+
+// --- meanwhile
+
+static void slice(struct chaos_ward *self, size_t index, int64_t now_ms)
+{
+    struct patient *patient = &self->patients[index];
+    if (patient->phase != SLOWED || now_ms < patient->slice_end_ms) {
+        return;
+    }
+    patient->stopped = !patient->stopped;
+    (void)process_signal(self->target->parts[index].id, patient->stopped ? SIGSTOP : SIGCONT);
+    const int64_t going_ms = SLICE_MS * patient->running_percent / (100 - patient->running_percent);
+    patient->slice_end_ms = now_ms + (patient->stopped ? SLICE_MS : going_ms);
+}
+
+// Who has just been started may not have got as far as to catch SIGTERM.
+static bool is_good_end(const struct patient *patient, const char *how)
+{
+    return how[0] == '\0' || strcmp(how, "exit code 0") == 0 ||
+           (patient->was_coming && strcmp(how, "signal 15") == 0);
+}
+
+static void look_at_leaving(struct chaos_ward *self, size_t index)
+{
+    struct patient *patient = &self->patients[index];
+    const struct part *part = &self->target->parts[index];
+    if (patient->phase != LEAVING || process_state(part->id) != PROCESS_DEAD) {
+        return;
+    }
+    char how[32];
+    (void)reap(part, how, sizeof how);
+    if (!is_good_end(patient, how) && !has_fired(self, index, how)) {
+        self->tally.bad_ends++;
+        chaos_log_write(
+            self->log, "%s ended with %s after SIGTERM", chaos_ward_name(self, index), how);
+    }
+    patient->phase = DOWN;
+    patient->due_ms = clock_mono_ms() + patient->down_ms;
+}
+
+// Somebody who should live is dead.
+static void look_for_death(struct chaos_ward *self, size_t index)
+{
+    struct patient *patient = &self->patients[index];
+    const struct part *part = &self->target->parts[index];
+    // How a container is, the engine told when we last entered; to ask each time is slow.
+    const bool is_dead = chaos_ward_is_native(self) ? process_state(part->id) == PROCESS_DEAD
+                                                    : part->state == PROCESS_DEAD;
+    if (patient->phase == DOWN || patient->phase == LEAVING || !is_dead) {
+        return;
+    }
+    char how[32];
+    (void)reap(part, how, sizeof how);
+    if (!has_fired(self, index, how)) {
+        count_death(self, index, how);
+    }
+    patient->kind = CHAOS_CRASH;
+    patient->hit_us = clock_mono_us();
+    patient->phase = DOWN;
+    patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
+}
+
+static void probe(struct chaos_ward *self, size_t index, int64_t now_ms)
+{
+    struct patient *patient = &self->patients[index];
+    if (patient->phase != COMING || now_ms < patient->probe_ms) {
+        return;
+    }
+    patient->probe_ms = now_ms + PROBE_GAP_MS;
+    const int64_t asked_us = clock_mono_us();
+    if (part_is_ready(&self->target->parts[index], self->client, PROBE_TIMEOUT_MS)) {
+        const int64_t ready_us = clock_mono_us();
+        chaos_times_add(&self->tally.outage[patient->kind], ready_us - patient->hit_us);
+        chaos_times_add(&self->tally.recovery[patient->kind], ready_us - patient->lifted_us);
+        chaos_log_write(self->log,
+                        "%s is ready again after %.3f s, %.3f s of them to recover",
+                        chaos_ward_name(self, index),
+                        (double)(ready_us - patient->hit_us) / 1e6,
+                        (double)(ready_us - patient->lifted_us) / 1e6);
+        patient->phase = WELL;
+    } else if (!patient->is_late && asked_us - patient->lifted_us > LATE_MS * INT64_C(1000)) {
+        patient->is_late = true;
+        chaos_log_write(self->log,
+                        "%s is still not ready after %d s",
+                        chaos_ward_name(self, index),
+                        LATE_MS / 1000);
+    }
+}
+
+bool chaos_ward_tend(struct chaos_ward *self)
+{
+    const int64_t now_ms = clock_mono_ms();
+    if (!lift_due(self, now_ms)) {
+        return false;
+    }
+    const bool look = now_ms >= self->look_ms;
+    self->look_ms = look ? now_ms + LOOK_GAP_MS : self->look_ms;
+    for (size_t i = 0; i < self->tally.parts_count; i++) {
+        slice(self, i, now_ms);
+        look_at_leaving(self, i);
+        if (look) {
+            look_for_death(self, i);
+        }
+        probe(self, i, now_ms);
+    }
+    return true;
+}

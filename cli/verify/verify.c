@@ -1,0 +1,499 @@
+#include "cli/verify/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/group_reason.h"
+#include "cli/verify/verify_db.h"
+#include "cli/verify/verify_house.h"
+#include "cli/verify/verify_record.h"
+#include "cli/verify/verify_story.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/mem.h"
+
+enum {
+    HELLO_TIMEOUT_MS = 5000,
+    WAITS_MAX = 1000
+};
+
+static const char *const noun_names[VERIFY_NOUNS] = {
+    [VERIFY_ACCEPTED] = "answers of --record",
+    [VERIFY_SUBJECTS] = "orders and transfers",
+    [VERIFY_ORDERS] = "orders",
+    [VERIFY_CHAIN] = "orders over HTTP",
+    [VERIFY_BANK] = "transfers",
+    [VERIFY_EVENTS] = "events",
+    [VERIFY_HANDLED] = "handled events",
+    [VERIFY_PRODUCTS] = "products",
+    [VERIFY_ENTRIES] = "entries",
+    [VERIFY_ACCOUNTS] = "accounts",
+    [VERIFY_MESSAGES] = "messages",
+};
+
+// In the order of the nouns; of events the log's counts tell. Behind them: how many orders
+// and transfers are pending, and how many chains.
+static const char count_sql[] =
+    "SELECT (SELECT count(*) FROM accepted), orders + transfers, orders, chain, transfers, 0, 0,"
+    " (SELECT count(*) FROM stock), (SELECT count(*) FROM entries),"
+    " (SELECT count(*) FROM accounts), (SELECT count(*) FROM notifications), pending, running"
+    " FROM (SELECT coalesce(sum(kind = 'order'), 0) AS orders,"
+    "   coalesce(sum(kind = 'chain'), 0) AS chain,"
+    "   coalesce(sum(kind = 'transfer'), 0) AS transfers,"
+    "   coalesce(sum(status = 'pending' AND kind <> 'chain'), 0) AS pending,"
+    "   coalesce(sum(status = 'pending' AND kind = 'chain'), 0) AS running FROM story)";
+
+// In the order in which they are shown.
+static const struct {
+    const struct verify_check *checks;
+    const size_t *count;
+} parts[] = {
+    {verify_checks_delivery, &verify_checks_delivery_count},
+    {verify_checks_ends, &verify_checks_ends_count},
+    {verify_checks_stock, &verify_checks_stock_count},
+    {verify_checks_money, &verify_checks_money_count},
+};
+
+const char *verify_noun_name(enum verify_noun noun)
+{
+    return noun_names[noun];
+}
+
+struct verify {
+    const struct verify_options *options; // borrowed
+    struct verify_result *out;            // borrowed
+    struct verify_db *db;                 // owned
+    struct verify_log *log;               // owned
+    cJSON *status;                        // owned; the broker's
+    char looked_at[CLOCK_RFC3339_SIZE];
+    uint64_t looked[VERIFY_NOUNS];
+    char **problem; // borrowed
+};
+
+static void progress(struct verify *self, const char *what, uint64_t done, uint64_t all)
+{
+    self->options->progress(self->options->context, what, done, all);
+}
+
+static enum err fail(struct verify *self, enum err err)
+{
+    if (*self->problem == NULL) {
+        *self->problem = mem_strdup(verify_db_problem(self->db));
+    }
+    return err;
+}
+
+// --- looking
+
+static enum err ask_broker(struct verify *self)
+{
+    struct bus_guest *guest = NULL;
+    enum err err = bus_guest_open(&guest, self->options->bus_url, HELLO_TIMEOUT_MS);
+    if (err == ERR_OK) {
+        struct wire_control answer;
+        const struct wire_control question = {.type = WIRE_STATUS};
+        struct json_problem problem;
+        const bool answered = bus_guest_ask(guest, question, &answer) == CLI_YES;
+        err = answered ? json_parse(bus_guest_batch(guest), &self->status, &problem)
+                       : ERR_UNAVAILABLE;
+    }
+    bus_guest_destroy(&guest);
+    if (err != ERR_OK) {
+        *self->problem =
+            mem_format("the broker does not answer at %s, and only it can tell what is in the log",
+                       self->options->bus_url);
+    }
+    return err;
+}
+
+static int64_t topic_bit(const char *topic)
+{
+    return INT64_C(1) << verify_topic_find(bytes_of_text(topic));
+}
+
+static enum err add_look(struct verify *self)
+{
+    const cJSON *log = cJSON_GetObjectItemCaseSensitive(self->status, "log");
+    struct verify_row *row = NULL;
+    enum err err =
+        verify_db_run(self->db,
+                      "CREATE TABLE look (first_offset INTEGER, is_running INTEGER, looked_at TEXT,"
+                      " beginnings INTEGER, bank INTEGER)");
+    if (err == ERR_OK) {
+        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?, ?, ?)");
+        err = row == NULL ? ERR_IO : ERR_OK;
+    }
+    if (err == ERR_OK) {
+        const cJSON *first = cJSON_GetObjectItemCaseSensitive(log, "first_offset");
+        verify_row_bind_int(row, (int64_t)cJSON_GetNumberValue(first));
+        verify_row_bind_int(row, self->options->is_running);
+        verify_row_bind_text(row, self->looked_at);
+        verify_row_bind_int(row, topic_bit("order-created") | topic_bit("transfer-created"));
+        verify_row_bind_int(row, topic_bit("transfer-created"));
+        err = verify_row_next(row);
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    verify_row_done(&row);
+    return err;
+}
+
+// The order is verify.h's.
+static enum err look(struct verify *self)
+{
+    const struct verify_options *options = self->options;
+    struct verify_record *record = NULL;
+    enum err err =
+        verify_record_read(&record, options->records, options->records_count, self->problem);
+    clock_format_rfc3339(self->looked_at, clock_wall_us());
+    if (err == ERR_OK) {
+        err = ask_broker(self);
+    }
+    if (err == ERR_OK) {
+        err = verify_db_open(&self->db, options->data, self->problem);
+    }
+    if (err != ERR_OK) {
+        goto out;
+    }
+    err = add_look(self);
+    if (err == ERR_OK) {
+        err = verify_record_store(record, self->db);
+    }
+    if (err == ERR_OK) {
+        self->log = verify_log_new(self->db, self->status);
+        err = verify_log_read(self->log, options->bus_url, options->progress, options->context);
+        if (err != ERR_OK && err != ERR_IO) {
+            *self->problem = mem_format("the log cannot be read to its end: %s",
+                                        err == ERR_INVALID ? "its beginning was dropped meanwhile"
+                                                           : "the broker went away");
+        }
+    }
+    if (err != ERR_OK) {
+        (void)fail(self, err);
+    }
+
+out:
+    verify_record_destroy(&record);
+    return err;
+}
+
+// --- the checks
+
+static enum err count_nouns(struct verify *self)
+{
+    const struct verify_log_counts log = verify_log_counts(self->log);
+    struct verify_row *row = verify_db_query(self->db, count_sql);
+    const enum err err = row == NULL ? ERR_IO : verify_row_next(row);
+    for (int i = 0; i < VERIFY_NOUNS && err == ERR_OK; i++) {
+        self->looked[i] = (uint64_t)verify_row_int(row, i);
+    }
+    if (err == ERR_OK) {
+        self->looked[VERIFY_EVENTS] = log.events;
+        self->looked[VERIFY_HANDLED] = log.handled;
+        self->out->pending = (uint64_t)verify_row_int(row, VERIFY_NOUNS);
+        self->out->chain_runs =
+            self->options->is_running ? (uint64_t)verify_row_int(row, VERIFY_NOUNS + 1) : 0;
+    }
+    verify_row_done(&row);
+    return err;
+}
+
+static enum err run_check(struct verify *self, const struct verify_check *check,
+                          struct verify_found *out)
+{
+    const size_t max = self->options->shown_max;
+    *out = (struct verify_found){.check = check,
+                                 .looked_at = self->looked[check->noun],
+                                 .shown = mem_calloc(max + 1, sizeof *out->shown)};
+    struct verify_row *row = verify_db_query(self->db, check->sql);
+    enum err err = row == NULL ? ERR_IO : ERR_OK;
+    while (err == ERR_OK && (err = verify_row_next(row)) == ERR_OK) {
+        if (out->count++ < max) {
+            const char *subject = verify_row_text(row, 0);
+            struct verify_violation *violation = &out->shown[out->shown_count++];
+            const bool has_subject = subject != NULL && subject[0] != '\0';
+            violation->subject = has_subject ? mem_strdup(subject) : NULL;
+            violation->detail = mem_strdup(verify_row_text(row, 1));
+        }
+    }
+    verify_row_done(&row);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err run_checks(struct verify *self)
+{
+    struct verify_result *out = self->out;
+    size_t all = 0;
+    for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
+        all += *parts[p].count;
+    }
+    out->checks = mem_calloc(all, sizeof *out->checks);
+    enum err err = ERR_OK;
+    for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
+        for (size_t i = 0; i < *parts[p].count && err == ERR_OK; i++) {
+            progress(self, "checking", out->checks_count, all);
+            err = run_check(self, &parts[p].checks[i], &out->checks[out->checks_count++]);
+        }
+    }
+    out->findings = mem_calloc(verify_checks_chain_count, sizeof *out->findings);
+    for (size_t i = 0; i < verify_checks_chain_count && err == ERR_OK; i++) {
+        err = run_check(self, &verify_checks_chain[i], &out->findings[out->findings_count++]);
+    }
+    return err;
+}
+
+// --- what is on its way
+
+static const cJSON *find_group(const struct verify *self, const char *name)
+{
+    const cJSON *group = NULL;
+    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(self->status, "groups"))
+    {
+        const char *other = json_text_of(group, "name");
+        if (other != NULL && strcmp(other, name) == 0) {
+            return group;
+        }
+    }
+    return NULL;
+}
+
+// Why a group has not handled what lies before it.
+static void explain_group(const struct verify *self, const char *name, const char *event_id,
+                          const char *subject, char out[GROUP_REASON_SIZE])
+{
+    const cJSON *group = find_group(self, name);
+    const bool fails = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(group, "failing")) > 0;
+    if (group == NULL) {
+        snprintf(out, GROUP_REASON_SIZE, "waiting for %s, which never subscribed", name);
+    } else if (self->options->is_broker_ours && !(fails && event_id[0] != '\0')) {
+        const char *dead =
+            self->options->is_running ? "the broker is dead" : "the stack is stopped";
+        snprintf(out, GROUP_REASON_SIZE, "waiting for %s: %s", name, dead);
+    } else {
+        group_reason(out, group, event_id, subject);
+    }
+}
+
+// Events that have failed have reasons of their own; there are few.
+static enum err explain_failing(struct verify *self, struct verify_row *set)
+{
+    enum err err = ERR_OK;
+    const cJSON *group = NULL;
+    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(self->status, "groups"))
+    {
+        const cJSON *failing = NULL;
+        cJSON_ArrayForEach(failing, cJSON_GetObjectItemCaseSensitive(group, "failing"))
+        {
+            const char *name = json_text_of(group, "name");
+            const char *key = json_text_of(failing, "key");
+            const char *id = json_text_of(failing, "event_id");
+            if (err != ERR_OK || name == NULL || key == NULL || id == NULL) {
+                continue;
+            }
+            char reason[GROUP_REASON_SIZE];
+            explain_group(self, name, id, key, reason);
+            verify_row_bind_text(set, reason);
+            verify_row_bind_text(set, name);
+            verify_row_bind_text(set, key);
+            err = verify_row_next(set);
+            err = err == ERR_NOT_FOUND ? ERR_OK : err;
+        }
+    }
+    return err;
+}
+
+static enum err explain_groups(struct verify *self, struct verify_row *set)
+{
+    struct verify_row *row =
+        verify_db_query(self->db, "SELECT DISTINCT grp FROM missing WHERE class = 'waiting'");
+    enum err err = row == NULL ? ERR_IO : ERR_OK;
+    while (err == ERR_OK && (err = verify_row_next(row)) == ERR_OK) {
+        char reason[GROUP_REASON_SIZE];
+        explain_group(self, verify_row_text(row, 0), "", "", reason);
+        verify_row_bind_text(set, reason);
+        verify_row_bind_text(set, verify_row_text(row, 0));
+        err = verify_row_next(set);
+        err = err == ERR_NOT_FOUND ? ERR_OK : err;
+    }
+    verify_row_done(&row);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err explain(struct verify *self)
+{
+    // What a dead letter of the group once said is not why it waits now.
+    enum err err = verify_db_run(self->db,
+                                 "UPDATE missing SET reason = NULL WHERE class = 'waiting';"
+                                 "UPDATE missing SET reason = 'given up by ' || grp || ': ' ||"
+                                 " coalesce(reason, 'it does not say why') WHERE class = 'dead'");
+    struct verify_row *one = verify_db_query(
+        self->db,
+        "UPDATE missing SET reason = ? WHERE class = 'waiting' AND grp = ? AND subject = ?");
+    struct verify_row *rest = verify_db_query(
+        self->db,
+        "UPDATE missing SET reason = ? WHERE class = 'waiting' AND grp = ? AND reason IS NULL");
+    if (err == ERR_OK) {
+        err = one == NULL || rest == NULL ? ERR_IO : explain_failing(self, one);
+    }
+    if (err == ERR_OK) {
+        err = explain_groups(self, rest);
+    }
+    verify_row_done(&one);
+    verify_row_done(&rest);
+    return err;
+}
+
+// Pending first, and of those the most.
+static const char waits_sql[] =
+    "SELECT w.reason, count(DISTINCT iif(status = 'pending', w.subject, NULL)) AS pending,"
+    "  count(DISTINCT iif(status = 'pending', NULL, w.subject)) AS ended, count(*)"
+    " FROM (SELECT subject, reason FROM missing WHERE class <> 'lost'"
+    "  UNION ALL SELECT subject, 'waiting in the outbox of ' || service ||"
+    "   ': it has not reached the broker' FROM waiting WHERE NOT in_log AND refused IS NULL) w"
+    " LEFT JOIN story s ON s.subject = w.subject"
+    " GROUP BY w.reason ORDER BY pending DESC, ended DESC, w.reason LIMIT ?";
+
+static enum err read_waits(struct verify *self)
+{
+    struct verify_result *out = self->out;
+    out->waits = mem_calloc(WAITS_MAX, sizeof *out->waits);
+    struct verify_row *row = verify_db_query(self->db, waits_sql);
+    if (row == NULL) {
+        return ERR_IO;
+    }
+    verify_row_bind_int(row, WAITS_MAX);
+    enum err err = ERR_OK;
+    while ((err = verify_row_next(row)) == ERR_OK) {
+        out->waits[out->waits_count++] =
+            (struct verify_wait){.reason = mem_strdup(verify_row_text(row, 0)),
+                                 .pending = (uint64_t)verify_row_int(row, 1),
+                                 .ended = (uint64_t)verify_row_int(row, 2),
+                                 .events = (uint64_t)verify_row_int(row, 3)};
+    }
+    verify_row_done(&row);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+// --- what broke
+
+static bool has_lineage(const struct verify_result *result, const char *subject)
+{
+    for (size_t i = 0; i < result->lineages_count; i++) {
+        if (strcmp(result->lineages[i].subject, subject) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_lineages(struct verify *self)
+{
+    struct verify_result *out = self->out;
+    const size_t max = self->options->shown_max;
+    out->lineages = mem_calloc(max + 1, sizeof *out->lineages);
+    for (size_t i = 0; i < out->checks_count; i++) {
+        for (size_t k = 0; k < out->checks[i].shown_count && out->lineages_count < max; k++) {
+            const char *subject = out->checks[i].shown[k].subject;
+            if (subject != NULL && !has_lineage(out, subject)) {
+                verify_lineage_read(&out->lineages[out->lineages_count++],
+                                    subject,
+                                    self->db,
+                                    self->log,
+                                    self->options->bus_url);
+            }
+        }
+    }
+}
+
+// --- all of it
+
+static void say_untold(struct verify *self)
+{
+    const struct verify_log_counts log = verify_log_counts(self->log);
+    self->out->log = log;
+    if (log.first_offset > 0) {
+        self->out->untold = mem_format(
+            "retention has dropped the log below offset %llu: what orders and transfers from "
+            "before that have said and done cannot be told; stock and money are compared in full",
+            (unsigned long long)log.first_offset);
+    }
+}
+
+static enum err compare(struct verify *self)
+{
+    const struct verify_options *options = self->options;
+    enum err err = verify_log_compare(self->log, options->progress, options->context);
+    if (err == ERR_OK) {
+        progress(self, "putting it together", 0, 1);
+        err = verify_story_build(self->db, self->log);
+    }
+    if (err == ERR_OK) {
+        err = count_nouns(self);
+    }
+    if (err == ERR_OK) {
+        err = explain(self);
+    }
+    if (err == ERR_OK) {
+        err = run_checks(self);
+    }
+    if (err == ERR_OK) {
+        err = read_waits(self);
+    }
+    return err == ERR_OK ? ERR_OK : fail(self, err);
+}
+
+enum err verify_run(const struct verify_options *options, struct verify_result *out, char **problem)
+{
+    *out = (struct verify_result){0};
+    *problem = NULL;
+    struct verify self = {.options = options, .out = out, .problem = problem};
+    enum err err = look(&self);
+    if (err == ERR_OK) {
+        err = compare(&self);
+    }
+    if (err == ERR_OK) {
+        read_lineages(&self);
+        say_untold(&self);
+    }
+    cJSON_Delete(self.status);
+    verify_db_destroy(&self.db);
+    verify_log_destroy(&self.log);
+    return err;
+}
+
+static void release_found(struct verify_found *found, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < found[i].shown_count; k++) {
+            free(found[i].shown[k].subject);
+            free(found[i].shown[k].detail);
+        }
+        free(found[i].shown);
+    }
+    free(found);
+}
+
+void verify_result_release(struct verify_result *result)
+{
+    release_found(result->checks, result->checks_count);
+    release_found(result->findings, result->findings_count);
+    for (size_t i = 0; i < result->waits_count; i++) {
+        free(result->waits[i].reason);
+    }
+    free(result->waits);
+    for (size_t i = 0; i < result->lineages_count; i++) {
+        verify_lineage_release(&result->lineages[i]);
+    }
+    free(result->lineages);
+    free(result->untold);
+    *result = (struct verify_result){0};
+}
+
+size_t verify_violations(const struct verify_result *result)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < result->checks_count; i++) {
+        count += result->checks[i].count > 0 ? 1 : 0;
+    }
+    return count;
+}
