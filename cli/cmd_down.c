@@ -155,9 +155,7 @@ static enum cli_exit down_locked(const struct options *options, const char *dir)
     char *problem = NULL;
     const enum err err = stack_load(&stack, dir, &problem);
     if (err != ERR_OK && err != ERR_NOT_FOUND) {
-        cli_problem("%s", problem);
-        free(problem);
-        return CLI_UNKNOWN;
+        return cli_cannot(problem);
     }
     if (stack != NULL) {
         stopped = stop_all(stack, &killed);

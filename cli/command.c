@@ -37,6 +37,13 @@ void cli_problem(const char *format, ...)
     fputc('\n', stderr);
 }
 
+enum cli_exit cli_cannot(char *problem)
+{
+    cli_problem("%s", problem == NULL ? "something went wrong" : problem);
+    free(problem);
+    return CLI_UNKNOWN;
+}
+
 const char *cli_name(void)
 {
     const char *name = getenv("FAULTLINE_COMMAND");

@@ -44,6 +44,10 @@ int command_main(const struct command *const *commands, size_t count, int argc, 
 // cli_problem writes a sentence to standard error, behind "faultline: ".
 __attribute__((format(printf, 1, 2))) void cli_problem(const char *format, ...);
 
+// cli_cannot says the sentence of a call that failed, frees it, and gives CLI_UNKNOWN.
+// NULL: something went wrong.
+enum cli_exit cli_cannot(char *problem);
+
 // cli_name is how the person called us, for sentences that say what to do:
 // "faultline", or FAULTLINE_COMMAND, which the script ./faultline sets.
 const char *cli_name(void);

@@ -72,18 +72,9 @@ void story_destroy(struct story **self_p)
     *self_p = NULL;
 }
 
-static void *grow(void *array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity) {
-        return array;
-    }
-    *capacity = *capacity == 0 ? 64 : *capacity * 2;
-    return mem_realloc(array, *capacity * size);
-}
-
 static struct story_node *add_node(struct story *self, enum story_kind kind)
 {
-    self->nodes = grow(self->nodes, self->count, &self->capacity, sizeof *self->nodes);
+    self->nodes = mem_grow(self->nodes, &self->capacity, self->count + 1, sizeof *self->nodes);
     struct story_node *node = &self->nodes[self->count++];
     *node =
         (struct story_node){.kind = kind, .duration_us = -1, .offset = -1, .parent = STORY_ROOT};
@@ -135,15 +126,15 @@ bool story_add_line(struct story *self, struct bytes text)
         cJSON_Delete(line);
         return false;
     }
-    self->lines =
-        grow((void *)self->lines, self->lines_count, &self->lines_capacity, sizeof(cJSON *));
+    self->lines = mem_grow(
+        (void *)self->lines, &self->lines_capacity, self->lines_count + 1, sizeof(cJSON *));
     self->lines[self->lines_count++] = line;
     const char *msg = text_of(line, "msg");
     if (strcmp(msg, LOG_EVENT_PUBLISHED) == 0) {
-        self->published = grow((void *)self->published,
-                               self->published_count,
-                               &self->published_capacity,
-                               sizeof(cJSON *));
+        self->published = mem_grow((void *)self->published,
+                                   &self->published_capacity,
+                                   self->published_count + 1,
+                                   sizeof(cJSON *));
         self->published[self->published_count++] = line;
     }
     for (size_t i = 0; i < ARRAY_LEN(sentences); i++) {

@@ -48,10 +48,8 @@ void table_destroy(struct table **self_p)
 
 void table_add(struct table *self, enum colour colour, const char *format, ...)
 {
-    if (self->cells_count == self->cells_capacity) {
-        self->cells_capacity = self->cells_capacity * 2 + 64;
-        self->cells = mem_realloc(self->cells, self->cells_capacity * sizeof *self->cells);
-    }
+    self->cells =
+        mem_grow(self->cells, &self->cells_capacity, self->cells_count + 1, sizeof *self->cells);
     va_list args;
     va_start(args, format);
     const int size = vsnprintf(NULL, 0, format, args);

@@ -31,6 +31,23 @@ void *mem_realloc(void *memory, size_t size)
     return or_abort(realloc(memory, size == 0 ? 1 : size));
 }
 
+void *mem_reserve(void *array, size_t *capacity, size_t needed, size_t size)
+{
+    if (needed <= *capacity) {
+        return array;
+    }
+    uint8_t *grown = mem_realloc(array, needed * size);
+    memset(grown + *capacity * size, 0, (needed - *capacity) * size);
+    *capacity = needed;
+    return grown;
+}
+
+void *mem_grow(void *array, size_t *capacity, size_t needed, size_t size)
+{
+    return needed <= *capacity ? array
+                               : mem_reserve(array, capacity, needed + needed / 2 + 16, size);
+}
+
 const char *text_or_null(const char *text)
 {
     return text[0] == '\0' ? NULL : text;

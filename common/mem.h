@@ -18,6 +18,12 @@ void *mem_calloc(size_t count, size_t size);
 // mem_realloc resizes memory, which may be NULL, to size bytes.
 void *mem_realloc(void *memory, size_t size);
 
+// mem_grow gives an array of elements of size bytes, which may be NULL, room for needed of
+// them and half as many more, so that growing one by one takes little; what is new is
+// zero. mem_reserve makes room for needed and no more. *capacity is in elements.
+void *mem_grow(void *array, size_t *capacity, size_t needed, size_t size);
+void *mem_reserve(void *array, size_t *capacity, size_t needed, size_t size);
+
 // text_or_null gives NULL for "", what LOG_STR leaves out.
 const char *text_or_null(const char *text);
 

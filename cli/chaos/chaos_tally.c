@@ -9,10 +9,7 @@
 
 void chaos_times_add(struct chaos_times *self, int64_t us)
 {
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity == 0 ? 64 : self->capacity * 2;
-        self->us = mem_realloc(self->us, self->capacity * sizeof *self->us);
-    }
+    self->us = mem_grow(self->us, &self->capacity, self->count + 1, sizeof *self->us);
     self->us[self->count++] = us;
 }
 

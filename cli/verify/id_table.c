@@ -14,7 +14,7 @@ enum {
 struct id_table {
     struct id *ids; // owned, by number
     uint32_t count;
-    uint32_t capacity;
+    size_t capacity;
     uint32_t *slots; // owned; a number + 1, or 0: free
     uint32_t slots_count;
 };
@@ -168,10 +168,7 @@ static uint32_t slots_for(uint32_t count)
 
 void id_table_reserve(struct id_table *self, uint32_t count)
 {
-    if (count > self->capacity) {
-        self->capacity = count;
-        self->ids = mem_realloc(self->ids, self->capacity * sizeof *self->ids);
-    }
+    self->ids = mem_reserve(self->ids, &self->capacity, count, sizeof *self->ids);
     if (slots_for(count) > self->slots_count) {
         set_slots(self, slots_for(count));
     }
@@ -184,10 +181,7 @@ uint32_t id_table_add(struct id_table *self, struct id id)
         return *slot - 1;
     }
     assert(self->count < ID_NONE - 1);
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity == 0 ? SLOTS_MIN : self->capacity + self->capacity / 2;
-        self->ids = mem_realloc(self->ids, self->capacity * sizeof *self->ids);
-    }
+    self->ids = mem_grow(self->ids, &self->capacity, (size_t)self->count + 1, sizeof *self->ids);
     self->ids[self->count++] = id;
     *slot = self->count;
     if (self->count > self->slots_count / 4 * 3) {

@@ -4,18 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/group_reason.h"
 #include "cli/verify/verify_db.h"
+#include "cli/verify/verify_handled.h"
 #include "cli/verify/verify_house.h"
 #include "cli/verify/verify_record.h"
 #include "cli/verify/verify_story.h"
+#include "cli/verify/verify_waits.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
 
 enum {
-    HELLO_TIMEOUT_MS = 5000,
-    WAITS_MAX = 1000
+    HELLO_TIMEOUT_MS = 5000
 };
 
 static const char *const noun_names[VERIFY_NOUNS] = {
@@ -64,7 +64,9 @@ struct verify {
     const struct verify_options *options; // borrowed
     struct verify_result *out;            // borrowed
     struct verify_db *db;                 // owned
+    struct verify_subjects *subjects;     // owned
     struct verify_log *log;               // owned
+    uint64_t handled;                     // inbox rows of events
     cJSON *status;                        // owned; the broker's
     char looked_at[CLOCK_RFC3339_SIZE];
     uint64_t looked[VERIFY_NOUNS];
@@ -160,7 +162,8 @@ static enum err look(struct verify *self)
         err = verify_record_store(record, self->db);
     }
     if (err == ERR_OK) {
-        self->log = verify_log_new(self->db, self->status);
+        self->subjects = verify_subjects_new();
+        self->log = verify_log_new(self->db, self->subjects, self->status);
         err = verify_log_read(self->log, options->bus_url, options->progress, options->context);
         if (err != ERR_OK && err != ERR_IO) {
             *self->problem = mem_format("the log cannot be read to its end: %s",
@@ -189,7 +192,7 @@ static enum err count_nouns(struct verify *self)
     }
     if (err == ERR_OK) {
         self->looked[VERIFY_EVENTS] = log.events;
-        self->looked[VERIFY_HANDLED] = log.handled;
+        self->looked[VERIFY_HANDLED] = self->handled;
         self->out->pending = (uint64_t)verify_row_int(row, VERIFY_NOUNS);
         self->out->chain_runs =
             self->options->is_running ? (uint64_t)verify_row_int(row, VERIFY_NOUNS + 1) : 0;
@@ -242,138 +245,6 @@ static enum err run_checks(struct verify *self)
     return err;
 }
 
-// --- what is on its way
-
-static const cJSON *find_group(const struct verify *self, const char *name)
-{
-    const cJSON *group = NULL;
-    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(self->status, "groups"))
-    {
-        const char *other = json_text_of(group, "name");
-        if (other != NULL && strcmp(other, name) == 0) {
-            return group;
-        }
-    }
-    return NULL;
-}
-
-// Why a group has not handled what lies before it.
-static void explain_group(const struct verify *self, const char *name, const char *event_id,
-                          const char *subject, char out[GROUP_REASON_SIZE])
-{
-    const cJSON *group = find_group(self, name);
-    const bool fails = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(group, "failing")) > 0;
-    if (group == NULL) {
-        snprintf(out, GROUP_REASON_SIZE, "waiting for %s, which never subscribed", name);
-    } else if (self->options->is_broker_ours && !(fails && event_id[0] != '\0')) {
-        const char *dead =
-            self->options->is_running ? "the broker is dead" : "the stack is stopped";
-        snprintf(out, GROUP_REASON_SIZE, "waiting for %s: %s", name, dead);
-    } else {
-        group_reason(out, group, event_id, subject);
-    }
-}
-
-// Events that have failed have reasons of their own; there are few.
-static enum err explain_failing(struct verify *self, struct verify_row *set)
-{
-    enum err err = ERR_OK;
-    const cJSON *group = NULL;
-    cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(self->status, "groups"))
-    {
-        const cJSON *failing = NULL;
-        cJSON_ArrayForEach(failing, cJSON_GetObjectItemCaseSensitive(group, "failing"))
-        {
-            const char *name = json_text_of(group, "name");
-            const char *key = json_text_of(failing, "key");
-            const char *id = json_text_of(failing, "event_id");
-            if (err != ERR_OK || name == NULL || key == NULL || id == NULL) {
-                continue;
-            }
-            char reason[GROUP_REASON_SIZE];
-            explain_group(self, name, id, key, reason);
-            verify_row_bind_text(set, reason);
-            verify_row_bind_text(set, name);
-            verify_row_bind_text(set, key);
-            err = verify_row_next(set);
-            err = err == ERR_NOT_FOUND ? ERR_OK : err;
-        }
-    }
-    return err;
-}
-
-static enum err explain_groups(struct verify *self, struct verify_row *set)
-{
-    struct verify_row *row =
-        verify_db_query(self->db, "SELECT DISTINCT grp FROM missing WHERE class = 'waiting'");
-    enum err err = row == NULL ? ERR_IO : ERR_OK;
-    while (err == ERR_OK && (err = verify_row_next(row)) == ERR_OK) {
-        char reason[GROUP_REASON_SIZE];
-        explain_group(self, verify_row_text(row, 0), "", "", reason);
-        verify_row_bind_text(set, reason);
-        verify_row_bind_text(set, verify_row_text(row, 0));
-        err = verify_row_next(set);
-        err = err == ERR_NOT_FOUND ? ERR_OK : err;
-    }
-    verify_row_done(&row);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-static enum err explain(struct verify *self)
-{
-    // What a dead letter of the group once said is not why it waits now.
-    enum err err = verify_db_run(self->db,
-                                 "UPDATE missing SET reason = NULL WHERE class = 'waiting';"
-                                 "UPDATE missing SET reason = 'given up by ' || grp || ': ' ||"
-                                 " coalesce(reason, 'it does not say why') WHERE class = 'dead'");
-    struct verify_row *one = verify_db_query(
-        self->db,
-        "UPDATE missing SET reason = ? WHERE class = 'waiting' AND grp = ? AND subject = ?");
-    struct verify_row *rest = verify_db_query(
-        self->db,
-        "UPDATE missing SET reason = ? WHERE class = 'waiting' AND grp = ? AND reason IS NULL");
-    if (err == ERR_OK) {
-        err = one == NULL || rest == NULL ? ERR_IO : explain_failing(self, one);
-    }
-    if (err == ERR_OK) {
-        err = explain_groups(self, rest);
-    }
-    verify_row_done(&one);
-    verify_row_done(&rest);
-    return err;
-}
-
-// Pending first, and of those the most.
-static const char waits_sql[] =
-    "SELECT w.reason, count(DISTINCT iif(status = 'pending', w.subject, NULL)) AS pending,"
-    "  count(DISTINCT iif(status = 'pending', NULL, w.subject)) AS ended, count(*)"
-    " FROM (SELECT subject, reason FROM missing WHERE class <> 'lost'"
-    "  UNION ALL SELECT subject, 'waiting in the outbox of ' || service ||"
-    "   ': it has not reached the broker' FROM waiting WHERE NOT in_log AND refused IS NULL) w"
-    " LEFT JOIN story s ON s.subject = w.subject"
-    " GROUP BY w.reason ORDER BY pending DESC, ended DESC, w.reason LIMIT ?";
-
-static enum err read_waits(struct verify *self)
-{
-    struct verify_result *out = self->out;
-    out->waits = mem_calloc(WAITS_MAX, sizeof *out->waits);
-    struct verify_row *row = verify_db_query(self->db, waits_sql);
-    if (row == NULL) {
-        return ERR_IO;
-    }
-    verify_row_bind_int(row, WAITS_MAX);
-    enum err err = ERR_OK;
-    while ((err = verify_row_next(row)) == ERR_OK) {
-        out->waits[out->waits_count++] =
-            (struct verify_wait){.reason = mem_strdup(verify_row_text(row, 0)),
-                                 .pending = (uint64_t)verify_row_int(row, 1),
-                                 .ended = (uint64_t)verify_row_int(row, 2),
-                                 .events = (uint64_t)verify_row_int(row, 3)};
-    }
-    verify_row_done(&row);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
 // --- what broke
 
 static bool has_lineage(const struct verify_result *result, const char *subject)
@@ -422,22 +293,31 @@ static void say_untold(struct verify *self)
 static enum err compare(struct verify *self)
 {
     const struct verify_options *options = self->options;
-    enum err err = verify_log_compare(self->log, options->progress, options->context);
+    enum err err = verify_handled_compare(self->db,
+                                          self->log,
+                                          self->subjects,
+                                          self->status,
+                                          &self->handled,
+                                          options->progress,
+                                          options->context);
+    if (err == ERR_OK) {
+        err = verify_subjects_read(self->subjects, self->db);
+    }
     if (err == ERR_OK) {
         progress(self, "putting it together", 0, 1);
-        err = verify_story_build(self->db, self->log);
+        err = verify_story_build(self->db, self->subjects);
     }
     if (err == ERR_OK) {
         err = count_nouns(self);
     }
     if (err == ERR_OK) {
-        err = explain(self);
+        const struct verify_whereabouts where = {.status = self->status,
+                                                 .is_running = options->is_running,
+                                                 .is_broker_ours = options->is_broker_ours};
+        err = verify_waits_read(self->db, &where, &self->out->waits, &self->out->waits_count);
     }
     if (err == ERR_OK) {
         err = run_checks(self);
-    }
-    if (err == ERR_OK) {
-        err = read_waits(self);
     }
     return err == ERR_OK ? ERR_OK : fail(self, err);
 }
@@ -458,6 +338,7 @@ enum err verify_run(const struct verify_options *options, struct verify_result *
     cJSON_Delete(self.status);
     verify_db_destroy(&self.db);
     verify_log_destroy(&self.log);
+    verify_subjects_destroy(&self.subjects);
     return err;
 }
 
@@ -477,10 +358,7 @@ void verify_result_release(struct verify_result *result)
 {
     release_found(result->checks, result->checks_count);
     release_found(result->findings, result->findings_count);
-    for (size_t i = 0; i < result->waits_count; i++) {
-        free(result->waits[i].reason);
-    }
-    free(result->waits);
+    verify_waits_release(result->waits, result->waits_count);
     for (size_t i = 0; i < result->lineages_count; i++) {
         verify_lineage_release(&result->lineages[i]);
     }

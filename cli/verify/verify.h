@@ -20,6 +20,7 @@
 #include "cli/verify/verify_checks.h"
 #include "cli/verify/verify_lineage.h"
 #include "cli/verify/verify_log.h"
+#include "cli/verify/verify_waits.h"
 #include "common/err.h"
 
 struct verify_options {
@@ -46,14 +47,6 @@ struct verify_found {
     uint64_t count;
     struct verify_violation *shown; // owned; shown_max of them at most
     size_t shown_count;
-};
-
-// Orders and transfers that wait for the same.
-struct verify_wait {
-    char *reason; // owned
-    uint64_t pending;
-    uint64_t ended; // those with an end whose consequences wait
-    uint64_t events;
 };
 
 struct verify_result {

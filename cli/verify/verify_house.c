@@ -65,6 +65,11 @@ size_t verify_topic_find(struct bytes name)
     return i;
 }
 
+bool verify_topic_is_message(size_t index)
+{
+    return strcmp(verify_topic(index), "notification-sent") == 0;
+}
+
 uint32_t verify_topics_heard(size_t service)
 {
     uint32_t heard = 0;

@@ -5,6 +5,7 @@
 #ifndef FAULTLINE_CLI_VERIFY_HOUSE_H
 #define FAULTLINE_CLI_VERIFY_HOUSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,7 +13,8 @@
 
 enum {
     VERIFY_SERVICES = 7, // those with a database; the broker is none of them
-    VERIFY_TOPICS = 20
+    VERIFY_TOPICS = 20,
+    VERIFY_NO_TOPIC = VERIFY_TOPICS // some other one
 };
 
 // verify_service is the name of service index, and of its group and its database.
@@ -25,6 +27,9 @@ size_t verify_service_find(struct bytes name);
 // VERIFY_TOPICS for any other text.
 const char *verify_topic(size_t index);
 size_t verify_topic_find(struct bytes name);
+
+// verify_topic_is_message: of all the events of a subject only messages come more than once.
+bool verify_topic_is_message(size_t index);
 
 // verify_topics_heard: the topics that a service subscribes to, for a group that the
 // broker does not know yet.

@@ -61,10 +61,8 @@ static bool add_line(struct verify_record *self, const char *line, size_t size)
     if (answer.status[0] == '\0' || (answer.id[0] != '\0' && !uuid_is_valid(answer.id))) {
         return false;
     }
-    if (self->count == self->capacity) {
-        self->capacity = self->capacity * 2 + 1024;
-        self->answers = mem_realloc(self->answers, self->capacity * sizeof *self->answers);
-    }
+    self->answers =
+        mem_grow(self->answers, &self->capacity, self->count + 1, sizeof *self->answers);
     self->answers[self->count++] = answer;
     return true;
 }

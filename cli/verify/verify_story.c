@@ -23,7 +23,7 @@ static const char stored[] =
     " goods TEXT, payment TEXT, paid INTEGER, decision TEXT, books INTEGER, booked INTEGER,"
     " told AS (told_received + told_good + told_bad)";
 
-// Run once for each subject, with the parameters of verify_log_each_subject. An effect can
+// Run once for each subject, with the parameters of verify_subjects_each. An effect can
 // be newer than the snapshot of the order it belongs to, when the order is.
 static const char fill_sql[] =
     "INSERT INTO story"
@@ -88,7 +88,7 @@ static char *create_sql(void)
     return (char *)sql.data;
 }
 
-enum err verify_story_build(struct verify_db *db, const struct verify_log *log)
+enum err verify_story_build(struct verify_db *db, const struct verify_subjects *subjects)
 {
     char *sql = create_sql();
     enum err err = verify_db_run(db, sql);
@@ -97,7 +97,7 @@ enum err verify_story_build(struct verify_db *db, const struct verify_log *log)
     if (row == NULL) {
         return ERR_IO;
     }
-    err = verify_log_each_subject(log, row);
+    err = verify_subjects_each(subjects, row);
     verify_row_done(&row);
     return err == ERR_OK ? verify_db_run(db, "CREATE INDEX story_of ON story (subject)") : err;
 }

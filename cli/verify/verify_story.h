@@ -20,9 +20,9 @@
 #define FAULTLINE_CLI_VERIFY_STORY_H
 
 #include "cli/verify/verify_db.h"
-#include "cli/verify/verify_log.h"
+#include "cli/verify/verify_subjects.h"
 
-// verify_story_build makes the table, once verify_log_compare is through. ERR_IO.
-enum err verify_story_build(struct verify_db *db, const struct verify_log *log);
+// verify_story_build makes the table, once the log, the inboxes and the subjects were read. ERR_IO.
+enum err verify_story_build(struct verify_db *db, const struct verify_subjects *subjects);
 
 #endif

@@ -1,0 +1,103 @@
+#include "cli/rebuild/rebuild_replay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "cli/environment.h"
+#include "cli/spawn.h"
+#include "common/mem.h"
+
+extern char **environ;
+
+enum {
+    TOPICS_MAX = 64
+};
+
+// Asks the executable what it subscribes to. The lines of text become topics.
+static enum cli_exit read_topics(const char *path, struct buf *text,
+                                 const char *topics[TOPICS_MAX + 1])
+{
+    const char *const argv[] = {path, "--topics", NULL};
+    int code = -1;
+    if (spawn_read(argv, text, &code) != ERR_OK || code != 0) {
+        cli_problem("%s does not say what it subscribes to. Is it of this version?", path);
+        return CLI_UNKNOWN;
+    }
+    buf_put_u8(text, 0);
+    size_t count = 0;
+    char *rest = NULL;
+    char *line = strtok_r((char *)text->data, "\n", &rest);
+    for (; line != NULL && count < TOPICS_MAX; line = strtok_r(NULL, "\n", &rest)) {
+        topics[count++] = line;
+    }
+    topics[count] = NULL;
+    return CLI_YES;
+}
+
+static enum cli_exit make_plan(const struct rebuild_site *site, const struct rebuild_work *work,
+                               const char *const *topics, struct rebuild_counts *counts)
+{
+    // A replacement takes all that the log has. A comparison takes what the living database
+    // has handled, and what its group says that it has.
+    const struct rebuild_choice choice = {.database = work->is_copied ? work->copy : NULL,
+                                          .only_handled = site->is_dry && work->is_copied,
+                                          .floor = site->floor};
+    struct rebuild_plan *plan = NULL;
+    char *problem = NULL;
+    enum err err = rebuild_plan_open(&plan, work->plan, site->service->name, topics, &problem);
+    if (err == ERR_OK) {
+        err = rebuild_plan_read(plan, site->url, &problem);
+    }
+    if (err == ERR_OK) {
+        err = rebuild_plan_schedule(plan, &choice, counts, &problem);
+    }
+    rebuild_plan_destroy(&plan);
+    return err == ERR_OK ? CLI_YES : cli_cannot(problem);
+}
+
+// The service's own executable, with the settings of the stack, over an empty folder.
+static enum cli_exit replay(const struct rebuild_site *site, const struct rebuild_work *work,
+                            const char *path)
+{
+    const struct stack_process process = {.service = site->index, .replica = 1};
+    const char *const argv[] = {path, "--rebuild", work->plan, NULL};
+    char *data_dir = mem_format("DATA_DIR=%s", work->folder);
+    char **environment = environment_of(site->stack, &process, environ);
+    environment_set(environment, data_dir);
+    char *problem = NULL;
+    pid_t pid = 0;
+    int status = -1;
+    enum err err = spawn_helper(argv, (const char *const *)environment, work->log, &pid, &problem);
+    while (err == ERR_OK && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (err == ERR_OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
+        char *words = spawn_last_words(work->log);
+        problem = mem_format("%s --rebuild failed: %s", path, words);
+        free(words);
+        err = ERR_IO;
+    }
+    environment_free(&environment);
+    free(data_dir);
+    return err == ERR_OK ? CLI_YES : cli_cannot(problem);
+}
+
+enum cli_exit rebuild_replay(struct rebuild_site *site, const struct rebuild_work *work,
+                             struct rebuild_counts *counts)
+{
+    char *path = mem_format("%s/faultline-%s", site->stack->bin, site->service->name);
+    struct buf text = {0};
+    const char *topics[TOPICS_MAX + 1];
+    enum cli_exit result = read_topics(path, &text, topics);
+    if (result == CLI_YES) {
+        result = make_plan(site, work, topics, counts);
+    }
+    rebuild_site_end_broker(site);
+    if (result == CLI_YES) {
+        result = replay(site, work, path);
+    }
+    buf_release(&text);
+    free(path);
+    return result;
+}
