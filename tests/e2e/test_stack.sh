@@ -187,6 +187,22 @@ expect 0 start fraud
 expect 1 order --wait --item rare-print=1
 says "amount-over-limit"
 
+story "a setting given to start is kept for that process, and counts most"
+expect 0 kill fraud
+expect 2 start fraud --set FRAUD_LIMIT_MINOR
+says "write NAME=VALUE"
+expect 2 start fraud --set HTTP_PORT=1
+says "write NAME=VALUE"
+expect 0 start fraud --set FRAUD_LIMIT_MINOR=30000
+expect 0 order --wait --item espresso-cup=20
+expect 0 kill fraud
+FRAUD_LIMIT_MINOR=10 expect 0 start fraud
+expect 0 order --wait --item espresso-cup=20
+expect 0 kill fraud
+expect 0 start fraud --set FRAUD_LIMIT_MINOR=20000
+expect 1 order --wait --item espresso-cup=20
+says "amount-over-limit"
+
 story "the broker is killed: orders are taken, and confirmed when it is back"
 expect 0 kill broker
 expect 2 groups
