@@ -146,6 +146,7 @@ struct message {
     struct bytes batch;
 };
 
+// --- broker_answer.c
 int64_t broker_now_ms(const struct broker *self);
 int64_t broker_wall_us(const struct broker *self);
 

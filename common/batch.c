@@ -364,11 +364,6 @@ const char *service_name(const struct service *self)
     return self->def->name;
 }
 
-const char *service_member(const struct service *self)
-{
-    return config_text(self->config, "BUS_MEMBER");
-}
-
 const char *service_cause(const struct service *self)
 {
     if (self->present == NULL) {

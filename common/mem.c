@@ -1,11 +1,11 @@
 #include "common/mem.h"
 
+#include <assert.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "common/bytes.h"
 
 static void *or_abort(void *memory)
 {
@@ -68,10 +68,14 @@ char *mem_strndup(const char *text, size_t size)
 
 char *mem_format(const char *format, ...)
 {
-    struct buf text = {0};
     va_list args;
     va_start(args, format);
-    buf_vprintf(&text, format, args);
+    const int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    return (char *)text.data;
+    assert(size >= 0);
+    char *text = mem_alloc((size_t)size + 1);
+    va_start(args, format);
+    vsnprintf(text, (size_t)size + 1, format, args);
+    va_end(args);
+    return text;
 }

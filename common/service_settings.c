@@ -118,3 +118,8 @@ int service_answer_arguments(const struct service_def *def, const struct service
             def->name);
     return SERVICE_EXIT_SETTINGS;
 }
+
+const char *service_member(const struct service *self)
+{
+    return config_text(self->config, "BUS_MEMBER");
+}
