@@ -12,6 +12,12 @@ int64_t broker_wall_us(const struct broker *self)
     return self->world.wall_us(self->world.context);
 }
 
+void broker_lose(struct broker *self, struct session *session)
+{
+    session->lost = true;
+    self->more = true; // the next turn ends it
+}
+
 enum err broker_transmit(struct broker *self, struct bytes peer, const struct wire_control *control,
                          struct bytes batch)
 {

@@ -22,12 +22,6 @@ static void end_session(struct broker *self, struct session *session, const char
     session_end(self->sessions, session);
 }
 
-void broker_lose(struct broker *self, struct session *session)
-{
-    session->lost = true;
-    self->more = true; // the next turn ends it
-}
-
 void broker_end_members(struct broker *self, const struct consumer *consumer, const char *why)
 {
     size_t slot = 0;

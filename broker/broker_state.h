@@ -150,6 +150,9 @@ struct message {
 int64_t broker_now_ms(const struct broker *self);
 int64_t broker_wall_us(const struct broker *self);
 
+// broker_lose marks a session that cannot be reached: it ends with this turn.
+void broker_lose(struct broker *self, struct session *session);
+
 // broker_transmit sends to a peer; a batch without data is none. Errors as of the world's send.
 enum err broker_transmit(struct broker *self, struct bytes peer, const struct wire_control *control,
                          struct bytes batch);
@@ -183,8 +186,6 @@ void broker_on_credit(struct broker *self, const struct message *message);
 void broker_on_bye(struct broker *self, const struct message *message);
 void broker_on_ping(struct broker *self, const struct message *message);
 void broker_on_pong(struct broker *self, const struct message *message);
-// broker_lose marks a session that cannot be reached: it ends with this turn.
-void broker_lose(struct broker *self, struct session *session);
 // broker_end_members ends the sessions of a group's members, who are told why.
 void broker_end_members(struct broker *self, const struct consumer *consumer, const char *why);
 // broker_apply_credit tells the group how much this member may hold now.
