@@ -8,9 +8,9 @@
 #include "cli/api.h"
 #include "cli/commands.h"
 #include "cli/compose.h"
-#include "cli/environment.h"
 #include "cli/launch.h"
 #include "cli/launch_report.h"
+#include "cli/start_settings.h"
 #include "cli/target.h"
 #include "cli/term.h"
 #include "common/crash_point.h"
@@ -36,7 +36,8 @@ static const struct option_def start_options[] = {
     {.name = "set",
      .kind = OPTION_LIST,
      .value = "NAME=VALUE",
-     .help = "a setting for what is started, kept for it: its next start has it as well"},
+     .help = "a setting for what is started, kept for it: its next start has it as well; NAME= "
+             "forgets it"},
     {0},
 };
 
@@ -139,34 +140,6 @@ static bool choose_crash(const struct options *options, const struct target *tar
     return problem == NULL;
 }
 
-// Gives what is chosen the settings of --set. CLI_UNKNOWN: one is none, and that was said.
-static enum cli_exit keep_settings(const struct options *options, struct target *target,
-                                   const bool *chosen)
-{
-    for (size_t i = 0; i < options_list_count(options, "set"); i++) {
-        const char *assignment = options_list(options, "set", i);
-        if (strchr(assignment, '=') == NULL || !environment_is_setting(assignment)) {
-            cli_problem("--set %s: write NAME=VALUE with a setting that a service lists with "
-                        "--help, and not one that says where it stands",
-                        assignment);
-            return CLI_UNKNOWN;
-        }
-        if (target->stack == NULL) {
-            cli_problem("a container keeps the environment it was made with: --set is for a "
-                        "native stack");
-            return CLI_UNKNOWN;
-        }
-        for (size_t j = 0; j < target->parts_count; j++) {
-            if (chosen[j] &&
-                stack_process_set(&target->stack->processes[j], assignment) != ERR_OK) {
-                cli_problem("%s has too many settings of its own", target->parts[j].name);
-                return CLI_NO;
-            }
-        }
-    }
-    return CLI_YES;
-}
-
 static enum cli_exit start_native(const struct options *options, struct target *target,
                                   const bool *chosen)
 {
@@ -241,6 +214,7 @@ static enum cli_exit start_run(const struct options *options)
     }
     bool *chosen = mem_calloc(target->parts_count, sizeof *chosen);
     const char *crash_at = NULL;
+    struct start_settings settings = {0};
     enum cli_exit result = choose_dead(target, options, chosen);
     if (result == CLI_YES && !choose_crash(options, target, chosen, &crash_at)) {
         result = CLI_UNKNOWN;
@@ -250,14 +224,20 @@ static enum cli_exit start_run(const struct options *options)
         if (crash_at != NULL) {
             (void)setenv(CRASH_POINT_SETTING, crash_at, 1);
         }
-        result = keep_settings(options, target, chosen);
+        result = start_settings_keep(&settings, options, target, chosen);
     }
+    bool has_failed = false;
     if (result == CLI_YES) {
         result = target->stack != NULL ? start_native(options, target, chosen)
                                        : start_containers(options, target, chosen);
+        has_failed = result != CLI_YES;
     }
     free(chosen);
     target_destroy(&target);
+    if (has_failed) {
+        start_settings_take_back(&settings, cli_dir(options));
+    }
+    start_settings_release(&settings);
     return result;
 }
 
@@ -269,7 +249,8 @@ const struct command cmd_start = {
     .details =
         "A process gets the ports and settings it had. A setting in the environment of this\n"
         "command counts more: FRAUD_LIMIT_MINOR=100 faultline start fraud. One of --set counts\n"
-        "most, and is kept for that process: faultline start payment --set EVENT_VERSION_MAX=2\n"
+        "most, and is kept for that process if it comes up with it, until --set NAME= or down:\n"
+        "faultline start payment --set EVENT_VERSION_MAX=2\n"
         "\n"
         "With --crash-at a process dies at a place in its code, as by kill -9 and only there:\n"
         "faultline start payment --crash-at service-after-commit. It holds for this start alone;\n"

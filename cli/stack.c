@@ -65,9 +65,7 @@ void stack_destroy(struct stack **self_p)
     }
     free(self->settings);
     for (size_t i = 0; i < self->processes_count; i++) {
-        for (size_t j = 0; j < self->processes[i].settings_count; j++) {
-            free(self->processes[i].settings[j]);
-        }
+        stack_process_release(&self->processes[i]);
     }
     free(self->processes);
     free(self->bin);
@@ -99,15 +97,26 @@ enum err stack_process_set(struct stack_process *process, const char *assignment
            strncmp(process->settings[at], assignment, name_size) != 0) {
         at++;
     }
-    if (at == STACK_PROCESS_SETTINGS_MAX) {
-        return ERR_FULL;
+    const bool is_forgotten = assignment[name_size] == '\0';
+    if (at == process->settings_count && !is_forgotten) {
+        if (at == STACK_PROCESS_SETTINGS_MAX) {
+            return ERR_FULL;
+        }
+        process->settings[process->settings_count++] = NULL;
     }
-    if (at == process->settings_count) {
-        process->settings_count++;
+    if (at < process->settings_count) {
+        free(process->settings[at]);
+        process->settings[at] =
+            is_forgotten ? process->settings[--process->settings_count] : mem_strdup(assignment);
     }
-    free(process->settings[at]); // NULL when it is new
-    process->settings[at] = mem_strdup(assignment);
     return ERR_OK;
+}
+
+void stack_process_release(struct stack_process *process)
+{
+    while (process->settings_count > 0) {
+        free(process->settings[--process->settings_count]);
+    }
 }
 
 // Reads path whole. ERR_NOT_FOUND: there is no such file.

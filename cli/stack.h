@@ -72,8 +72,10 @@ void stack_forget(const struct stack *self);
 enum err stack_add_process(struct stack *self, size_t service, int replica);
 
 // stack_process_set gives a process a setting of its own, "NAME=value", in place of the one of
-// that name; it is copied. ERR_FULL: it has STACK_PROCESS_SETTINGS_MAX.
+// that name; it is copied. An empty value makes it forget that one. ERR_FULL: it has
+// STACK_PROCESS_SETTINGS_MAX. stack_process_release makes it forget all.
 enum err stack_process_set(struct stack_process *process, const char *assignment);
+void stack_process_release(struct stack_process *process);
 
 // stack_living_count: how many of its processes run or are paused.
 size_t stack_living_count(const struct stack *self);

@@ -29,6 +29,7 @@ static const struct {
     {LOG_REQUEST_ANSWERED, STORY_REQUEST},
     {LOG_CALL_ANSWERED, STORY_CALL},
     {LOG_EVENT_STORED, STORY_EVENT},
+    {LOG_EVENT_REFUSED, STORY_REFUSED},
     {LOG_EVENT_HANDLED, STORY_HANDLED},
     {LOG_EVENT_FAILED, STORY_FAILED},
     {LOG_EVENT_DEAD_LETTERED, STORY_DEAD_LETTERED},
@@ -205,6 +206,7 @@ static int parent_of(const struct story *self, const struct story_node *node)
         return find_cause(self, text_of(node->line, "causation_id"), node->service);
     case STORY_STATUS:
         return find_cause(self, text_of(node->line, "event_id"), node->service);
+    case STORY_REFUSED:
     case STORY_HANDLED:
     case STORY_FAILED:
     case STORY_DEAD_LETTERED:

@@ -21,6 +21,7 @@ enum story_kind {
     STORY_REQUEST,       // an HTTP request that a service answered
     STORY_CALL,          // an HTTP call that a service made
     STORY_EVENT,         // a fact, once it was committed
+    STORY_REFUSED,       // the broker would not have it: it stays in the outbox
     STORY_HANDLED,       // a service has dealt with an event
     STORY_FAILED,        // a service has failed with an event; it comes again
     STORY_DEAD_LETTERED, // an event was given up for a group

@@ -76,6 +76,17 @@ static bool was_heard_of(const struct story *self, const char *event_id)
     return false;
 }
 
+static bool was_refused(const struct story *self, const char *event_id)
+{
+    for (size_t i = 0; i < story_count(self); i++) {
+        const struct story_node *node = story_node_at(self, i);
+        if (node->kind == STORY_REFUSED && strcmp(story_text(node, "event_id"), event_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void explain_outbox(struct story *self, size_t event, const char *problem)
 {
     const struct story_node node = *story_node_at(self, event);
@@ -91,7 +102,11 @@ static void explain_event(struct story *self, size_t event, const cJSON *groups)
     const struct story_node *node = &copy;
     const int64_t offset = node->offset;
     if (offset < 0 && !was_heard_of(self, story_text(node, "event_id"))) {
-        explain_outbox(self, event, "it has not reached the broker");
+        explain_outbox(self,
+                       event,
+                       was_refused(self, story_text(node, "event_id"))
+                           ? "the broker refused it, and gets it again when the service starts"
+                           : "it has not reached the broker");
         return;
     }
     const cJSON *group = NULL;

@@ -75,6 +75,9 @@ static void say(struct buf *out, const struct story_node *node)
     case STORY_HANDLED:
         say_handled(out, node);
         break;
+    case STORY_REFUSED:
+        buf_printf(out, "refused by the broker: %s", story_text(node, "error"));
+        break;
     case STORY_FAILED:
         buf_printf(out, "failed: %s", story_text(node, "error"));
         say_attempts(out, node);
@@ -103,6 +106,7 @@ static enum colour colour_of(const struct story_node *node)
     case STORY_MISSING:
         return COLOUR_YELLOW;
     case STORY_DEAD_LETTERED:
+    case STORY_REFUSED:
         return COLOUR_RED;
     case STORY_EVENT:
         return COLOUR_BOLD;
@@ -233,6 +237,7 @@ static const char *const kind_names[] = {
     [STORY_REQUEST] = "request",
     [STORY_CALL] = "call",
     [STORY_EVENT] = "event",
+    [STORY_REFUSED] = "refused",
     [STORY_HANDLED] = "handled",
     [STORY_FAILED] = "failed",
     [STORY_DEAD_LETTERED] = "dead-lettered",

@@ -11,8 +11,10 @@ static const char schema_sql[] =
     " handler TEXT NOT NULL, id TEXT NOT NULL, at TEXT NOT NULL,"
     " member TEXT, request_hash INTEGER, status INTEGER, answer TEXT, location TEXT,"
     " UNIQUE (handler, id))";
-static const char forget_begun_sql[] =
-    "DELETE FROM inbox WHERE status IS NULL AND request_hash IS NOT NULL AND member = ?";
+#define CUT " WHERE status IS NULL AND request_hash IS NOT NULL AND member = ?1"
+static const char end_cut_sql[] =
+    "UPDATE inbox SET status = ?3, answer = ?4" CUT " AND handler = ?2";
+static const char forget_cut_sql[] = "DELETE FROM inbox" CUT;
 static const char add_sql[] =
     "INSERT INTO inbox (handler, id, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
 static const char begin_sql[] = "INSERT INTO inbox (handler, id, at, member, request_hash)"
@@ -23,18 +25,12 @@ static const char end_sql[] =
     "UPDATE inbox SET status = ?3, answer = ?4, location = ?5 WHERE handler = ?1 AND id = ?2";
 static const char forget_sql[] = "DELETE FROM inbox WHERE handler = ? AND id = ?";
 
-enum err inbox_open(struct store *store, const char *member)
+enum err inbox_open(struct store *store)
 {
-    const enum err err = store_exec_script(store, schema_sql);
-    if (err != ERR_OK) {
-        return err;
-    }
-    struct store_row *row = store_query(store, forget_begun_sql);
-    store_bind_text(row, member);
-    return store_run(row);
+    return store_exec_script(store, schema_sql);
 }
 
-// A statement whose first two parameters are the key of a row.
+// A statement whose first two parameters are two texts, mostly the key of a row.
 static struct store_row *query_key(struct store *store, const char *sql, const char *handler,
                                    const char *id)
 {
@@ -100,4 +96,20 @@ enum err inbox_end_request(struct store *store, const char *handler, const char 
 enum err inbox_forget_request(struct store *store, const char *handler, const char *key)
 {
     return store_run(query_key(store, forget_sql, handler, key));
+}
+
+enum err inbox_end_cut(struct store *store, const char *member, const char *handler,
+                       const struct inbox_answer *answer)
+{
+    struct store_row *row = query_key(store, end_cut_sql, member, handler);
+    store_bind_int(row, answer->status);
+    store_bind_text(row, answer->body);
+    return store_run(row);
+}
+
+enum err inbox_forget_cut(struct store *store, const char *member)
+{
+    struct store_row *row = store_query(store, forget_cut_sql);
+    store_bind_text(row, member);
+    return store_run(row);
 }

@@ -14,9 +14,8 @@
 #include "common/err.h"
 #include "common/store.h"
 
-// inbox_open makes the table. Requests that member had begun and never answered
-// (its process died) are forgotten: their keys may be used again.
-enum err inbox_open(struct store *store, const char *member);
+// inbox_open makes the table.
+enum err inbox_open(struct store *store);
 
 // inbox_add notes that handler has seen event id. ERR_EXISTS: it had before.
 enum err inbox_add(struct store *store, const char *handler, const char *id, const char *at);
@@ -48,5 +47,12 @@ enum err inbox_begin_request(struct store *store, const struct inbox_claim *clai
 enum err inbox_end_request(struct store *store, const char *handler, const char *key,
                            const struct inbox_answer *answer);
 enum err inbox_forget_request(struct store *store, const char *handler, const char *key);
+
+// What a process that died had begun and never answered, at the start of the next one of the
+// same member: inbox_end_cut keeps answer for the requests of a handler, and
+// inbox_forget_cut gives the keys of all others free.
+enum err inbox_end_cut(struct store *store, const char *member, const char *handler,
+                       const struct inbox_answer *answer);
+enum err inbox_forget_cut(struct store *store, const char *member);
 
 #endif

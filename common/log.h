@@ -78,6 +78,7 @@ void log_flush(void);
 //                        parent_span_id
 //   event stored         event_id topic causation_id trace_id
 //   event published      event_id topic offset
+//   event refused        event_id topic error   (by the broker; it stays in the outbox)
 //   event handled        event_id topic offset attempt duration_us result (done | duplicate)
 //   event failed         event_id topic offset attempt duration_us error
 //   event dead-lettered  event_id topic offset attempt group error   (the broker's)
@@ -88,6 +89,7 @@ void log_flush(void);
 #define LOG_CALL_ANSWERED       "call answered"
 #define LOG_EVENT_STORED        "event stored"
 #define LOG_EVENT_PUBLISHED     "event published"
+#define LOG_EVENT_REFUSED       "event refused"
 #define LOG_EVENT_HANDLED       "event handled"
 #define LOG_EVENT_FAILED        "event failed"
 #define LOG_EVENT_DEAD_LETTERED "event dead-lettered"

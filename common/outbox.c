@@ -48,7 +48,9 @@ static const char insert_sql[] =
     "INSERT INTO outbox (id, topic, key, body, at_ms) VALUES (?, ?, ?, ?, ?)";
 static const char delete_sql[] = "DELETE FROM outbox WHERE seq = ? RETURNING id, topic, key";
 static const char forget_sql[] = "DELETE FROM outbox WHERE seq = ?";
-static const char refuse_sql[] = "UPDATE outbox SET refused = ? WHERE seq = ?";
+static const char offer_again_sql[] = "UPDATE outbox SET refused = NULL WHERE refused IS NOT NULL";
+static const char refuse_sql[] =
+    "UPDATE outbox SET refused = ? WHERE seq = ? RETURNING id, topic, key";
 static const char read_sql[] = "SELECT seq, topic, key, id, body FROM outbox"
                                " WHERE seq > ? AND refused IS NULL ORDER BY seq LIMIT ?";
 static const char oldest_sql[] =
@@ -59,7 +61,10 @@ static const char refused_sql[] = "SELECT count(*) FROM outbox WHERE refused IS 
 enum err outbox_open(struct outbox **out, struct store *store, size_t event_bytes_max)
 {
     *out = NULL;
-    const enum err err = store_exec_script(store, schema_sql);
+    enum err err = store_exec_script(store, schema_sql);
+    if (err == ERR_OK) {
+        err = store_run(store_query(store, offer_again_sql));
+    }
     if (err != ERR_OK) {
         return err;
     }
@@ -226,15 +231,24 @@ static void on_refused(struct outbox *self, const struct bus_input *input, int64
         self->retry_ms = now_ms + FULL_BACKOFF_MS;
         return;
     }
-    // It would be refused each time: keep it for a person, out of the others' way.
-    log_error("the broker refused an event for good; it stays in the outbox",
-              LOG_INT("outbox_seq", input->tag),
-              LOG_STR("error", input->detail));
+    // It would be refused each time: keep it out of the others' way until the next start, when
+    // the broker may have other limits.
     struct store_row *row = store_query(self->store, refuse_sql);
     store_bind_text(row, input->detail);
     store_bind_int(row, (int64_t)input->tag);
-    if (store_run(row) != ERR_OK) {
-        log_error("cannot mark the refused event", LOG_STR("error", store_last_error(self->store)));
+    enum err err = store_next(row);
+    if (err == ERR_OK) {
+        log_error(LOG_EVENT_REFUSED,
+                  LOG_STR("correlation_id", store_text(row, 2)),
+                  LOG_STR("event_id", store_text(row, 0)),
+                  LOG_STR("topic", store_text(row, 1)),
+                  LOG_STR("error", input->detail));
+        err = store_next(row);
+    }
+    if (err != ERR_NOT_FOUND) {
+        log_error("cannot mark the refused event",
+                  LOG_INT("outbox_seq", input->tag),
+                  LOG_STR("error", store_last_error(self->store)));
     }
 }
 

@@ -67,7 +67,7 @@ void outbox_relay(struct outbox *self, struct bus *bus, int64_t now_ms);
 int64_t outbox_timer_ms(const struct outbox *self, const struct bus *bus, int64_t now_ms);
 
 // outbox_depth counts the rows in the table that the broker may yet take;
-// outbox_refused those that it refused for good, kept for a person to look at.
+// outbox_refused those that it refused; they are offered again by the next outbox_open.
 int64_t outbox_depth(struct outbox *self);
 int64_t outbox_refused(struct outbox *self);
 

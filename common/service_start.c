@@ -10,6 +10,7 @@
 #include "common/crash_point.h"
 #include "common/daemon.h"
 #include "common/folder.h"
+#include "common/http_exchange.h"
 #include "common/inbox.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -42,7 +43,8 @@ static enum err give_up(enum err err, char *problem)
 static char *claim_store(struct service *self, const char *path)
 {
     const int64_t version = store_schema_version(self->store);
-    if (version == SERVICE_SCHEMA_VERSION || (version == 0 && store_is_empty(self->store))) {
+    if (version == SERVICE_SCHEMA_VERSION ||
+        (version == 0 && store_tables_count(self->store) == 0)) {
         return NULL;
     }
     return mem_format("%s is not of this version of Faultline (its schema is %lld, not %d). "
@@ -52,9 +54,48 @@ static char *claim_store(struct service *self, const char *path)
                       SERVICE_SCHEMA_VERSION);
 }
 
+// What the process before this one had begun and not answered.
+static enum err settle_cut(struct service *self)
+{
+    cJSON *problem = http_problem_new(
+        409,
+        "request-interrupted",
+        "the process died while it worked on the request with this key, so it may have done a "
+        "part of it. Look what there is, and use another key to ask for it again");
+    struct inbox_answer answer = {.status = 409, .body = cJSON_PrintUnformatted(problem)};
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < self->def->routes_count && err == ERR_OK; i++) {
+        const struct service_route *route = &self->def->routes[i];
+        if (route->is_cut_final) {
+            err = inbox_end_cut(self->store, service_member(self), route->path, &answer);
+        }
+    }
+    if (err == ERR_OK) {
+        err = inbox_forget_cut(self->store, service_member(self));
+    }
+    cJSON_free(answer.body);
+    cJSON_Delete(problem);
+    return err;
+}
+
+// Tables that are gone are not made again: their rows would be lost without a word.
+static char *check_tables(struct service *self, const char *path, int64_t before)
+{
+    const int64_t missing = store_tables_count(self->store) - before;
+    if (before == 0 || missing == 0) {
+        return NULL;
+    }
+    return mem_format("%s is damaged: %lld of its tables are gone. Put a copy of it back, or make "
+                      "it anew from the log: faultline rebuild %s --lose-http",
+                      path,
+                      (long long)missing,
+                      self->def->name);
+}
+
 static enum err set_up_store(struct service *self, const char *path, char **problem)
 {
     enum err err = store_begin(self->store);
+    const int64_t before = err == ERR_OK ? store_tables_count(self->store) : 0;
     if (err == ERR_OK && (*problem = claim_store(self, path)) != NULL) {
         err = ERR_CONFLICT;
     }
@@ -65,12 +106,18 @@ static enum err set_up_store(struct service *self, const char *path, char **prob
         err = store_exec_script(self->store, self->def->schema);
     }
     if (err == ERR_OK) {
-        err = inbox_open(self->store, service_member(self));
+        err = inbox_open(self->store);
     }
     if (err == ERR_OK) {
         err = outbox_open(&self->outbox,
                           self->store,
                           (size_t)config_int(self->config, SERVICE_SETTING_EVENT_BYTES));
+    }
+    if (err == ERR_OK && (*problem = check_tables(self, path, before)) != NULL) {
+        err = ERR_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        err = settle_cut(self);
     }
     if (err == ERR_OK && self->def->start != NULL) {
         err = self->def->start(self);

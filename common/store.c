@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 enum {
@@ -33,7 +34,8 @@ static const char rollback_sql[] = "ROLLBACK";
 static const char savepoint_sql[] = "SAVEPOINT input";
 static const char release_sql[] = "RELEASE input";
 static const char version_sql[] = "PRAGMA user_version";
-static const char tables_sql[] = "SELECT count(*) FROM sqlite_schema";
+static const char tables_sql[] = "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"
+                                 " AND name NOT LIKE 'sqlite_%'";
 static const char rollback_to_sql[] = "ROLLBACK TO input";
 
 // WAL and synchronous FULL: a commit is one append to the log and one sync, and
@@ -161,9 +163,9 @@ int64_t store_schema_version(struct store *self)
     return read_int(self, version_sql);
 }
 
-bool store_is_empty(struct store *self)
+int64_t store_tables_count(struct store *self)
 {
-    return read_int(self, tables_sql) == 0;
+    return read_int(self, tables_sql);
 }
 
 enum err store_run(struct store_row *row)
@@ -241,7 +243,12 @@ struct store_row *store_query(struct store *self, const char *sql)
     const int code =
         sqlite3_prepare_v3(self->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &row->stmt, NULL);
     if (code != SQLITE_OK) {
-        fprintf(stderr, "cannot prepare \"%s\": %s\n", sql, sqlite3_errmsg(self->db));
+        // A table that is gone, or a file that cannot be read: nothing that we could do next
+        // would be right, and the next start tells more.
+        log_error("the database is of no use any more",
+                  LOG_STR("error", sqlite3_errmsg(self->db)),
+                  LOG_STR("sql", sql));
+        log_flush();
         abort();
     }
     self->rows_count++;

@@ -40,9 +40,9 @@ enum err store_exec_script(struct store *self, const char *sql);
 enum err store_without_syncs(struct store *self);
 
 // store_schema_version is the file's user_version, 0 when none was set;
-// store_is_empty tells whether it has no table yet.
+// store_tables_count how many tables it has.
 int64_t store_schema_version(struct store *self);
-bool store_is_empty(struct store *self);
+int64_t store_tables_count(struct store *self);
 
 // store_begin takes the write lock (BEGIN IMMEDIATE); store_commit makes all
 // durable; store_rollback undoes all. Savepoints nest inside.

@@ -88,7 +88,7 @@ const struct verify_check verify_checks_delivery[] = {
                " WHERE is_whole AND offset_of_event(s.event_id) IS NULL"
                "  AND s.event_id NOT IN (SELECT id FROM waiting)"
                " UNION ALL SELECT subject, 'the broker refused ' || topic || ' of ' || service ||"
-               "  ' for good: ' || refused"
+               "  ', which stays in the outbox: ' || refused"
                " FROM waiting WHERE refused IS NOT NULL",
     },
     {

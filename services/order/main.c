@@ -15,7 +15,7 @@ static const struct service_subscription subscriptions[] = {
 };
 
 static const struct service_route routes[] = {
-    {.method = "POST", .path = "/orders", .handle = order_create},
+    {.method = "POST", .path = "/orders", .handle = order_create, .is_cut_final = true},
     {.method = "GET", .path = "/orders", .handle = order_list},
     {.method = "GET", .path = "/orders/{id}", .handle = order_show},
     {.method = "GET", .path = "/products", .handle = order_list_products},

@@ -63,6 +63,7 @@ becomes() {
 url() { "$faultline" ps --json | jq -r ".[] | select(.name == \"$1\") | \"http://127.0.0.1:\(.port)\""; }
 status_of() { curl -sf "$order_url/orders/$1" | jq -r .status; }
 state_of() { "$faultline" ps --json | jq -r ".[] | select(.name == \"$1\") | .state"; }
+refused_by_broker() { "$faultline" trace "$1" | grep -c "refused by the broker: "; }
 lag_in_all() { "$faultline" groups --json | jq '[.[].lag_events] | add'; }
 
 cd "$dir" || exit 1
@@ -193,15 +194,50 @@ expect 2 start fraud --set FRAUD_LIMIT_MINOR
 says "write NAME=VALUE"
 expect 2 start fraud --set HTTP_PORT=1
 says "write NAME=VALUE"
+expect 2 start fraud --set FRAUD_LIMIT=30000
+says "fraud has no such setting"
+expect 1 start fraud --set FRAUD_LIMIT_MINOR=much
+says "the next start is without what --set gave"
 expect 0 start fraud --set FRAUD_LIMIT_MINOR=30000
 expect 0 order --wait --item espresso-cup=20
 expect 0 kill fraud
 FRAUD_LIMIT_MINOR=10 expect 0 start fraud
 expect 0 order --wait --item espresso-cup=20
 expect 0 kill fraud
-expect 0 start fraud --set FRAUD_LIMIT_MINOR=20000
+expect 0 start fraud --set FRAUD_LIMIT_MINOR= # what it got by up
 expect 1 order --wait --item espresso-cup=20
 says "amount-over-limit"
+
+story "a table that is gone ends the service, is not made again, and comes back from the log"
+expect 0 kill fraud
+sqlite3 "$FAULTLINE_DIR/data/fraud/fraud.db" "DROP TABLE decisions"
+expect 1 start fraud
+says "1 of its tables are gone"
+says "faultline rebuild fraud --lose-http"
+expect 0 rebuild fraud --lose-http
+expect 0 start fraud
+expect 0 order --wait
+
+story "an event that the broker refuses waits, is told, and is offered again by the next start"
+expect 0 kill broker
+expect 0 start broker --set EVENT_BYTES_MAX=1024
+many=(--item espresso-cup=1 --item moka-pot=1 --item milk-jug=1 --item rare-print=1)
+expect 0 order --json "${many[@]}"
+waiting=$(value .id)
+becomes 1 refused_by_broker "$waiting"
+expect 0 trace "$waiting"
+says "refused by the broker: "
+says "waiting in the outbox of order: the broker refused it"
+expect 1 verify
+says "the broker refused order-created of order"
+expect 0 kill broker
+expect 0 start broker --set EVENT_BYTES_MAX=65536
+[[ $(status_of "$waiting") == pending ]] || fail "it was not offered before order has started again"
+expect 0 kill order
+expect 0 start order
+becomes cancelled status_of "$waiting" # fraud: over its limit
+becomes 0 lag_in_all
+expect 0 verify
 
 story "the broker is killed: orders are taken, and confirmed when it is back"
 expect 0 kill broker

@@ -374,7 +374,7 @@ Test(runtime, a_key_whose_request_failed_for_our_fault_may_be_used_again)
     expect_answer(begin("k-1", "alice"), 201, NULL, "true");
 }
 
-Test(runtime, a_key_whose_request_died_with_its_process_may_be_used_again)
+Test(runtime, a_key_whose_order_was_cut_with_its_process_never_orders_again)
 {
     rig = rig_start(shop_services, NULL);
     rig_pause(rig, "inventory");
@@ -384,8 +384,10 @@ Test(runtime, a_key_whose_request_died_with_its_process_may_be_used_again)
     expect_answer(first, 0, NULL, "");
     rig_resume(rig, "inventory");
     rig_relaunch(rig, "order");
-    expect_answer(begin("k-1", "alice"), 201, NULL, "");
-    expect_answer(begin("k-1", "alice"), 201, NULL, "true");
+    expect_answer(begin("k-1", "alice"), 409, "request-interrupted", "true");
+    expect_answer(begin("k-1", "bob"), 422, "idempotency-key-reused", "");
+    wait_orders(1);
+    expect_answer(begin("k-2", "alice"), 201, NULL, "");
 }
 
 // --- the synchronous chain's settings

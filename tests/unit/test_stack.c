@@ -200,6 +200,9 @@ Test(stack, a_process_has_so_many_settings_of_its_own_and_no_more)
     }
     cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_MORE=x"), ERR_FULL);
     cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_0=y"), ERR_OK);
+    cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_NONE="), ERR_OK);
+    cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_0="), ERR_OK); // forgets it
+    cr_expect_eq(stack_process_set(&stack->processes[0], "PAYMENT_MORE=x"), ERR_OK);
     stack_destroy(&stack);
 }
 
