@@ -36,7 +36,9 @@ static const struct option_def verify_options_defs[] = {
      .kind = OPTION_TEXT,
      .value = "URL",
      .help = "with --data: a broker that serves the log there (default: one of its own)"},
-    {.name = "running", .kind = OPTION_FLAG, .help = "with --data: services are at work on it"},
+    {.name = "running",
+     .kind = OPTION_FLAG,
+     .help = "with --data: the order service is at work on it"},
     {0},
 };
 
@@ -106,6 +108,12 @@ static enum cli_exit verify_source(const struct options *options,
     end_progress(&bar);
     if (err != ERR_OK) {
         cli_problem("it cannot be told: %s", problem);
+        if (options_flag(options, "json")) {
+            cJSON *json = cJSON_CreateObject();
+            cJSON_AddStringToObject(json, "verdict", "unknown");
+            cJSON_AddStringToObject(json, "untold", problem);
+            cli_print_json(&json);
+        }
     } else if (options_flag(options, "json")) {
         cJSON *json = verify_report_json(&found, logs, took_us);
         cli_print_json(&json);

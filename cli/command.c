@@ -1,5 +1,6 @@
 #include "cli/command.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,6 +150,10 @@ static enum cli_exit run_command(const struct command *command, int argc, char *
         goto out;
     }
     result = command->run(options);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        cli_problem("cannot write all of the output: %s", strerror(errno));
+        result = CLI_UNKNOWN;
+    }
 
 out:
     free(problem);

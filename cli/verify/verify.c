@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/command.h"
 #include "cli/verify/verify_db.h"
 #include "cli/verify/verify_handled.h"
 #include "cli/verify/verify_house.h"
@@ -23,6 +24,7 @@ static const char *const noun_names[VERIFY_NOUNS] = {
     [VERIFY_SUBJECTS] = "orders and transfers",
     [VERIFY_ORDERS] = "orders",
     [VERIFY_CHAIN] = "orders over HTTP",
+    [VERIFY_GOODS] = "orders, both ways",
     [VERIFY_BANK] = "transfers",
     [VERIFY_EVENTS] = "events",
     [VERIFY_HANDLED] = "handled events",
@@ -35,7 +37,8 @@ static const char *const noun_names[VERIFY_NOUNS] = {
 // In the order of the nouns; of events the log's counts tell. Behind them: how many orders
 // and transfers are pending, and how many chains.
 static const char count_sql[] =
-    "SELECT (SELECT count(*) FROM accepted), orders + transfers, orders, chain, transfers, 0, 0,"
+    "SELECT (SELECT count(*) FROM accepted), orders + transfers, orders, chain, orders + chain,"
+    " transfers, 0, 0,"
     " (SELECT count(*) FROM stock), (SELECT count(*) FROM entries),"
     " (SELECT count(*) FROM accounts), (SELECT count(*) FROM notifications), pending, running"
     " FROM (SELECT coalesce(sum(kind = 'order'), 0) AS orders,"
@@ -103,8 +106,10 @@ static enum err ask_broker(struct verify *self)
     bus_guest_destroy(&guest);
     if (err != ERR_OK) {
         *self->problem =
-            mem_format("the broker does not answer at %s, and only it can tell what is in the log",
-                       self->options->bus_url);
+            mem_format("the broker does not answer at %s, and only it can tell what is in the log "
+                       "(is it paused? %s ps)",
+                       self->options->bus_url,
+                       cli_name());
     }
     return err;
 }
@@ -213,14 +218,20 @@ static enum err run_check(struct verify *self, const struct verify_check *check,
     while (err == ERR_OK && (err = verify_row_next(row)) == ERR_OK) {
         if (out->count++ < max) {
             const char *subject = verify_row_text(row, 0);
+            const char *detail = verify_row_text(row, 1);
             struct verify_violation *violation = &out->shown[out->shown_count++];
             const bool has_subject = subject != NULL && subject[0] != '\0';
             violation->subject = has_subject ? mem_strdup(subject) : NULL;
-            violation->detail = mem_strdup(verify_row_text(row, 1));
+            violation->detail = mem_strdup(detail == NULL ? "a value is not there" : detail);
         }
     }
     verify_row_done(&row);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (err == ERR_NOT_FOUND) {
+        return ERR_OK;
+    }
+    *self->problem =
+        mem_format("the check %s cannot be made: %s", check->name, verify_db_problem(self->db));
+    return err;
 }
 
 static enum err run_checks(struct verify *self)
@@ -284,8 +295,8 @@ static void say_untold(struct verify *self)
     self->out->log = log;
     if (log.first_offset > 0) {
         self->out->untold = mem_format(
-            "retention has dropped the log below offset %llu: what orders and transfers from "
-            "before that have said and done cannot be told; stock and money are compared in full",
+            "retention has dropped the log below offset %llu: what was said before that cannot be "
+            "told, nor whether it was handled; what the databases say is compared in full",
             (unsigned long long)log.first_offset);
     }
 }
@@ -301,7 +312,7 @@ static enum err compare(struct verify *self)
                                           options->progress,
                                           options->context);
     if (err == ERR_OK) {
-        err = verify_subjects_read(self->subjects, self->db);
+        err = verify_subjects_read(self->subjects, self->db, self->looked_at);
     }
     if (err == ERR_OK) {
         progress(self, "putting it together", 0, 1);
@@ -312,7 +323,6 @@ static enum err compare(struct verify *self)
     }
     if (err == ERR_OK) {
         const struct verify_whereabouts where = {.status = self->status,
-                                                 .is_running = options->is_running,
                                                  .is_broker_ours = options->is_broker_ours};
         err = verify_waits_read(self->db, &where, &self->out->waits, &self->out->waits_count);
     }

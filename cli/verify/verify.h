@@ -26,7 +26,7 @@
 struct verify_options {
     const char *data;           // the folder with the services' folders
     const char *bus_url;        // where a broker serves its log
-    bool is_running;            // a service lives
+    bool is_running;            // the order service lives, so chains may be running
     bool is_broker_ours;        // the stack's own is dead
     const char *const *records; // files of load --record
     size_t records_count;

@@ -17,6 +17,7 @@ enum verify_noun {
     VERIFY_SUBJECTS, // orders by events, and transfers
     VERIFY_ORDERS,   // by events
     VERIFY_CHAIN,    // orders over HTTP
+    VERIFY_GOODS,    // orders, both ways
     VERIFY_BANK,     // transfers
     VERIFY_EVENTS,
     VERIFY_HANDLED,

@@ -65,7 +65,7 @@ const struct verify_check verify_checks_chain[] = {
                "  WHEN posted > reversed THEN 'the ledger has booked a payment'"
                "  WHEN goods = 'sold' THEN 'goods are sold' ELSE 'somebody was told' END ||"
                "  ' for an order that is not there' FROM story"
-               " WHERE kind IS NULL AND is_there AND said = 0"
+               " WHERE kind IS NULL AND is_early AND said = 0"
                "  AND (payment = 'captured' OR posted > reversed OR goods = 'sold' OR told > 0)",
     },
     {

@@ -21,28 +21,52 @@ const struct verify_check verify_checks_delivery[] = {
     },
     {
         .name = "created-are-there",
-        .sentence = "each order and transfer of the log is in its service's database",
+        .sentence = "each order and transfer that the log tells of is in its service's database",
         .noun = VERIFY_SUBJECTS,
+        // What a stranger published, and nobody could make anything of, is in the dead letters.
         .sql = "SELECT subject, CASE"
-               "  WHEN was_order_created THEN 'order-created is in the log, and order has no such"
-               " order'"
-               "  WHEN was_transfer_created THEN 'transfer-created is in the log, and transfer has"
-               " no such transfer' END AS detail"
-               " FROM story WHERE kind IS NULL AND detail IS NOT NULL",
+               "  WHEN was_order_created"
+               "   THEN 'order-created is in the log, and order has no such order'"
+               "  WHEN was_transfer_created"
+               "   THEN 'transfer-created is in the log, and transfer has no such transfer'"
+               "  ELSE 'events in the log are about it, and neither order nor transfer has it' END"
+               " FROM story WHERE kind IS NULL AND before <> 0 AND NOT (given_up <> 0"
+               "  AND (heard_order | heard_payment | heard_inventory | heard_notification"
+               "   | heard_fraud | heard_ledger | heard_transfer) = 0)",
     },
     {
         .name = "outbox-reaches-the-log",
         .sentence = "each event that a service committed is in the log, or in its outbox",
         .noun = VERIFY_SUBJECTS,
+        .sql = "SELECT n.subject, service || ' committed ' || topic || ', event ' ||"
+               "  coalesce(id, '(none)') || iif(offset_of_event(id) IS NULL, ', which" LOST
+               "  , ', which is another event')"
+               " FROM (SELECT order_id AS subject, 'order' AS service, 'order-created' AS topic,"
+               "   created_event AS id FROM orders WHERE mode <> 'sync'"
+               "  UNION ALL SELECT order_id, 'order', 'order-' || status, ended_event"
+               "   FROM orders WHERE mode <> 'sync' AND status <> 'pending'"
+               "  UNION ALL SELECT transfer_id, 'transfer',"
+               "   'transfer-' || iif(step = 1, 'created', status), event_id FROM steps) n"
+               " JOIN story ON story.subject = n.subject"
+               " WHERE is_whole AND NOT event_is(id, topic, n.subject)"
+               "  AND NOT EXISTS (SELECT 1 FROM waiting w WHERE w.id = n.id AND w.topic = n.topic"
+               "   AND w.subject = n.subject)"
+               " UNION ALL SELECT subject, topic || ', event ' || id || ', waits in the outbox of '"
+               "  || service || ', which has committed no such event'"
+               " FROM waiting w WHERE service = 'order' AND NOT EXISTS (SELECT 1 FROM orders o"
+               "   WHERE o.order_id = w.subject AND w.id IN (o.created_event, o.ended_event))"
+               "  OR service = 'transfer' AND NOT EXISTS (SELECT 1 FROM steps s"
+               "   WHERE s.transfer_id = w.subject AND s.event_id = w.id)"
+               " UNION ALL SELECT subject, 'the broker refused ' || topic || ' of ' || service ||"
+               "  ', which stays in the outbox: ' || refused"
+               " FROM waiting WHERE refused IS NOT NULL",
+    },
+    {
+        .name = "answers-reach-the-log",
+        .sentence = "what a service has decided it has said, in the log or in its outbox",
+        .noun = VERIFY_SUBJECTS,
         .sql = "SELECT subject, CASE"
-               "  WHEN kind = 'order' AND offset_of_event(created_event) IS NULL"
-               "   AND created_event NOT IN (SELECT id FROM waiting)"
-               "   THEN 'order committed order-created, event ' || created_event || ', which" LOST
-               "  WHEN kind = 'order' AND ended_event IS NOT NULL"
-               "   AND offset_of_event(ended_event) IS NULL"
-               "   AND ended_event NOT IN (SELECT id FROM waiting)"
-               "   THEN 'order committed its end, ' || status || ', event ' || ended_event || ', "
-               "which" LOST "  WHEN (fraud_heard_order_created OR fraud_heard_transfer_created)"
+               "  WHEN (fraud_heard_order_created OR fraud_heard_transfer_created)"
                "   AND ((decision = '' AND NOT said_fraud_cleared)"
                "    OR (decision <> '' AND NOT said_fraud_flagged))"
                "   THEN 'fraud has decided, and its answer" LOST
@@ -81,15 +105,7 @@ const struct verify_check verify_checks_delivery[] = {
                "  WHEN kind IN ('order', 'transfer') AND sent < told"
                "   THEN 'notification has sent ' || told || ' messages, and only ' || sent ||"
                "    ' notification-sent are in the log or the outbox' END AS detail"
-               " FROM story WHERE is_whole AND kind IS NOT 'chain' AND detail IS NOT NULL"
-               " UNION ALL SELECT s.transfer_id, 'transfer committed its step ' || s.status ||"
-               "  ', event ' || s.event_id || ', which" LOST
-               " FROM steps s JOIN story ON subject = s.transfer_id"
-               " WHERE is_whole AND offset_of_event(s.event_id) IS NULL"
-               "  AND s.event_id NOT IN (SELECT id FROM waiting)"
-               " UNION ALL SELECT subject, 'the broker refused ' || topic || ' of ' || service ||"
-               "  ', which stays in the outbox: ' || refused"
-               " FROM waiting WHERE refused IS NOT NULL",
+               " FROM story WHERE is_whole AND kind IS NOT 'chain' AND detail IS NOT NULL",
     },
     {
         .name = "log-holds-each-event-once",
@@ -101,6 +117,13 @@ const struct verify_check verify_checks_delivery[] = {
                " FROM twice WHERE at - first <= 1048576"
                " UNION ALL SELECT subject, topic || ' was said before, and again at offset ' ||"
                "  at || ' as event ' || id FROM again",
+    },
+    {
+        .name = "events-are-what-they-say",
+        .sentence = "each event says what its record says, and its cause stands before it",
+        .noun = VERIFY_EVENTS,
+        .sql = "SELECT subject, topic || ', event ' || id || ' at offset ' || at || ', ' || what"
+               " FROM odd WHERE NOT EXISTS (SELECT 1 FROM letter WHERE event = odd.at)",
     },
     {
         .name = "log-has-what-was-handled",
@@ -121,6 +144,21 @@ const struct verify_check verify_checks_delivery[] = {
                " FROM missing WHERE class = 'lost'"
                " UNION ALL SELECT subject, grp || ' has handled ' || topic || ', event ' || id ||"
                "  ', a second time' FROM repeated",
+    },
+    {
+        .name = "dead-letters-are-listed",
+        .sentence = "what a group has given up is a dead letter that can be given back to it",
+        .noun = VERIFY_HANDLED,
+        // The broker tells how many it lists. What lies behind the floor may be handled yet.
+        .sql = "SELECT iif(dead_letters = 0, subject, NULL), iif(dead_letters = 0,"
+               "  'was given up by ' || name || ', and the broker lists no dead letter of it',"
+               "  name || ' has given up ' || given_up || ' events, and the broker lists only ' ||"
+               "  dead_letters || ' dead letters of it')"
+               " FROM (SELECT grp, subject, count(*) OVER (PARTITION BY grp) AS given_up,"
+               "   row_number() OVER (PARTITION BY grp ORDER BY at) AS nth"
+               "  FROM missing WHERE class = 'dead' AND at < floor)"
+               " JOIN grp ON name = grp"
+               " WHERE given_up > dead_letters AND (dead_letters = 0 OR nth = 1)",
     },
     {
         .name = "in-log-order-per-key",

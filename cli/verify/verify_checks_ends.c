@@ -30,7 +30,7 @@ const struct verify_check verify_checks_ends[] = {
         .noun = VERIFY_SUBJECTS,
         .sql =
             "SELECT subject, 'is pending, and nothing that would end it is on its way' FROM story"
-            " WHERE is_whole AND status = 'pending' AND kind IN ('order', 'transfer')"
+            " WHERE status = 'pending' AND kind IN ('order', 'transfer')"
             "  AND NOT EXISTS (SELECT 1 FROM missing m WHERE m.subject = story.subject"
             "   AND m.grp IN ('fraud', iif(kind = 'order', 'order', 'transfer'),"
             "    iif(kind = 'order', 'inventory', 'ledger'),"
@@ -54,6 +54,7 @@ const struct verify_check verify_checks_ends[] = {
                "   AND (fraud_says = 2 OR inventory_says = 2 OR payment_says = 2"
                "    OR fraud_says = 1 AND inventory_says = 1 AND payment_says = 1)"
                "   THEN 'is pending with answers that end it'"
+               "  WHEN NOT is_whole THEN NULL"
                "  WHEN kind = 'order' AND (fraud_says = 1 AND NOT said_fraud_cleared"
                "    OR fraud_says = 2 AND NOT said_fraud_flagged)"
                "   THEN 'notes an answer that fraud has not given'"
@@ -70,8 +71,7 @@ const struct verify_check verify_checks_ends[] = {
                "  WHEN kind = 'transfer' AND status = 'cancelled'"
                "   AND NOT (said_fraud_flagged OR said_funds_rejected)"
                "   THEN 'is cancelled, and nobody gave a bad answer' END AS detail"
-               " FROM story WHERE is_whole AND kind IN ('order', 'transfer')"
-               "  AND detail IS NOT NULL",
+               " FROM story WHERE kind IN ('order', 'transfer') AND detail IS NOT NULL",
     },
     {
         .name = "events-have-their-effect",
@@ -94,6 +94,14 @@ const struct verify_check verify_checks_ends[] = {
                "    OR ledger_heard_transfer_cancelled OR was_ledger_posted OR was_funds_held"
                "    OR was_funds_rejected)"
                "   THEN 'the ledger knows nothing of it'"
+               "  WHEN kind = 'order' AND status = 'pending'"
+               "   AND (order_heard_fraud_cleared AND fraud_says <> 1"
+               "    OR order_heard_fraud_flagged AND fraud_says <> 2"
+               "    OR order_heard_inventory_reserved AND inventory_says <> 1"
+               "    OR order_heard_inventory_rejected AND inventory_says <> 2"
+               "    OR order_heard_payment_authorized AND payment_says <> 1"
+               "    OR order_heard_payment_declined AND payment_says <> 2)"
+               "   THEN 'order has handled an answer, and does not have it'"
                "  WHEN was_fraud_cleared AND decision <> '' OR was_fraud_flagged AND decision = ''"
                "   THEN 'fraud decided other than it said'"
                "  WHEN was_inventory_reserved AND goods = 'rejected'"
@@ -112,11 +120,12 @@ const struct verify_check verify_checks_ends[] = {
         .sentence = "no payment is captured and nothing is sold without a confirmation",
         .noun = VERIFY_ORDERS,
         .sql = "SELECT subject, CASE"
-               "  WHEN payment IN ('captured', 'refunded') AND NOT said_order_confirmed"
+               "  WHEN said_order_confirmed OR NOT is_whole AND status = 'confirmed' THEN NULL"
+               "  WHEN payment IN ('captured', 'refunded')"
                "   THEN 'the payment is ' || payment || ', and the order was never confirmed'"
-               "  WHEN goods = 'sold' AND NOT said_order_confirmed"
+               "  WHEN goods = 'sold'"
                "   THEN 'the goods are sold, and the order was never confirmed' END AS detail"
-               " FROM story WHERE is_whole AND kind = 'order' AND detail IS NOT NULL",
+               " FROM story WHERE kind = 'order' AND detail IS NOT NULL",
     },
     {
         .name = "cancelled-holds-nothing",
@@ -130,7 +139,13 @@ const struct verify_check verify_checks_ends[] = {
                "  WHEN ledger_heard_transfer_cancelled AND books = 3"
                "   THEN 'the ledger has handled the cancellation, and the money is still held'"
                "  WHEN ledger_heard_transfer_cancelled AND (books = 1 OR moved > 0)"
-               "   THEN 'the transfer is cancelled, and the ledger has moved the money' END"
+               "   THEN 'the transfer is cancelled, and the ledger has moved the money'"
+               "  WHEN NOT end_is_dropped OR status <> 'cancelled' THEN NULL"
+               "  WHEN goods = 'reserved' THEN 'it is cancelled, and its goods are still reserved'"
+               "  WHEN payment = 'authorized'"
+               "   THEN 'it is cancelled, and its payment is still authorized'"
+               "  WHEN kind = 'transfer' AND (books IN (1, 3) OR moved > 0)"
+               "   THEN 'it is cancelled, and the ledger holds or has moved its money' END"
                "  AS detail"
                " FROM story WHERE kind IN ('order', 'transfer') AND detail IS NOT NULL",
     },
@@ -144,7 +159,18 @@ const struct verify_check verify_checks_ends[] = {
                "  WHEN payment_heard_order_confirmed AND payment NOT IN ('captured', 'refunded')"
                "   THEN 'payment has handled the confirmation, and it is ' || payment"
                "  WHEN ledger_heard_transfer_completed AND books <> 1"
-               "   THEN 'the ledger has handled the completion, and has not booked it' END"
+               "   THEN 'the ledger has handled the completion, and has not booked it'"
+               "  WHEN NOT is_whole AND payment = 'captured' AND NOT said_payment_completed"
+               "    AND posted = 0"
+               "   THEN 'its payment is captured, and the ledger has not booked it'"
+               "  WHEN NOT end_is_dropped THEN NULL"
+               "  WHEN status = 'confirmed' AND goods IS NOT 'sold'"
+               "   THEN 'it is confirmed, and its goods are ' || coalesce(goods, 'not there')"
+               "  WHEN status = 'confirmed'"
+               "    AND coalesce(payment, '') NOT IN ('captured', 'refunded')"
+               "   THEN 'it is confirmed, and its payment is ' || coalesce(payment, 'not there')"
+               "  WHEN status = 'completed' AND books IS NOT 1"
+               "   THEN 'it is completed, and the ledger has not booked it' END"
                "  AS detail"
                " FROM story WHERE kind IN ('order', 'transfer') AND detail IS NOT NULL",
     },
@@ -162,7 +188,9 @@ const struct verify_check verify_checks_ends[] = {
             "   THEN 'is ' || status || ', and its history says otherwise'"
             "  WHEN kind = 'order' AND (ended_event IS NULL) <> (ended_at IS NULL)"
             "   THEN 'has ended without an event, or not and with one'"
-            "  WHEN ended_at < created_at THEN 'has ended before it began'"
+            "  WHEN kind = 'chain' AND (created_event IS NOT NULL OR ended_event IS NOT NULL"
+            "    OR said_order_created OR said_order_confirmed OR said_order_cancelled)"
+            "   THEN 'is an order over HTTP, and events tell of it'"
             "  WHEN goods NOT IN ('reserved', 'rejected', 'sold', 'released')"
             "   THEN 'its reservation is ' || goods || ', which there is not'"
             "  WHEN payment NOT IN ('authorized', 'declined', 'captured', 'voided', 'refunded')"
@@ -172,13 +200,31 @@ const struct verify_check verify_checks_ends[] = {
             "   THEN 'the ledger has it in state ' || books || ', which there is not' END"
             "  AS detail"
             " FROM story WHERE kind IS NOT NULL AND detail IS NOT NULL"
-            " UNION ALL SELECT transfer_id, 'its history is ' || moves || ', and it is ' || status"
-            " FROM (SELECT transfer_id, group_concat(status, ', ') AS moves, min(step) AS first,"
-            "   max(step) AS last, count(*) AS steps"
+            " UNION ALL SELECT order_id, 'its mode is ' || mode || ', which there is not'"
+            "  FROM orders WHERE mode NOT IN ('async', 'sync')"
+            " UNION ALL SELECT subject, 'its history is ' || coalesce(moves, 'empty') ||"
+            "  ', and it is ' || status"
+            " FROM story LEFT JOIN (SELECT transfer_id, group_concat(status, ', ') AS moves,"
+            "   min(step) AS first, max(step) AS last, count(*) AS steps"
             "  FROM (SELECT * FROM steps ORDER BY transfer_id, step) GROUP BY transfer_id)"
-            " JOIN story ON subject = transfer_id"
-            " WHERE moves <> iif(status = 'pending', 'pending', 'pending, ' || status)"
-            "  OR first <> 1 OR last <> steps",
+            "  ON transfer_id = subject"
+            " WHERE kind = 'transfer' AND (moves IS NULL OR first <> 1 OR last <> steps"
+            "  OR moves <> iif(status = 'pending', 'pending', 'pending, ' || status))",
+    },
+    {
+        .name = "nothing-for-nobody",
+        .sentence = "nothing is reserved, authorized, held or moved for what is not there",
+        .noun = VERIFY_SUBJECTS,
+        // What comes of an event has it in the log, or in the snapshot of an outbox.
+        .sql = "SELECT subject, CASE WHEN goods = 'reserved' THEN 'goods are reserved for it'"
+               "  WHEN payment = 'authorized' THEN 'a payment is authorized for it'"
+               "  WHEN moved > 0 THEN 'the ledger has moved money for it' END"
+               "  || ', and there is no such order or transfer' AS detail"
+               " FROM story WHERE kind IS NULL AND said = 0 AND detail IS NOT NULL"
+               " UNION ALL SELECT c.subject, 'the ledger has ' || c.amount_minor || ' of ' ||"
+               "   c.from_account || ' held for it, and there is no such transfer'"
+               "  FROM cases c JOIN story s ON s.subject = c.subject"
+               "  WHERE c.kind = 'transfer' AND c.state = 3 AND s.kind IS NULL AND s.said = 0",
     },
     {
         .name = "one-notification-per-thing",
@@ -197,6 +243,7 @@ const struct verify_check verify_checks_ends[] = {
             "  WHEN (notification_heard_order_created OR notification_heard_transfer_created)"
             "   AND told_received = 0 AND NOT given_up_notification"
             "   THEN 'notification has handled its beginning, and told nobody'"
+            "  WHEN NOT is_whole THEN NULL"
             "  WHEN told_good > 0 AND NOT (said_order_confirmed OR said_transfer_completed)"
             "   THEN 'somebody was told of a good end that it does not have'"
             "  WHEN told_bad > 0 AND NOT (said_order_cancelled OR said_transfer_cancelled)"
@@ -204,8 +251,17 @@ const struct verify_check verify_checks_ends[] = {
             "  WHEN sent_before > told THEN 'notification-sent is in the log ' ||"
             "   sent_before || ' times, and ' || told || ' messages were sent' END"
             "  AS detail"
-            " FROM story WHERE is_whole AND kind IN ('order', 'transfer')"
-            "  AND detail IS NOT NULL)",
+            " FROM story WHERE kind IN ('order', 'transfer') AND detail IS NOT NULL)"
+            " UNION ALL SELECT subject, 'somebody was told ' || template || ', which there is not'"
+            "  FROM notifications WHERE template NOT IN ('order-received', 'order-confirmed',"
+            "   'order-cancelled', 'transfer-received', 'transfer-completed', 'transfer-cancelled')"
+            " UNION ALL SELECT subject, template || ' went to ' || recipient || ', and the order is"
+            " of ' || customer_id"
+            "  FROM notifications JOIN orders ON order_id = subject WHERE recipient <> customer_id"
+            " UNION ALL SELECT subject, template || ' went to ' || recipient || ', and the transfer"
+            " is of ' || from_account"
+            "  FROM notifications JOIN transfers t ON t.id = subject WHERE recipient <> "
+            "from_account",
     },
 };
 

@@ -132,7 +132,8 @@ enum cli_exit verify_compose_run(const struct target *target, const struct optio
         if (part->state != PROCESS_DEAD && part->service == 0) {
             broker = part;
         }
-        is_running = is_running || (part->state != PROCESS_DEAD && part->service != 0);
+        is_running =
+            is_running || (part->state != PROCESS_DEAD && part->service == house_index("order"));
     }
     for (size_t i = 0; i < options_list_count(options, "record"); i++) {
         const char *path = options_list(options, "record", i);

@@ -187,10 +187,12 @@ struct function {
 
 static void call_function(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    (void)count;
     const struct function *function = sqlite3_user_data(context);
-    const char *text = (const char *)sqlite3_value_text(values[0]);
-    const int64_t number = text == NULL ? -1 : function->function(function->context, text);
+    const char *texts[VERIFY_TEXTS_MAX] = {NULL};
+    for (int i = 0; i < count; i++) {
+        texts[i] = (const char *)sqlite3_value_text(values[i]);
+    }
+    const int64_t number = function->function(function->context, texts);
     if (number >= 0) {
         sqlite3_result_int64(context, number);
     } else {
@@ -198,14 +200,15 @@ static void call_function(sqlite3_context *context, int count, sqlite3_value **v
     }
 }
 
-void verify_db_add_function(struct verify_db *self, const char *name, verify_number_of *function,
-                            void *context)
+void verify_db_add_function(struct verify_db *self, const char *name, int texts_count,
+                            verify_number_of *function, void *context)
 {
+    assert(texts_count <= VERIFY_TEXTS_MAX);
     struct function *copy = mem_calloc(1, sizeof *copy);
     *copy = (struct function){function, context};
     const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
-    const int code =
-        sqlite3_create_function_v2(self->db, name, 1, flags, copy, call_function, NULL, NULL, free);
+    const int code = sqlite3_create_function_v2(
+        self->db, name, texts_count, flags, copy, call_function, NULL, NULL, free);
     assert(code == SQLITE_OK);
     (void)code;
 }

@@ -31,10 +31,14 @@ enum err verify_db_run(struct verify_db *self, const char *sql);
 // verify_db_problem is what went wrong, a sentence; borrowed.
 const char *verify_db_problem(const struct verify_db *self);
 
-// A function of one text that SQL can call: its number, or a negative one for NULL.
-typedef int64_t verify_number_of(void *context, const char *text);
-void verify_db_add_function(struct verify_db *self, const char *name, verify_number_of *function,
-                            void *context);
+// A function of some texts, which may be NULL, that SQL can call: its number, or a negative
+// one for NULL.
+typedef int64_t verify_number_of(void *context, const char *const *texts);
+enum {
+    VERIFY_TEXTS_MAX = 3
+};
+void verify_db_add_function(struct verify_db *self, const char *name, int texts_count,
+                            verify_number_of *function, void *context);
 
 // verify_db_query readies sql for verify_row_bind_*, from the left, and verify_row_next. A
 // text is copied. NULL: it could not be prepared; verify_db_problem says why.

@@ -16,7 +16,8 @@ enum {
 struct group {
     uint32_t topics; // that it should handle
     uint64_t floor;
-    bool has_order; // by key
+    uint64_t dead_letters; // that the broker lists
+    bool has_order;        // by key
 };
 
 struct comparing {
@@ -31,6 +32,7 @@ struct comparing {
 };
 
 static const char tables_sql[] =
+    "CREATE TABLE grp (name TEXT, floor INTEGER, dead_letters INTEGER);"
     "CREATE TABLE missing (grp TEXT, subject TEXT, topic TEXT, id TEXT, at INTEGER,"
     " floor INTEGER, class TEXT, reason TEXT);"
     "CREATE INDEX missing_of ON missing (subject);"
@@ -57,6 +59,8 @@ static void read_group(struct comparing *self, const cJSON *json)
     const char *order = json_text_of(json, "order");
     *group = (struct group){.has_order = order == NULL || strcmp(order, "key") == 0};
     group->floor = (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "floor"));
+    group->dead_letters =
+        (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "dead_letters"));
     const cJSON *topic = NULL;
     cJSON_ArrayForEach(topic, cJSON_GetObjectItemCaseSensitive(json, "topics"))
     {
@@ -78,6 +82,20 @@ static void read_groups(struct comparing *self, const cJSON *status)
     {
         read_group(self, group);
     }
+}
+
+static enum err add_groups(struct comparing *self)
+{
+    struct verify_insert table = {self->db, "INSERT INTO grp VALUES (?, ?, ?)", NULL};
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < VERIFY_SERVICES && err == ERR_OK; i++) {
+        err = verify_insert_row(&table,
+                                VERIFY_ROW(VERIFY_TEXT(verify_service(i)),
+                                           VERIFY_NUMBER(self->groups[i].floor),
+                                           VERIFY_NUMBER(self->groups[i].dead_letters)));
+    }
+    verify_row_done(&table.row);
+    return err;
 }
 
 // --- the outboxes
@@ -271,14 +289,12 @@ static enum err find_missing(struct comparing *self)
 
 // The last letter of an event tells where it stands.
 static const char class_sql[] =
-    "UPDATE missing SET class = (SELECT CASE WHEN is_dead THEN 'dead'"
-    "   WHEN letter.at >= floor THEN 'waiting' ELSE 'lost' END"
-    "  FROM letter WHERE letter.id = missing.id AND letter.grp = missing.grp"
-    "  ORDER BY letter.at DESC LIMIT 1),"
-    " reason = (SELECT error FROM letter WHERE letter.id = missing.id AND letter.grp = missing.grp"
+    "UPDATE missing SET (class, reason) = (SELECT CASE WHEN is_dead THEN 'dead'"
+    "   WHEN letter.at >= floor THEN 'waiting' ELSE 'lost' END, error"
+    "  FROM letter WHERE letter.event = missing.at AND letter.grp = missing.grp"
     "  ORDER BY letter.at DESC LIMIT 1)"
-    " WHERE EXISTS (SELECT 1 FROM letter WHERE letter.id = missing.id AND letter.grp = "
-    "missing.grp)";
+    " WHERE EXISTS (SELECT 1 FROM letter WHERE letter.event = missing.at"
+    "  AND letter.grp = missing.grp)";
 
 static enum err compare_service(struct comparing *self)
 {
@@ -306,6 +322,9 @@ enum err verify_handled_compare(struct verify_db *db, struct verify_log *log,
     };
     read_groups(&self, status);
     enum err err = verify_db_run(db, tables_sql);
+    if (err == ERR_OK) {
+        err = add_groups(&self);
+    }
     for (; self.service < VERIFY_SERVICES && err == ERR_OK; self.service++) {
         progress(context, "comparing what was handled", self.service, VERIFY_SERVICES);
         err = compare_service(&self);

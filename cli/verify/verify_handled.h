@@ -9,6 +9,7 @@
 //   repeated   a second row of the same event
 //   disorder   an event that a group handled after a later one of the same key
 //   waiting    a row of an outbox
+//   grp        each service's group: its floor, and how many dead letters the broker lists
 #ifndef FAULTLINE_CLI_VERIFY_HANDLED_H
 #define FAULTLINE_CLI_VERIFY_HANDLED_H
 

@@ -1,5 +1,5 @@
 // verify_house - what `faultline verify` knows of the shop and the bank: the topics of
-// their events, and which service hears which.
+// their events, which service hears which, and which is said in answer to which.
 //
 // A set of topics or of services is a sum of 1 << its index.
 #ifndef FAULTLINE_CLI_VERIFY_HOUSE_H
@@ -34,5 +34,9 @@ bool verify_topic_is_message(size_t index);
 // verify_topics_heard: the topics that a service subscribes to, for a group that the
 // broker does not know yet.
 uint32_t verify_topics_heard(size_t service);
+
+// verify_topic_causes: the topics of the events that a topic's are the answer to; none: they
+// come of a request.
+uint32_t verify_topic_causes(size_t index);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/verify/id_table.h"
+#include "cli/verify/verify_envelope.h"
 #include "cli/verify/verify_house.h"
 #include "cli/verify/verify_insert.h"
 #include "common/clock.h"
@@ -31,21 +32,37 @@ struct verify_log {
     uint32_t *event_of_id; // owned; index of the first event with an id, by its number
     size_t event_of_id_capacity;
     struct verify_log_counts counts;
-    struct verify_insert letters, twice, again;
+    struct verify_insert letters, twice, again, odd;
 };
 
 static const char tables_sql[] =
-    "CREATE TABLE letter (grp TEXT, id TEXT, at INTEGER, is_dead INTEGER, error TEXT);"
-    "CREATE INDEX letter_of ON letter (id, grp, at);"
+    "CREATE TABLE letter (grp TEXT, event INTEGER, at INTEGER, is_dead INTEGER, error TEXT);"
+    "CREATE INDEX letter_of ON letter (event, grp, at);"
     "CREATE TABLE twice (subject TEXT, topic TEXT, id TEXT, at INTEGER, first INTEGER);"
-    "CREATE TABLE again (subject TEXT, topic TEXT, id TEXT, at INTEGER);";
+    "CREATE TABLE again (subject TEXT, topic TEXT, id TEXT, at INTEGER);"
+    "CREATE TABLE odd (subject TEXT, topic TEXT, id TEXT, at INTEGER, what TEXT);";
 
 // SQL: the offset of the event with an id.
-static int64_t offset_of_id(void *context, const char *text)
+static int64_t offset_of_id(void *context, const char *const *texts)
 {
     const struct verify_log *self = context;
-    const size_t index = verify_log_find(self, id_of_text(bytes_of_text(text)));
+    const size_t index = texts[0] == NULL
+                             ? VERIFY_NO_EVENT
+                             : verify_log_find(self, id_of_text(bytes_of_text(texts[0])));
     return index == VERIFY_NO_EVENT ? -1 : (int64_t)verify_log_offset(self, index);
+}
+
+// SQL: whether the event with an id is of a topic and about a subject.
+static int64_t is_event(void *context, const char *const *texts)
+{
+    const struct verify_log *self = context;
+    if (texts[0] == NULL || texts[1] == NULL || texts[2] == NULL) {
+        return 0;
+    }
+    const size_t index = verify_log_find(self, id_of_text(bytes_of_text(texts[0])));
+    return index != VERIFY_NO_EVENT &&
+           self->events[index].topic == verify_topic_find(bytes_of_text(texts[1])) &&
+           self->events[index].subject == verify_subjects_find(self->subjects, texts[2]);
 }
 
 struct verify_log *verify_log_new(struct verify_db *db, struct verify_subjects *subjects,
@@ -59,13 +76,15 @@ struct verify_log *verify_log_new(struct verify_db *db, struct verify_subjects *
         .letters = {db, "INSERT INTO letter VALUES (?, ?, ?, ?, ?)", NULL},
         .twice = {db, "INSERT INTO twice VALUES (?, ?, ?, ?, ?)", NULL},
         .again = {db, "INSERT INTO again VALUES (?, ?, ?, ?)", NULL},
+        .odd = {db, "INSERT INTO odd VALUES (?, ?, ?, ?, ?)", NULL},
     };
     const cJSON *log = cJSON_GetObjectItemCaseSensitive(status, "log");
     self->counts.first_offset =
         (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(log, "first_offset"));
     self->end_before =
         (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(log, "next_offset"));
-    verify_db_add_function(db, "offset_of_event", offset_of_id, self);
+    verify_db_add_function(db, "offset_of_event", 1, offset_of_id, self);
+    verify_db_add_function(db, "event_is", 3, is_event, self);
     return self;
 }
 
@@ -128,24 +147,29 @@ size_t verify_log_offsets(const struct verify_log *self, const char *subject, ui
 
 // --- reading it
 
-// The group that a topic with this prefix names; VERIFY_SERVICES: none, or not a service's.
-static size_t group_behind(struct bytes topic, const char *prefix)
+// What a record of the broker's own is of; prefix is that of its topic.
+static bool is_own(struct bytes topic, const char *prefix, struct bytes *group)
 {
     const size_t size = strlen(prefix);
     if (topic.size <= size || memcmp(topic.data, prefix, size) != 0) {
-        return VERIFY_SERVICES;
+        return false;
     }
-    return verify_service_find((struct bytes){topic.data + size, topic.size - size});
+    *group = (struct bytes){topic.data + size, topic.size - size};
+    return true;
 }
 
 static enum err add_letter(struct verify_log *self, const struct wire_delivered *entry,
-                           size_t group, bool is_dead)
+                           struct bytes name, bool is_dead)
 {
-    const uint32_t id = id_table_find(self->ids, id_of_text(entry->record.id));
+    const size_t group = verify_service_find(name);
+    if (group == VERIFY_SERVICES) {
+        return ERR_OK; // somebody else's
+    }
+    const size_t event = verify_log_find(self, id_of_text(entry->record.id));
     const uint32_t subject = verify_subjects_add(self->subjects, entry->record.key);
     self->events[self->events_count - 1].subject = subject;
-    if (id != ID_NONE) {
-        self->events[self->event_of_id[id]].given_up |= (uint8_t)(1U << group);
+    if (event != VERIFY_NO_EVENT) {
+        self->events[event].given_up |= (uint8_t)(1U << group);
     }
     if (subject != ID_NONE) {
         verify_subjects_about(self->subjects, subject)->given_up |= (uint8_t)(1U << group);
@@ -153,15 +177,14 @@ static enum err add_letter(struct verify_log *self, const struct wire_delivered 
     cJSON *headers = NULL;
     struct json_problem problem;
     (void)json_parse(entry->record.headers, &headers, &problem);
-    char text[RECORD_ID_MAX + 1];
-    snprintf(
-        text, sizeof text, "%.*s", (int)entry->record.id.size, (const char *)entry->record.id.data);
-    const enum err err = verify_insert_row(&self->letters,
-                                           VERIFY_ROW(VERIFY_TEXT(verify_service(group)),
-                                                      VERIFY_TEXT(text),
-                                                      VERIFY_NUMBER(entry->offset),
-                                                      VERIFY_NUMBER(is_dead),
-                                                      VERIFY_TEXT(json_text_of(headers, "error"))));
+    const enum err err = verify_insert_row(
+        &self->letters,
+        VERIFY_ROW(
+            VERIFY_TEXT(verify_service(group)),
+            VERIFY_NUMBER(event == VERIFY_NO_EVENT ? -1 : (int64_t)verify_log_offset(self, event)),
+            VERIFY_NUMBER(entry->offset),
+            VERIFY_NUMBER(is_dead),
+            VERIFY_TEXT(json_text_of(headers, "error"))));
     cJSON_Delete(headers);
     return err;
 }
@@ -187,23 +210,28 @@ static enum err add_twin(struct verify_log *self, const struct wire_delivered *e
                    VERIFY_NUMBER(verify_log_offset(self, self->event_of_id[id]))));
 }
 
-static enum err add_again(struct verify_log *self, const struct verify_event *event,
-                          uint64_t offset)
+// A row about an event that does not fit; what NULL: the table has no such column.
+static enum err add_misfit(struct verify_log *self, struct verify_insert *table, size_t index,
+                           const char *what)
 {
+    const struct verify_event *event = &self->events[index];
     char subject[UUID_SIZE];
     char id[UUID_SIZE];
     verify_subjects_text(self->subjects, event->subject, subject);
     (void)id_to_text(id_table_at(self->ids, event->id), id);
-    return verify_insert_row(&self->again,
-                             VERIFY_ROW(VERIFY_TEXT(subject),
-                                        VERIFY_TEXT(verify_topic(event->topic)),
-                                        VERIFY_TEXT(id),
-                                        VERIFY_NUMBER(offset)));
+    const struct verify_value row[] = {
+        VERIFY_TEXT(subject),
+        VERIFY_TEXT(verify_topic(event->topic)),
+        VERIFY_TEXT(id),
+        VERIFY_NUMBER(verify_log_offset(self, index)),
+        what == NULL ? (struct verify_value){.kind = VERIFY_VALUE_END} : VERIFY_TEXT(what),
+        {.kind = VERIFY_VALUE_END}};
+    return verify_insert_row(table, row);
 }
 
-static enum err note_event(struct verify_log *self, const struct verify_event *event,
-                           uint64_t offset)
+static enum err note_event(struct verify_log *self, size_t index, const struct record *record)
 {
+    const struct verify_event *event = &self->events[index];
     if (event->topic == VERIFY_NO_TOPIC || event->subject == ID_NONE) {
         self->counts.strangers++;
         return ERR_OK;
@@ -211,20 +239,25 @@ static enum err note_event(struct verify_log *self, const struct verify_event *e
     self->counts.events++;
     struct verify_about *about = verify_subjects_about(self->subjects, event->subject);
     const bool is_sent = verify_topic_is_message(event->topic);
-    if (!is_sent && (about->said & 1U << event->topic) != 0) {
-        return add_again(self, event, offset);
+    char what[VERIFY_ENVELOPE_SIZE];
+    enum err err = ERR_OK;
+    if (!verify_envelope_check(self, index, record, about, what)) {
+        err = add_misfit(self, &self->odd, index, what);
+    }
+    if (err == ERR_OK && !is_sent && (about->said & 1U << event->topic) != 0) {
+        return add_misfit(self, &self->again, index, NULL);
     }
     about->said |= 1U << event->topic;
     if (is_sent) {
         verify_subjects_count_one(&about->sent);
     }
-    if (offset < self->end_before) {
+    if (verify_log_offset(self, index) < self->end_before) {
         about->before |= 1U << event->topic;
         if (is_sent) {
             verify_subjects_count_one(&about->sent_before);
         }
     }
-    return ERR_OK;
+    return err;
 }
 
 static enum err add_entry(struct verify_log *self, const struct wire_delivered *entry)
@@ -235,11 +268,10 @@ static enum err add_entry(struct verify_log *self, const struct wire_delivered *
         mem_grow(self->events, &self->events_capacity, self->events_count, sizeof *self->events);
     struct verify_event *event = &self->events[index];
     *event = (struct verify_event){.id = ID_NONE, .subject = ID_NONE, .topic = VERIFY_NO_TOPIC};
-    const size_t dead = group_behind(record->topic, DEAD_LETTER);
-    const size_t back = group_behind(record->topic, REDRIVE);
-    if (dead < VERIFY_SERVICES || back < VERIFY_SERVICES) {
-        return add_letter(
-            self, entry, dead < VERIFY_SERVICES ? dead : back, dead < VERIFY_SERVICES);
+    struct bytes group;
+    const bool is_dead = is_own(record->topic, DEAD_LETTER, &group);
+    if (is_dead || is_own(record->topic, REDRIVE, &group)) {
+        return add_letter(self, entry, group, is_dead);
     }
     const uint32_t known = id_table_count(self->ids);
     const uint32_t id = id_table_add(self->ids, id_of_text(record->id));
@@ -252,7 +284,7 @@ static enum err add_entry(struct verify_log *self, const struct wire_delivered *
     event->id = id;
     event->subject = verify_subjects_add(self->subjects, record->key);
     event->topic = (uint8_t)verify_topic_find(record->topic);
-    return note_event(self, event, entry->offset);
+    return note_event(self, index, record);
 }
 
 static void make_room(struct verify_log *self)
@@ -321,5 +353,6 @@ enum err verify_log_read(struct verify_log *self, const char *bus_url, verify_pr
     verify_row_done(&self->letters.row);
     verify_row_done(&self->twice.row);
     verify_row_done(&self->again.row);
+    verify_row_done(&self->odd.row);
     return err;
 }

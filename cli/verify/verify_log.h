@@ -3,10 +3,14 @@
 // An event's index is its offset less the first one that retention has left. What does not
 // fit becomes rows of tables in the verify_db:
 //
-//   letter   dead letters, and copies of events that were given back to a group, in the
-//            order of the log
+//   letter   dead letters of the services' groups, and copies of events that were given
+//            back to them, in the order of the log; event is the offset of what they are of
 //   twice    an event whose id the log had before
 //   again    an event of a topic that its order or transfer has had already
+//   odd      an event whose body or cause does not fit (verify_envelope.h)
+//
+// SQL gets the functions offset_of_event(id), NULL when the log has none, and
+// event_is(id, topic, subject), 1 when that is what the event with the id is.
 #ifndef FAULTLINE_CLI_VERIFY_LOG_H
 #define FAULTLINE_CLI_VERIFY_LOG_H
 

@@ -67,13 +67,8 @@ static bool add_line(struct verify_record *self, const char *line, size_t size)
     return true;
 }
 
-static enum err read_file(struct verify_record *self, const char *path, char **problem)
+static enum err read_lines(struct verify_record *self, FILE *file, const char *path, char **problem)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        *problem = mem_format("cannot read %s: %s", path, strerror(errno));
-        return ERR_NOT_FOUND;
-    }
     char *line = NULL;
     size_t capacity = 0;
     ssize_t size = 0;
@@ -81,13 +76,30 @@ static enum err read_file(struct verify_record *self, const char *path, char **p
     enum err err = ERR_OK;
     while (err == ERR_OK && (size = getline(&line, &capacity, file)) > 0) {
         number++;
-        if (line[size - 1] == '\n' && !add_line(self, line, (size_t)size)) {
+        // The load was killed while it wrote the last one.
+        const bool is_torn = line[size - 1] != '\n' && line[0] == '{' && number > 1;
+        if (!is_torn && !add_line(self, line, (size_t)size)) {
             *problem =
                 mem_format("line %zu of %s is no answer as load --record writes it", number, path);
             err = ERR_INVALID;
         }
     }
+    if (err == ERR_OK && ferror(file)) {
+        *problem = mem_format("cannot read %s: %s", path, strerror(errno));
+        err = ERR_IO;
+    }
     free(line);
+    return err;
+}
+
+static enum err read_file(struct verify_record *self, const char *path, char **problem)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        *problem = mem_format("cannot read %s: %s", path, strerror(errno));
+        return ERR_NOT_FOUND;
+    }
+    const enum err err = read_lines(self, file, path, problem);
     fclose(file);
     return err;
 }

@@ -20,7 +20,7 @@ void verify_source_close(struct verify_source **self_p);
 
 const char *verify_source_data(const struct verify_source *self);    // borrowed
 const char *verify_source_bus_url(const struct verify_source *self); // borrowed
-bool verify_source_is_running(const struct verify_source *self);     // a service lives
+bool verify_source_is_running(const struct verify_source *self);     // order lives
 bool verify_source_is_broker_ours(const struct verify_source *self); // the stack's is dead
 
 // verify_source_containers: the stack, when it is one of containers, whose data only

@@ -5,12 +5,15 @@
 //   kind         'order' (by events), 'chain' (an order over HTTP), 'transfer'; NULL: its
 //                service does not know it
 //   is_whole     the log reaches back to its beginning
-//   is_there     nothing of it can be newer than the first snapshot
-//   status, state, reason, amount, created_event, ended_event, created_at,
-//   ended_at, fraud_says, inventory_says, payment_says     of the order or transfer
-//   goods, payment, paid, decision, books (of the ledger's case, a number of
-//   enum ledger_state), booked, posted, posted_minor, reversed, moved, told, told_received,
-//   told_good, told_bad                                    of the other services
+//   end_is_dropped   it has an end whose event the log had, and retention has dropped; all
+//                had handled it by then
+//   is_early     something of it is older than the first snapshot
+//   said_minor, said_currency   the amount that its events tell; currency NULL: none does
+//   status, state, reason, amount, currency, created_event, ended_event, ended_at,
+//   fraud_says, inventory_says, payment_says               of the order or transfer
+//   goods, payment, paid, paid_currency, decision, books (of the ledger's case, a number of
+//   enum ledger_state), booked, booked_currency, posted, posted_minor, reversed, moved, told,
+//   told_received, told_good, told_bad                     of the other services
 //   said_TOPIC   1: the event is in the log or in an outbox; TOPIC with _ for -
 //   was_TOPIC    1: it was in the log before the databases were looked at
 //   SERVICE_heard_TOPIC   1: the service's inbox has it

@@ -6,11 +6,13 @@
 #ifndef FAULTLINE_CLI_VERIFY_SUBJECTS_H
 #define FAULTLINE_CLI_VERIFY_SUBJECTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/verify/verify_db.h"
 #include "cli/verify/verify_house.h"
 #include "common/bytes.h"
+#include "common/money.h"
 #include "common/uuid.h"
 
 struct verify_subjects; // opaque
@@ -40,7 +42,9 @@ struct verify_about {
     uint8_t given_up;                    // groups
     uint8_t told[VERIFY_TOLD_COUNT];     // messages, by what they tell
     uint8_t posted[VERIFY_POSTED_COUNT]; // entries of the ledger, by kind
+    bool is_early;                       // something of it is older than the first snapshot
     int64_t posted_minor;                // what the payment's put on the account cash
+    struct money amount;                 // that its events tell; no currency: none does
 };
 
 struct verify_subjects *verify_subjects_new(void);
@@ -62,14 +66,16 @@ void verify_subjects_text(const struct verify_subjects *self, uint32_t number, c
 void verify_subjects_count_one(uint8_t *count);
 
 // verify_subjects_read adds those that the services' databases name, with the messages and
-// the entries about them. ERR_IO.
-enum err verify_subjects_read(struct verify_subjects *self, struct verify_db *db);
+// the entries about them. looked_at is the time before the first snapshot. ERR_IO.
+enum err verify_subjects_read(struct verify_subjects *self, struct verify_db *db,
+                              const char *looked_at);
 
 // verify_subjects_each runs row, a statement, once for each. Its parameters: the subject;
 // the sets of topics said and said before; how many notification-sent and how many before;
 // the groups that gave something up; how many payments the ledger posted, how much cash
 // that is, how many reversals, how many transfers; how many messages told of a beginning,
-// of a good end, of a bad one; and the sets of topics heard, in the order of
+// of a good end, of a bad one; whether something of it is early; the amount that its
+// events tell and the currency, NULL for none; and the sets of topics heard, in the order of
 // verify_service. ERR_IO.
 enum err verify_subjects_each(const struct verify_subjects *self, struct verify_row *row);
 

@@ -32,10 +32,9 @@ static void explain_group(const struct verify_whereabouts *where, const char *na
     const cJSON *group = find_group(where, name);
     const bool fails = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(group, "failing")) > 0;
     if (group == NULL) {
-        snprintf(out, GROUP_REASON_SIZE, "waiting for %s, which never subscribed", name);
+        snprintf(out, GROUP_REASON_SIZE, "waiting for %s, which has no group", name);
     } else if (where->is_broker_ours && !(fails && event_id[0] != '\0')) {
-        const char *dead = where->is_running ? "the broker is dead" : "the stack is stopped";
-        snprintf(out, GROUP_REASON_SIZE, "waiting for %s: %s", name, dead);
+        snprintf(out, GROUP_REASON_SIZE, "waiting for %s: no broker runs", name);
     } else {
         group_reason(out, group, event_id, subject);
     }

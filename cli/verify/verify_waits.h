@@ -12,7 +12,6 @@
 // Where the stack stands.
 struct verify_whereabouts {
     const cJSON *status; // borrowed; the broker's
-    bool is_running;     // a service lives
     bool is_broker_ours; // the stack's own broker is dead
 };
 

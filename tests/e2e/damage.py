@@ -4,7 +4,7 @@ copy, and expects just those findings of `faultline verify` that the table below
 
 What to break is looked for in the data itself; test_verify.sh makes a stack that has it all.
 """
-import glob, json, os, shutil, sqlite3, struct, subprocess, sys, uuid
+import glob, json, os, re, shutil, sqlite3, struct, subprocess, sys, uuid
 
 DAMAGES = []  # name, checks that find it, findings about the chain, whether the log is broken, function
 
@@ -130,7 +130,7 @@ def a_step_of_a_transfer_names_no_event(copy):
 
 
 @damage("outbox-reaches-the-log")
-def an_event_was_refused_for_good(copy):
+def an_event_was_refused(copy):
     copy.change("order", "UPDATE outbox SET refused = 'too-large' WHERE seq = (SELECT min(seq) FROM outbox)")
 
 
@@ -143,51 +143,124 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def record(topic, key, id, body):
-    parts = [part.encode() for part in (topic, key, id, "")]  # the last one: headers
+def record(topic, key, id, body, headers=""):
+    parts = [part.encode() for part in (topic, key, id, headers)]
     checked = struct.pack("<4H", *map(len, parts)) + b"".join(parts) + body.encode()
     return struct.pack("<II", len(checked) + 8, crc32c(checked)) + checked
 
 
-def append(copy, change):
-    """Appends a batch to the log: one event that it has already, as change makes it."""
+def batches(data):
+    """Where each batch of the log begins, and where it ends."""
+    at = 24
+    while at + 32 <= len(data) and data[at:at + 4] == data[12:16]:
+        end = at + struct.unpack_from("<I", data, at + 8)[0]
+        yield at, end
+        at = end
+
+
+def records(data, at, end):
+    """Where each record of a batch begins, and its topic, key, id, headers and body."""
+    at += 32
+    while at < end:
+        whole, _, *sizes = struct.unpack_from("<II4H", data, at)
+        parts, part_at = [], at + 16
+        for size in (*sizes, whole - 16 - sum(sizes)):
+            parts.append(data[part_at:part_at + size].decode())
+            part_at += size
+        yield at, parts
+        at += whole
+
+
+def signed(batch, mark):
+    """The batch behind its mark, with the CRC of both."""
+    return mark + struct.pack("<I", crc32c(mark + batch)) + batch
+
+
+def the_log(copy):
     path = sorted(glob.glob(f"{copy.folder}/broker/log/*.log"))[-1]
     with open(path, "rb") as file:
-        data = file.read()
-    mark, base = struct.unpack_from("<IQ", data, 12)
-    at, found = 24, None
-    while at + 32 <= len(data) and data[at:at + 4] == data[12:16]:
-        size, count, base, time_us = struct.unpack_from("<IIQQ", data, at + 8)
-        record_at = at + 32
-        for _ in range(count):
-            whole, _, *sizes = struct.unpack_from("<II4H", data, record_at)
-            parts, part_at = [], record_at + 16
-            for part in (*sizes, whole - 16 - sum(sizes)):
-                parts.append(data[part_at:part_at + part].decode())
-                part_at += part
-            if parts[0] == "order-confirmed":
-                found = parts
-            record_at += whole
-        at, next_offset = at + size, base + count
-    topic, key, id, _, body = found
-    event = record(topic, key, *change(id, body))
+        return path, bytearray(file.read())
+
+
+def append(copy, topic, change):
+    """Appends a batch to the log: one event of a topic that it has already, as change makes it."""
+    path, data = the_log(copy)
+    found = None
+    for at, end in batches(data):
+        _, count, base, time_us = struct.unpack_from("<IIQQ", data, at + 8)
+        for _, parts in records(data, at, end):
+            found = parts if parts[0] == topic else found
+        next_offset = base + count
+    topic, key, id, headers, body = change(*found)
+    event = record(topic, key, id, body, headers)
     batch = struct.pack("<IIQQ", 32 + len(event), 1, next_offset, time_us) + event
-    batch = struct.pack("<II", mark, crc32c(struct.pack("<I", mark) + batch)) + batch
     with open(path, "r+b") as file:
-        file.truncate(at)
-        file.seek(at)
-        file.write(batch)
+        file.truncate(end)
+        file.seek(end)
+        file.write(signed(batch, bytes(data[12:16])))
+
+
+def rewrite(copy, topic, change):
+    """Changes the body of the first event of a topic; it stays as long as it was."""
+    path, data = the_log(copy)
+    for at, end in batches(data):
+        for record_at, parts in records(data, at, end):
+            if parts[0] == topic:
+                body = change(parts[4])
+                assert len(body) == len(parts[4]) and body != parts[4]
+                changed = record(*parts[:3], body, parts[3])
+                data[record_at:record_at + len(changed)] = changed
+                data[at:end] = signed(bytes(data[at + 8:end]), bytes(data[12:16]))
+                with open(path, "wb") as file:
+                    file.write(data)
+                return
+    raise AssertionError(f"the log has no {topic} to break")
 
 
 @damage("log-holds-each-event-once", log=True)
 def an_event_is_in_the_log_twice(copy):
-    append(copy, lambda id, body: (id, body))
+    append(copy, "order-confirmed", lambda *parts: parts)
 
 
 @damage("log-holds-each-event-once", log=True)
 def an_order_is_confirmed_twice(copy):
     other = str(uuid.uuid4())
-    append(copy, lambda id, body: (other, body.replace(id, other)))
+    append(copy, "order-confirmed", lambda topic, key, id, headers, body: (topic, key, other, headers, body.replace(id, other)))
+
+
+@damage("created-are-there", log=True)
+def an_order_was_created_that_is_not_there(copy):
+    order, other = str(uuid.uuid4()), str(uuid.uuid4())
+    append(copy, "order-created", lambda topic, key, id, headers, body:
+           (topic, order, other, headers, body.replace(id, other).replace(key, order)))
+
+
+@damage("events-are-what-they-say", log=True)
+def an_event_names_a_cause_that_there_is_not(copy):
+    rewrite(copy, "order-confirmed", lambda body: re.sub('(?<="causationid":")[^"]*', str(uuid.uuid4()), body))
+
+
+@damage("events-are-what-they-say", log=True)
+def an_event_belongs_to_another_story(copy):
+    rewrite(copy, "payment-completed", lambda body: re.sub('(?<="correlationid":")[^"]*', str(uuid.uuid4()), body))
+
+
+@damage("events-are-what-they-say", log=True)
+def an_event_tells_another_amount(copy):
+    rewrite(copy, "payment-completed", lambda body: re.sub('(?<="amount_minor":)[0-9]', "7", body))
+
+
+@damage("events-are-what-they-say", log=True)
+def the_body_of_an_event_is_garbage(copy):
+    rewrite(copy, "ledger-posted", lambda body: "x" * len(body))
+
+
+@damage("dead-letters-are-listed", log=True)
+def a_dead_letter_is_not_on_the_list(copy):
+    event = copy.event_of(copy.a_confirmed())
+    copy.change("payment", "DELETE FROM inbox WHERE id = ?", event)
+    append(copy, "order-created", lambda topic, key, id, headers, body:
+           ("dead-letter.payment", copy.a_confirmed(), event, '{"group":"payment","error":"who knows"}', body))
 
 
 # --- what was handled
@@ -223,7 +296,7 @@ def two_events_of_one_order_were_handled_the_other_way_round(copy):
 
 # --- ends and their causes
 
-@damage("one-end-each", "ends-have-their-answers")
+@damage("one-end-each", "ends-have-their-answers", "outbox-reaches-the-log")
 def a_confirmed_order_is_cancelled(copy):
     copy.change("order", "UPDATE orders SET status = 'cancelled', reason = 'why-not' WHERE order_id = ?", copy.a_confirmed())
 
@@ -286,24 +359,102 @@ def a_decision_is_deleted(copy):
     copy.change("fraud", "DELETE FROM decisions WHERE subject = ?", copy.a_confirmed())
 
 
-@damage("events-have-their-effect")
+@damage("events-have-their-effect", "entries-match-their-cases")
 def the_ledger_forgets_a_payment(copy):
     copy.change("ledger", "DELETE FROM cases WHERE subject = ?", copy.a_confirmed())
 
 
-@damage("moves-are-allowed")
+@damage("moves-are-allowed", "outbox-reaches-the-log")
 def a_completed_transfer_moves_on(copy):
     transfer = copy.a_transfer("completed")
     copy.change("transfer", "INSERT INTO steps SELECT transfer_id, 3, 'pending', at, event_id FROM steps"
                 " WHERE transfer_id = ? AND step = 2", transfer)
 
 
+@damage("outbox-reaches-the-log")
+def the_events_of_an_order_are_swapped(copy):
+    order = copy.a_confirmed()
+    copy.change("order", "UPDATE orders SET created_event = ?, ended_event = ? WHERE order_id = ?",
+                copy.event_of(order, "ended_event"), copy.event_of(order), order)
+
+
+@damage("outbox-reaches-the-log")
+def an_order_names_the_event_of_another(copy):
+    order = copy.a_confirmed()
+    other = copy.one("order", "SELECT created_event FROM orders WHERE mode = 'async' AND order_id <> ?"
+                     " AND status = 'cancelled' LIMIT 1", order)
+    copy.change("order", "UPDATE orders SET created_event = ? WHERE order_id = ?", other, order)
+
+
+@damage("outbox-reaches-the-log")
+def an_event_waits_that_nobody_committed(copy):
+    copy.change("order", "INSERT INTO outbox (id, topic, key, body, at_ms) VALUES (?, 'order-created', ?, '{}', 1)",
+                str(uuid.uuid4()), str(uuid.uuid4()))
+
+
 @damage("moves-are-allowed")
-def an_order_ends_before_it_begins(copy):
-    copy.change("order", "UPDATE orders SET ended_at = '2001-01-01T00:00:00.000000Z' WHERE order_id = ?", copy.a_confirmed())
+def an_order_by_events_passes_for_one_over_http(copy):
+    copy.change("order", "UPDATE orders SET mode = 'sync' WHERE order_id = ?", copy.a_confirmed())
 
 
-@damage("one-notification-per-thing", "outbox-reaches-the-log")
+@damage("moves-are-allowed")
+def a_transfer_has_no_history(copy):
+    copy.change("transfer", "DELETE FROM steps WHERE transfer_id = ?", copy.a_transfer("completed"))
+
+
+@damage("events-have-their-effect")
+def a_pending_order_forgets_an_answer(copy):
+    order = copy.one("order", "SELECT order_id FROM orders WHERE status = 'pending' AND mode = 'async' AND fraud = 1")
+    copy.change("order", "UPDATE orders SET fraud = 0 WHERE order_id = ?", order)
+
+
+@damage("one-notification-per-thing")
+def somebody_else_is_told(copy):
+    copy.change("notification", "UPDATE notifications SET recipient = 'eve' WHERE subject = ? AND is_end", copy.a_confirmed())
+
+
+@damage("one-notification-per-thing")
+def somebody_is_told_what_there_is_not(copy):
+    copy.change("notification", "INSERT INTO notifications SELECT number + 1000000, ?, subject, 'you-won', recipient, text,"
+                " sent_at, 0 FROM notifications WHERE subject = ? AND is_end", str(uuid.uuid4()), copy.a_confirmed())
+
+
+# --- for nobody
+
+@damage("nothing-for-nobody")
+def goods_are_reserved_for_no_order(copy):
+    copy.change("inventory", "INSERT INTO reservations VALUES (?, 'reserved', '[{\"sku\":\"espresso-cup\",\"quantity\":7}]', 'then')",
+                str(uuid.uuid4()))
+    copy.change("inventory", "UPDATE stock SET available = available - 7, reserved = reserved + 7 WHERE sku = 'espresso-cup'")
+
+
+@damage("nothing-for-nobody")
+def a_payment_is_authorized_for_no_order(copy):
+    copy.change("payment", "INSERT INTO payments VALUES (?, ?, 'authorized', '', 500, 'EUR', 'then')",
+                str(uuid.uuid4()), str(uuid.uuid4()))
+
+
+@damage("nothing-for-nobody")
+def money_is_held_for_no_transfer(copy):
+    copy.change("ledger", "INSERT INTO cases VALUES ('transfer', ?, 3, 'alice', 'bob', 100, 'EUR', '')", str(uuid.uuid4()))
+    copy.change("ledger", "UPDATE accounts SET held_minor = held_minor + 100 WHERE id = 'alice'")
+
+
+def post(copy, subject, kind, *lines):
+    """A new entry of the ledger, which adds up, balances and all."""
+    copy.change("ledger", "INSERT INTO entries (number, id, subject, kind, posted_at) VALUES (777777, ?, ?, ?, 'then')",
+                str(uuid.uuid4()), subject, kind)
+    for number, (account, amount) in enumerate(lines):
+        copy.change("ledger", "INSERT INTO lines VALUES (777777, ?, ?, ?, 'EUR')", number, account, amount)
+        copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + ? WHERE id = ?", amount, account)
+
+
+@damage("nothing-for-nobody", "entries-match-their-cases")
+def money_is_moved_for_no_transfer(copy):
+    post(copy, str(uuid.uuid4()), "transfer", ("bob", -500), ("carol", 500))
+
+
+@damage("one-notification-per-thing", "answers-reach-the-log")
 def somebody_is_told_twice(copy):
     copy.double("notification", "notifications", "subject = ? AND is_end", copy.a_confirmed(), number="number + 1000000")
 
@@ -315,6 +466,27 @@ def somebody_is_not_told(copy):
 
 # --- stock and money
 
+@damage("goods-are-what-was-ordered")
+def more_is_sold_than_was_ordered(copy):
+    order = copy.a_confirmed()
+    items = json.loads(copy.one("inventory", "SELECT items FROM reservations WHERE order_id = ?", order))
+    items[0]["quantity"] += 1
+    copy.change("inventory", "UPDATE reservations SET items = ? WHERE order_id = ?",
+                json.dumps(items, separators=(",", ":")), order)
+    copy.change("inventory", "UPDATE stock SET available = available - 1, sold = sold + 1 WHERE sku = ?", items[0]["sku"])
+
+
+@damage("goods-are-what-was-ordered")
+def something_else_is_sold_than_was_ordered(copy):
+    copy.change("order", "UPDATE orders SET items = replace(items, 'espresso-cup', 'moka-pot') WHERE order_id = ?",
+                copy.a_confirmed())
+
+
+@damage("goods-are-what-was-ordered", "stock-matches-the-orders")
+def the_goods_of_a_reservation_are_garbage(copy):
+    copy.change("inventory", "UPDATE reservations SET items = 'garbage' WHERE order_id = ?", copy.a_confirmed())
+
+
 @damage("stock-adds-up")
 def a_cup_is_gone(copy):
     copy.change("inventory", "UPDATE stock SET available = available - 1 WHERE sku = 'espresso-cup'")
@@ -325,13 +497,13 @@ def a_cup_more_is_sold(copy):
     copy.change("inventory", "UPDATE stock SET available = available - 1, sold = sold + 1 WHERE sku = 'espresso-cup'")
 
 
-@damage("postings-sum-to-zero", "accounts-match-the-postings")
+@damage("postings-sum-to-zero", "accounts-match-the-postings", "entries-match-their-cases")
 def a_posting_is_deleted(copy):
     number = copy.one("ledger", "SELECT number FROM entries WHERE kind = 'payment' AND subject = ?", copy.a_confirmed())
     copy.change("ledger", "DELETE FROM lines WHERE entry = ? AND account_id = 'revenue'", number)
 
 
-@damage("money-agrees", "accounts-match-the-postings")
+@damage("money-agrees", "accounts-match-the-postings", "entries-match-their-cases")
 def an_entry_is_deleted(copy):
     number = copy.one("ledger", "SELECT number FROM entries WHERE kind = 'payment' AND subject = ?", copy.a_confirmed())
     copy.change("ledger", "DELETE FROM lines WHERE entry = ?", number)
@@ -365,7 +537,56 @@ def a_payment_is_about_another_amount(copy):
     copy.change("payment", "UPDATE payments SET amount_minor = amount_minor + 100 WHERE order_id = ?", copy.a_confirmed())
 
 
-@damage("transfers-conserve")
+@damage("money-agrees")
+def a_payment_is_in_another_currency(copy):
+    copy.change("payment", "UPDATE payments SET currency = 'USD' WHERE order_id = ?", copy.a_confirmed())
+
+
+@damage("money-agrees", "orders-cost-their-items")
+def an_order_costs_something_else(copy):
+    order = copy.a_confirmed()
+    number = copy.one("ledger", "SELECT number FROM entries WHERE kind = 'payment' AND subject = ?", order)
+    copy.change("order", "UPDATE orders SET amount_minor = amount_minor + 100 WHERE order_id = ?", order)
+    copy.change("payment", "UPDATE payments SET amount_minor = amount_minor + 100 WHERE order_id = ?", order)
+    copy.change("ledger", "UPDATE cases SET amount_minor = amount_minor + 100 WHERE subject = ?", order)
+    for account, sign in (("cash", 1), ("revenue", -1)):
+        copy.change("ledger", "UPDATE lines SET amount_minor = amount_minor + ? WHERE entry = ? AND account_id = ?",
+                    100 * sign, number, account)
+        copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + ? WHERE id = ?", 100 * sign, account)
+
+
+@damage("accounts-match-the-postings", "entries-match-their-cases")
+def an_entry_is_in_another_currency(copy):
+    copy.change("ledger", "UPDATE lines SET currency = 'JPY' WHERE entry = (SELECT number FROM entries"
+                " WHERE kind = 'payment' AND subject = ?)", copy.a_confirmed())
+
+
+@damage("entries-match-their-cases")
+def a_payment_is_no_revenue(copy):
+    number, amount = copy.one("ledger", "SELECT entry, amount_minor FROM lines JOIN entries ON number = entry"
+                              " WHERE account_id = 'revenue' AND subject = ?", copy.a_confirmed())
+    copy.change("ledger", "UPDATE lines SET account_id = 'equity' WHERE entry = ? AND account_id = 'revenue'", number)
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor + ? WHERE id = 'equity'", amount)
+    copy.change("ledger", "UPDATE accounts SET balance_minor = balance_minor - ? WHERE id = 'revenue'", amount)
+
+
+@damage("entries-match-their-cases")
+def an_entry_is_of_another_kind(copy):
+    post(copy, str(uuid.uuid4()), "gift", ("cash", -500), ("revenue", 500))
+
+
+@damage("entries-match-their-cases")
+def a_customer_gets_a_second_opening(copy):
+    post(copy, "carol-again", "opening", ("equity", -1), ("carol", 1))
+
+
+@damage("transfers-conserve", "one-notification-per-thing")
+def a_transfer_is_between_others(copy):
+    copy.change("transfer", "UPDATE transfers SET from_account = 'carol', to_account = 'bob' WHERE id = ?",
+                copy.a_transfer("completed"))
+
+
+@damage("entries-match-their-cases")
 def a_transfer_moves_more_than_it_says(copy):
     transfer, number = copy.one("ledger", "SELECT subject, number FROM entries WHERE kind = 'transfer'")
     for account, amount in copy.ledger.execute("SELECT account_id, amount_minor FROM lines WHERE entry = ?", (number,)).fetchall():

@@ -17,6 +17,7 @@ place() { # ARGUMENT...: an order; prints its id
   faultline order --json "$@" | jq -r .id
 }
 
+no_members_of() { curl -sf "$broker_url/status" | jq "[.groups[] | select(.name == \"$1\").members[]] | length"; }
 payment_of() { curl -sf "$payment_url/payments/$1" | jq -r .status; }
 goods_held() { curl -sf "$inventory_url/stock/moka-pot" | jq .reserved; }
 held_of() { curl -sf "$ledger_url/accounts/$1" | jq .held.amount_minor; }
@@ -78,6 +79,22 @@ holds "while they read again"
 becomes 0 lag_in_all
 holds "when they have"
 
+story "what strangers publish, and give up themselves, is not the house's"
+letters_of() { curl -sf "$broker_url/status" | jq "[.groups[] | select(.name == \"$1\").dead_letters] | add"; }
+bus=tcp://127.0.0.1:$bus_port
+printf '%s\n' 'e-1 order-1 {"n":1}' "$(</proc/sys/kernel/random/uuid) $(</proc/sys/kernel/random/uuid) {}" | examples/python/publish.py "$bus" order-created >/dev/null
+becomes 2 letters_of fraud
+examples/python/member.py "$bus" audit audit-1 transfer-created false &
+member=$!
+given_up() { [[ $(letters_of audit) -gt 0 ]] && echo yes; }
+becomes yes given_up
+kill "$member"
+wait "$member" || true
+holds "with letters of theirs"
+becomes 0 no_members_of audit
+faultline groups delete audit >/dev/null
+holds "without their group"
+
 story "the order service dies in the middle of a chain: a finding about that path, no violation"
 faultline pause payment >/dev/null
 faultline order --mode sync --item moka-pot=1 >"$folder/chain" 2>&1 &
@@ -138,3 +155,12 @@ becomes true dropped
 becomes 0 lag_in_all
 told 'retention has dropped the log below offset'
 told '"verdict":"unknown"' --json
+
+story "what the databases say of each other can be told all the same"
+faultline kill payment >/dev/null
+sqlite3 "$data/payment/payment.db" "DELETE FROM payments WHERE order_id = (SELECT min(order_id) FROM payments)"
+faultline start payment >/dev/null
+code=0
+faultline verify >"$folder/verify" || code=$?
+[[ $code == 1 ]] || fail "it is broken: $(cat "$folder/verify")"
+grep -q 'it is confirmed, and its payment is not there' "$folder/verify" || fail "it says what: $(cat "$folder/verify")"

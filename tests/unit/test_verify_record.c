@@ -63,6 +63,28 @@ Test(verify_record, a_line_that_is_no_answer_is_named)
     free(problem);
 }
 
+Test(verify_record, a_file_that_is_no_record_is_told_though_it_has_no_line_end)
+{
+    char *problem = NULL;
+    cr_expect_eq(read_text("garbage", &problem), ERR_INVALID);
+    free(problem);
+    cr_expect_eq(read_text("{\"order_id\":\"01a2", &problem), ERR_INVALID);
+    free(problem);
+    cr_expect_eq(read_text(LINE "\ngarbage", &problem), ERR_INVALID);
+    free(problem);
+}
+
+Test(verify_record, a_file_that_cannot_be_read_is_told)
+{
+    const char *path = "/tmp"; // a folder
+    struct verify_record *record = NULL;
+    char *problem = NULL;
+    cr_expect_eq(verify_record_read(&record, &path, 1, &problem), ERR_IO);
+    cr_expect_not_null(problem);
+    cr_expect_null(record);
+    free(problem);
+}
+
 Test(verify_record, a_file_that_is_not_there_is_told)
 {
     const char *path = "/nonexistent/record";
