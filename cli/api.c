@@ -105,7 +105,7 @@ enum err api_call(struct api *self, const struct api_request *request, struct ap
     *out = (struct api_answer){0};
     const int port = api_port(self, request->service);
     char *url = mem_format("http://127.0.0.1:%d%s", port, request->path);
-    char *body = request->body == NULL ? NULL : cJSON_PrintUnformatted(request->body);
+    char *body = json_to_text(request->body);
     struct http_response response = {0};
     const int64_t started_us = clock_mono_us();
     const enum err err = http_client_call(
@@ -120,7 +120,7 @@ enum err api_call(struct api *self, const struct api_request *request, struct ap
     } else if (!request->quiet) {
         say_no_answer(self, request, port, err);
     }
-    cJSON_free(body);
+    free(body);
     free(url);
     return err;
 }

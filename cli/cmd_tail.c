@@ -72,7 +72,7 @@ static void print_for_people(const struct wire_delivered *event, bool colours)
     clock_format_rfc3339(time, (int64_t)event->time_us);
     cJSON *envelope =
         cJSON_ParseWithLength((const char *)event->record.body.data, event->record.body.size);
-    char *data = cJSON_PrintUnformatted(cJSON_GetObjectItemCaseSensitive(envelope, "data"));
+    char *data = json_to_text(cJSON_GetObjectItemCaseSensitive(envelope, "data"));
     printf("%s%.15s%s %8llu  %s%-*.*s%s %.*s  %s%s%s\n",
            term_start(COLOUR_DIM, colours),
            time + strlen("2026-11-23T"),
@@ -88,7 +88,7 @@ static void print_for_people(const struct wire_delivered *event, bool colours)
            term_start(COLOUR_DIM, colours),
            data == NULL ? "" : data,
            term_end(COLOUR_DIM, colours));
-    cJSON_free(data);
+    free(data);
     cJSON_Delete(envelope);
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/term.h"
+#include "common/json.h"
 #include "common/mem.h"
 
 const struct option_def command_common_options[] = {
@@ -53,11 +54,9 @@ const char *cli_name(void)
 
 void cli_print_json(cJSON **json_p)
 {
-    char *text = cJSON_PrintUnformatted(*json_p);
-    if (text != NULL) {
-        puts(text);
-    }
-    cJSON_free(text);
+    char *text = json_to_text(*json_p);
+    puts(text);
+    free(text);
     cJSON_Delete(*json_p);
     *json_p = NULL;
 }

@@ -1,6 +1,7 @@
 #include "cli/log_view.h"
 
 #include <cjson/cJSON.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/term.h"
@@ -65,9 +66,9 @@ static void print_field(const struct log_view *self, const cJSON *field, FILE *o
     } else if (cJSON_IsString(field)) {
         fprintf(out, "  %s%s=%s%s", start, field->string, end, field->valuestring);
     } else {
-        char *text = cJSON_PrintUnformatted(field);
+        char *text = json_to_text(field);
         fprintf(out, "  %s%s=%s%s", start, field->string, end, text == NULL ? "" : text);
-        cJSON_free(text);
+        free(text);
     }
 }
 

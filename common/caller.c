@@ -166,7 +166,7 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
     struct breaker *breaker = &self->options->targets[at].breaker;
     char *url = mem_format("%s%s", self->options->targets[at].url, path);
 
-    char *body = json == NULL ? NULL : cJSON_PrintUnformatted(json);
+    char *body = json_to_text(json);
     struct call_result result = {.err = ERR_UNAVAILABLE};
     bool unknown = false; // some try may have been heard
     for (int64_t number = 1; number <= 1 + self->options->retries_max; number++) {
@@ -197,7 +197,7 @@ struct call_result caller_call(struct caller *self, const char *target, const ch
     if (result.err == ERR_UNAVAILABLE && unknown) {
         result.err = ERR_TIMEOUT; // "nothing happened there" is true of the last try only
     }
-    cJSON_free(body);
+    free(body);
     free(url);
     return result;
 }

@@ -95,6 +95,34 @@ const char *http_query(const struct http_exchange *exchange, const char *name)
     return found == MHD_YES && value == NULL ? "" : value;
 }
 
+struct search {
+    const char *const *names;
+    const char *other;
+};
+
+static enum MHD_Result find_other(void *context, enum MHD_ValueKind kind, const char *name,
+                                  const char *value)
+{
+    (void)kind;
+    (void)value;
+    struct search *search = context;
+    for (const char *const *known = search->names; known != NULL && *known != NULL; known++) {
+        if (strcmp(*known, name) == 0) {
+            return MHD_YES;
+        }
+    }
+    search->other = name;
+    return MHD_NO;
+}
+
+const char *http_query_other(const struct http_exchange *exchange, const char *const *names)
+{
+    struct search search = {.names = names};
+    (void)MHD_get_connection_values(
+        exchange->connection, MHD_GET_ARGUMENT_KIND, find_other, &search);
+    return search.other;
+}
+
 const char *http_header(const struct http_exchange *exchange, const char *name)
 {
     return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);

@@ -68,6 +68,10 @@ const char *http_method(const struct http_exchange *exchange);
 const char *http_path(const struct http_exchange *exchange); // decoded, without query
 const char *http_query(const struct http_exchange *exchange, const char *name);
 
+// http_query_other is the name of a query argument that is none of names (ended by NULL, or
+// NULL for none); NULL: there is no such.
+const char *http_query_other(const struct http_exchange *exchange, const char *const *names);
+
 // http_put_target appends what the request is about to out: the path and every query
 // argument as it came, decoded.
 void http_put_target(const struct http_exchange *exchange, struct buf *out);

@@ -435,6 +435,17 @@ void json_append(struct buf *out, const cJSON *value)
     }
 }
 
+char *json_to_text(const cJSON *value)
+{
+    if (value == NULL) {
+        return NULL;
+    }
+    struct buf text = {0};
+    json_append(&text, value);
+    buf_put_u8(&text, 0);
+    return (char *)text.data;
+}
+
 void json_add_bytes(cJSON *object, const char *name, struct bytes text)
 {
     char *copy = mem_strndup((const char *)text.data, text.size);

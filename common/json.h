@@ -39,6 +39,9 @@ void json_append(struct buf *out, const cJSON *value);
 void json_append_text(struct buf *out, const char *text);
 void json_append_bytes(struct buf *out, struct bytes text);
 void json_append_escaped(struct buf *out, struct bytes text);
+
+// json_to_text is what json_append writes, as a text that the caller frees; NULL for NULL.
+char *json_to_text(const cJSON *value);
 void json_append_int(struct buf *out, int64_t number);
 
 // json_add_bytes adds member name to object: text of any bytes, up to its first NUL.

@@ -167,6 +167,24 @@ static void read_identity(struct request *self)
     trace_child(&self->trace, &parent);
 }
 
+// "?mod=sync" must not order by events.
+static bool check_query(struct request *self)
+{
+    const char *other = http_query_other(self->exchange, self->route->query);
+    if (other == NULL) {
+        return true;
+    }
+    struct buf known = {0};
+    for (const char *const *name = self->route->query; name != NULL && *name != NULL; name++) {
+        buf_printf(&known, "%s%s", known.size == 0 ? "this path has: " : ", ", *name);
+    }
+    buf_put_u8(&known, '\0');
+    const char *detail = known.size > 1 ? (const char *)known.data : "this path has none";
+    const bool is_good = refuse(self, 400, "unknown-parameter", other, detail);
+    buf_release(&known);
+    return is_good;
+}
+
 static bool read_body(struct request *self)
 {
     if (strcmp(self->route->method, "POST") != 0 && strcmp(self->route->method, "PUT") != 0) {
@@ -240,7 +258,7 @@ struct request *request_open(struct service *service, struct http_exchange *exch
     self->service = service;
     self->exchange = exchange;
     read_identity(self);
-    if (find_route(self) && read_body(self) && read_key(self)) {
+    if (find_route(self) && check_query(self) && read_body(self) && read_key(self)) {
         return self;
     }
     request_send(&self);
@@ -420,7 +438,7 @@ enum err request_reply_created(struct request *self, int status, const char *loc
     assert(self->status == 0 && self->work == NULL);
     self->status = status;
     self->location = mem_strdup(location);
-    self->body = json == NULL ? NULL : cJSON_PrintUnformatted(json);
+    self->body = json_to_text(json);
     cJSON_Delete(json);
     return ERR_OK;
 }

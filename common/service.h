@@ -49,6 +49,7 @@ struct service_route {
     const char *method; // "POST"
     const char *path;   // "/orders/{id}": a braced segment matches one, request_parameter gives it
     enum err (*handle)(struct service *service, struct request *request);
+    const char *const *query; // names that may stand behind "?", ended by NULL; NULL: none
     // A request that was cut by the death of the process keeps its Idempotency-Key and is
     // answered 409 (request-interrupted) from then on: done again, it could be done twice.
     // Of other routes it may be repeated, since what it is about has an id of its own.

@@ -62,7 +62,7 @@ static enum err settle_cut(struct service *self)
         "request-interrupted",
         "the process died while it worked on the request with this key, so it may have done a "
         "part of it. Look what there is, and use another key to ask for it again");
-    struct inbox_answer answer = {.status = 409, .body = cJSON_PrintUnformatted(problem)};
+    struct inbox_answer answer = {.status = 409, .body = json_to_text(problem)};
     enum err err = ERR_OK;
     for (size_t i = 0; i < self->def->routes_count && err == ERR_OK; i++) {
         const struct service_route *route = &self->def->routes[i];
@@ -73,7 +73,7 @@ static enum err settle_cut(struct service *self)
     if (err == ERR_OK) {
         err = inbox_forget_cut(self->store, service_member(self));
     }
-    cJSON_free(answer.body);
+    free(answer.body);
     cJSON_Delete(problem);
     return err;
 }

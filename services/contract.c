@@ -182,7 +182,7 @@ cJSON *contract_items_to_json(const struct items *items)
 char *contract_items_to_text(const struct items *items)
 {
     cJSON *json = contract_items_to_json(items);
-    char *text = cJSON_PrintUnformatted(json);
+    char *text = json_to_text(json);
     cJSON_Delete(json);
     return text;
 }

@@ -11,7 +11,10 @@ static const struct service_subscription subscriptions[] = {
 };
 
 static const struct service_route routes[] = {
-    {.method = "GET", .path = "/stock", .handle = inventory_list},
+    {.method = "GET",
+     .path = "/stock",
+     .handle = inventory_list,
+     .query = (const char *const[]){"limit", "after", NULL}},
     {.method = "GET", .path = "/stock/{sku}", .handle = inventory_show},
     {.method = "POST", .path = "/stock/{sku}/restock", .handle = inventory_restock},
     {.method = "POST", .path = "/reservations", .handle = inventory_take},

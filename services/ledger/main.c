@@ -11,10 +11,19 @@ static const struct service_subscription subscriptions[] = {
 };
 
 static const struct service_route routes[] = {
-    {.method = "GET", .path = "/accounts", .handle = ledger_get_accounts},
+    {.method = "GET",
+     .path = "/accounts",
+     .handle = ledger_get_accounts,
+     .query = (const char *const[]){"limit", "after", NULL}},
     {.method = "GET", .path = "/accounts/{id}", .handle = ledger_get_account},
-    {.method = "GET", .path = "/entries", .handle = ledger_get_entries},
-    {.method = "GET", .path = "/trial-balance", .handle = ledger_get_trial_balance},
+    {.method = "GET",
+     .path = "/entries",
+     .handle = ledger_get_entries,
+     .query = (const char *const[]){"subject", "limit", "after", NULL}},
+    {.method = "GET",
+     .path = "/trial-balance",
+     .handle = ledger_get_trial_balance,
+     .query = (const char *const[]){"currency", NULL}},
     {.method = "POST", .path = "/postings", .handle = ledger_post_posting},
     {.method = "POST", .path = "/reversals", .handle = ledger_post_reversal},
 };

@@ -13,7 +13,10 @@ static const struct service_subscription subscriptions[] = {
 };
 
 static const struct service_route routes[] = {
-    {.method = "GET", .path = "/notifications", .handle = notification_get_list},
+    {.method = "GET",
+     .path = "/notifications",
+     .handle = notification_get_list,
+     .query = (const char *const[]){"subject", "limit", "after", NULL}},
     {.method = "POST", .path = "/messages", .handle = notification_post_message},
 };
 

@@ -15,8 +15,15 @@ static const struct service_subscription subscriptions[] = {
 };
 
 static const struct service_route routes[] = {
-    {.method = "POST", .path = "/orders", .handle = order_create, .is_cut_final = true},
-    {.method = "GET", .path = "/orders", .handle = order_list},
+    {.method = "POST",
+     .path = "/orders",
+     .handle = order_create,
+     .is_cut_final = true,
+     .query = (const char *const[]){"mode", NULL}},
+    {.method = "GET",
+     .path = "/orders",
+     .handle = order_list,
+     .query = (const char *const[]){"status", "limit", "after", NULL}},
     {.method = "GET", .path = "/orders/{id}", .handle = order_show},
     {.method = "GET", .path = "/products", .handle = order_list_products},
 };

@@ -65,7 +65,7 @@ static const char *const list_sql[ORDER_STATUSES] = {
 enum err order_store_insert(struct store *store, const struct order *order, const cJSON *items,
                             const char *member, const char *now, const char *event_id)
 {
-    char *items_text = cJSON_PrintUnformatted(items);
+    char *items_text = json_to_text(items);
     struct store_row *row = store_query(store, insert_sql);
     ROW_BIND_TEXTS(
         row, order->order_id, order->customer_id, order_status_name(order->state.status));

@@ -11,7 +11,10 @@ static const struct service_subscription subscriptions[] = {
 };
 
 static const struct service_route routes[] = {
-    {.method = "POST", .path = "/transfers", .handle = transfer_post},
+    {.method = "POST",
+     .path = "/transfers",
+     .handle = transfer_post,
+     .query = (const char *const[]){"mode", NULL}},
     {.method = "GET", .path = "/transfers/{id}", .handle = transfer_get},
 };
 

@@ -121,6 +121,19 @@ class Events {
       this.schemas.see(`event ${event.dataschema}`);
       complaints.push(...this.schemas.check(schema, event.data).map((text) => `data: ${text}`));
     }
+    // All of it is about one order or transfer, whose id is a UUID in lower case.
+    const about = event.data?.order_id ?? event.data?.transfer_id;
+    for (const [name, value] of Object.entries({ partitionkey: event.partitionkey, correlationid: event.correlationid, data: about })) {
+      if (value !== event.subject) {
+        complaints.push(`${name} is about ${value}, subject about ${event.subject}`);
+      }
+    }
+    if (!/^[0-9a-f-]{36}$/.test(event.subject)) {
+      complaints.push(`subject ${event.subject} is no UUID in lower case`);
+    }
+    if (/^00-(0{32}-|[0-9a-f]{32}-0{16}-)/.test(event.traceparent)) {
+      complaints.push(`traceparent ${event.traceparent} is all zeros`);
+    }
     return complaints.map((text) => `${event.type} of ${service}: ${text}`);
   }
 }

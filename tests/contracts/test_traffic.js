@@ -66,6 +66,11 @@ const brokenEvents = [
   ['a sender that the contract does not have', { source: '/services/fraud' }, /does not say that fraud sends/],
   ['an attribute name with a capital', { traceParent: 'x' }, /the attribute name traceParent is not \[a-z0-9\]/],
   ['a required attribute that is missing', { specversion: undefined }, /specversion/],
+  ['a key of another order', { partitionkey: 'x' }, /partitionkey is about x/],
+  ['a story of another order', { correlationid: 'x' }, /correlationid is about x/],
+  ['data of another order', { data: { ...data, order_id: '01890a5d-ac96-774b-bcce-b302099a8058' } }, /data is about 01890a5d.*8058/],
+  ['a subject in capitals', { subject: ID.toUpperCase() }, /is no UUID in lower case/],
+  ['a trace of zeros', { traceparent: `00-${'0'.repeat(32)}-00f067aa0ba902b7-01` }, /is all zeros/],
   ['a time that is none', { time: 'yesterday' }, /is not RFC 3339/],
 ];
 for (const [what, event, words] of brokenEvents) {

@@ -221,6 +221,9 @@ Test(shop_input, paths_methods_and_parameters_are_checked)
     expect_answer("order", "GET", "/orders?limit=501", 400, "invalid-parameter");
     expect_answer("order", "GET", "/orders?status=lost", 400, "invalid-parameter");
     expect_answer("order", "GET", "/orders?status=none", 400, "invalid-parameter");
+    expect_answer("order", "GET", "/orders?state=pending", 400, "unknown-parameter");
+    expect_answer("order", "GET", "/orders/no-such?limit=1", 400, "unknown-parameter");
+    expect_answer("order", "POST", "/orders?mod=sync", 400, "unknown-parameter");
     expect_answer("order", "DELETE", "/orders", 405, "method-not-allowed");
     expect_answer("order", "POST", "/orders", 415, "unsupported-media-type");
     expect_answer("inventory", "GET", "/stock/no-such", 404, "not-found");

@@ -292,6 +292,10 @@ Test(json, what_was_parsed_is_printed_again)
     struct buf out = {0};
     json_append(&out, json);
     cr_expect(bytes_equal_text(buf_view(&out), text), "%.*s", (int)out.size, (char *)out.data);
+    char *same = json_to_text(json);
+    cr_expect_str_eq(same, text);
+    cr_expect_null(json_to_text(NULL));
+    free(same);
     buf_release(&out);
     cJSON_Delete(json);
 }
