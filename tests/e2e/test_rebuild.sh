@@ -154,7 +154,15 @@ sql ledger "UPDATE lines SET amount_minor = amount_minor + 1 WHERE entry = $entr
 rebuilds 1 ledger --dry-run --json
 [[ $(rows lines differing) == 1 ]] || fail "one line of the ledger differs: $(cat "$folder/report")"
 sql ledger "UPDATE lines SET amount_minor = amount_minor - 1 WHERE entry = $entry AND line = 0"
+sql ledger "INSERT INTO lines VALUES (999999, 0, 'alice', 100, 'EUR')"
+rebuilds 1 ledger --dry-run
+says "lines of no entry: 999999 0: only in the living one"
+sql ledger "DELETE FROM lines WHERE entry = 999999"
 handled=$(sql payment "SELECT id FROM inbox WHERE handler = 'order-created' LIMIT 1")
+sql payment "UPDATE inbox SET member = 'nobody', location = '/nowhere' WHERE id = '$handled'"
+rebuilds 1 payment --dry-run
+says "inbox order-created $handled: location is \"/nowhere\", rebuilt null; member is \"nobody\""
+sql payment "UPDATE inbox SET member = NULL, location = NULL WHERE id = '$handled'"
 sql payment "DELETE FROM inbox WHERE id = '$handled'"
 rebuilds 1 payment --dry-run
 says "inbox order-created $handled: only in the rebuilt one"
