@@ -35,13 +35,13 @@ static enum cli_exit read_topics(const char *path, struct buf *text,
 }
 
 static enum cli_exit make_plan(const struct rebuild_site *site, const struct rebuild_work *work,
-                               const char *const *topics, struct rebuild_counts *counts)
+                               const char *living, const char *const *topics,
+                               struct rebuild_counts *counts)
 {
     // A replacement takes all that the log has. A comparison takes what the living database
     // has handled, and what its group says that it has.
-    const struct rebuild_choice choice = {.database = work->is_copied ? work->copy : NULL,
-                                          .only_handled = site->is_dry && work->is_copied,
-                                          .floor = site->floor};
+    const struct rebuild_choice choice = {
+        .database = living, .only_handled = site->is_dry && living != NULL, .floor = site->floor};
     struct rebuild_plan *plan = NULL;
     char *problem = NULL;
     enum err err = rebuild_plan_open(&plan, work->plan, site->service->name, topics, &problem);
@@ -96,14 +96,14 @@ static enum cli_exit replay(const struct rebuild_site *site, const struct rebuil
 }
 
 enum cli_exit rebuild_replay(struct rebuild_site *site, const struct rebuild_work *work,
-                             struct rebuild_counts *counts)
+                             const char *living, struct rebuild_counts *counts)
 {
     char *path = mem_format("%s/faultline-%s", site->stack->bin, site->service->name);
     struct buf text = {0};
     const char *topics[TOPICS_MAX + 1];
     enum cli_exit result = read_topics(path, &text, topics);
     if (result == CLI_YES) {
-        result = make_plan(site, work, topics, counts);
+        result = make_plan(site, work, living, topics, counts);
     }
     rebuild_site_end_broker(site);
     if (result == CLI_YES) {
