@@ -6,9 +6,11 @@
 #include "cli/commands.h"
 #include "cli/rebuild/rebuild_compare.h"
 #include "cli/rebuild/rebuild_files.h"
+#include "cli/rebuild/rebuild_living.h"
 #include "cli/rebuild/rebuild_replay.h"
 #include "cli/rebuild/rebuild_report.h"
 #include "cli/rebuild/rebuild_site.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 static const struct option_def rebuild_options[] = {
@@ -17,7 +19,8 @@ static const struct option_def rebuild_options[] = {
      .help = "change nothing: tell how the living database differs from what the log says"},
     {.name = "lose-http",
      .kind = OPTION_FLAG,
-     .help = "do not take over what came over HTTP; needed when the living database is damaged"},
+     .help = "as if there were no living database: what came over HTTP is lost; for one that is "
+             "damaged or of another version"},
     {0},
 };
 
@@ -25,7 +28,9 @@ static const struct option_def rebuild_options[] = {
 struct rebuild {
     struct rebuild_site site;
     bool loses_http;
-    struct rebuild_work work; // owned
+    struct rebuild_work work;      // owned
+    struct rebuild_living *living; // owned
+    const char *compared;          // borrowed; a copy of it; NULL: none that can be compared
     struct rebuild_counts counts;
     cJSON *report; // owned
     int64_t differing;
@@ -33,27 +38,47 @@ struct rebuild {
 
 // --- the living database
 
-static enum cli_exit copy_living(struct rebuild *self)
+// The living database cannot be compared, as problem says, which is freed.
+static enum cli_exit go_without(const struct rebuild *self, char *problem)
 {
-    char *problem = NULL;
-    if (rebuild_work_open(&self->work, self->site.stack, self->site.index, &problem) != ERR_OK) {
-        return cli_cannot(problem);
-    }
-    const enum err err = rebuild_work_copy(&self->work, &problem);
-    if (err == ERR_OK) {
-        return CLI_YES;
-    }
+    const char *name = self->site.service->name;
     cli_problem("%s", problem);
     free(problem);
-    if (err == ERR_NOT_FOUND || self->loses_http || self->site.is_dry) {
+    if (self->loses_http || self->site.is_dry) {
         return CLI_YES; // it is told below what that means
     }
     cli_problem("what came to %s over HTTP is in that file alone. To rebuild without it (the file "
                 "is kept): %s rebuild %s --lose-http",
-                self->site.service->name,
+                name,
                 cli_name(),
-                self->site.service->name);
+                name);
     return CLI_UNKNOWN;
+}
+
+static enum cli_exit copy_living(struct rebuild *self)
+{
+    char *problem = NULL;
+    const struct rebuild_site *site = &self->site;
+    if (rebuild_work_open(&self->work, site->stack, site->index, &problem) != ERR_OK) {
+        return cli_cannot(problem);
+    }
+    if (rebuild_living_open(&self->living, self->work.living, !site->is_dry, &problem) != ERR_OK) {
+        return cli_cannot(problem);
+    }
+    switch (rebuild_living_copy(self->living, self->work.copy, &problem)) {
+    case ERR_OK:
+        self->compared = self->loses_http ? NULL : self->work.copy;
+        return CLI_YES;
+    case ERR_NOT_FOUND:
+        cli_problem("%s", problem);
+        free(problem);
+        return CLI_YES;
+    case ERR_CORRUPT:
+    case ERR_CONFLICT:
+        return go_without(self, problem);
+    default:
+        return cli_cannot(problem);
+    }
 }
 
 // --- the report
@@ -76,9 +101,6 @@ static enum cli_exit add_undone(struct rebuild *self, bool is_odd, int64_t *coun
 static enum cli_exit compare(struct rebuild *self, int64_t *odd, int64_t *first_left)
 {
     char *problem = NULL;
-    if (self->work.is_copied && rebuild_work_check_version(&self->work, &problem) != ERR_OK) {
-        return cli_cannot(problem);
-    }
     cJSON *report = self->report = cJSON_CreateObject();
     cJSON_AddStringToObject(report, "service", self->site.service->name);
     cJSON_AddBoolToObject(report, "dry_run", self->site.is_dry);
@@ -92,21 +114,26 @@ static enum cli_exit compare(struct rebuild *self, int64_t *odd, int64_t *first_
     if (result == CLI_YES) {
         result = add_undone(self, false, &left, first_left);
     }
-    const struct rebuild_files files = {.rebuilt = self->work.rebuilt,
-                                        .plan = self->work.plan,
-                                        .living = self->work.is_copied ? self->work.copy : NULL};
+    const struct rebuild_files files = {
+        .rebuilt = self->work.rebuilt, .plan = self->work.plan, .living = self->compared};
     cJSON *tables = NULL;
-    if (result == CLI_YES &&
-        rebuild_compare(
-            self->site.service, &files, !self->loses_http, &tables, &self->differing, &problem) !=
-            ERR_OK) {
-        result = cli_cannot(problem);
+    if (result == CLI_YES) {
+        const enum err err =
+            rebuild_compare(self->site.service, &files, &tables, &self->differing, &problem);
+        if (err == ERR_CONFLICT) {
+            (void)go_without(self, problem);
+        } else if (err != ERR_OK) {
+            (void)cli_cannot(problem);
+        }
+        result = err == ERR_OK ? CLI_YES : CLI_UNKNOWN;
     }
-    cJSON_AddBoolToObject(report, "living", self->work.is_copied && !self->loses_http);
+    cJSON_AddBoolToObject(report, "living", self->compared != NULL);
     if (result == CLI_YES) {
         cJSON_AddItemToObject(report, "tables", tables);
         add_number(report, "differing", self->differing);
-        const int64_t orders = rebuild_count_sync(self->site.stack);
+        char *path = rebuild_database_path(self->site.stack, house_index("order"));
+        const int64_t orders = rebuild_living_count_sync(path);
+        free(path);
         if (orders >= 0) {
             add_number(report, "sync_orders", orders);
         }
@@ -127,7 +154,7 @@ static void say(const struct rebuild *self, const struct options *options)
 static enum cli_exit end_dry(struct rebuild *self, const struct options *options, int64_t odd)
 {
     say(self, options);
-    const bool is_told = self->work.is_copied && odd == 0;
+    const bool is_told = self->compared != NULL && odd == 0;
     const enum cli_exit result = !is_told ? CLI_UNKNOWN : self->differing == 0 ? CLI_YES : CLI_NO;
     static const char *const sentences[] = {
         [CLI_YES] = "The living database is what the log says, row by row.",
@@ -158,7 +185,13 @@ static enum cli_exit end_replaced(struct rebuild *self, const struct options *op
     }
     char *problem = NULL;
     char *kept = NULL;
-    if (rebuild_work_exchange(&self->work, &kept, &problem) != ERR_OK) {
+    const enum err err =
+        rebuild_living_replace(self->living, self->work.copy, self->work.rebuilt, &kept, &problem);
+    if (err != ERR_OK) {
+        if (kept != NULL) {
+            cli_problem("what was there is kept as well: %s", kept);
+        }
+        free(kept);
         return cli_cannot(problem);
     }
     if (options_flag(options, "json")) {
@@ -178,8 +211,20 @@ static enum cli_exit end_replaced(struct rebuild *self, const struct options *op
     return CLI_YES;
 }
 
+// The command has crash points of its own; a name of another process's is not for it.
+static void arm(void)
+{
+    const char *setting = getenv(CRASH_POINT_SETTING);
+    char *problem = NULL;
+    if (setting != NULL) {
+        (void)crash_point_arm(setting, "rebuild", &problem);
+        free(problem);
+    }
+}
+
 static enum cli_exit rebuild_run_command(const struct options *options)
 {
+    arm();
     struct rebuild self = {.loses_http = options_flag(options, "lose-http")};
     int64_t odd = 0;
     int64_t first_left = INT64_MAX;
@@ -193,7 +238,7 @@ static enum cli_exit rebuild_run_command(const struct options *options)
         result = copy_living(&self);
     }
     if (result == CLI_YES) {
-        result = rebuild_replay(&self.site, &self.work, &self.counts);
+        result = rebuild_replay(&self.site, &self.work, self.compared, &self.counts);
     }
     if (result == CLI_YES) {
         result = compare(&self, &odd, &first_left);
@@ -203,6 +248,7 @@ static enum cli_exit rebuild_run_command(const struct options *options)
                                   : end_replaced(&self, options, odd, first_left);
     }
     cJSON_Delete(self.report);
+    rebuild_living_destroy(&self.living);
     rebuild_work_release(&self.work);
     rebuild_site_close(&self.site);
     return result;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 enum {
@@ -30,6 +31,19 @@ static char **pointers_copy(const char *const *texts)
     char **copy = mem_calloc(count + 1, sizeof *copy);
     memcpy(copy, texts, count * sizeof *copy);
     return copy;
+}
+
+// Takes a variable out of such a copy.
+static void pointers_drop(char **environment, const char *name)
+{
+    const size_t name_size = strlen(name);
+    char **to = environment;
+    for (; *environment != NULL; environment++) {
+        if (strncmp(*environment, name, name_size) != 0 || (*environment)[name_size] != '=') {
+            *to++ = *environment;
+        }
+    }
+    *to = NULL;
 }
 
 // In the child: default signals again, whatever the caller had.
@@ -136,6 +150,9 @@ static enum err run_program(struct child child, const char *const *arguments,
     enum err err = ERR_IO;
     int log = -1;
 
+    if (child.helps != 0) {
+        pointers_drop(environment, CRASH_POINT_SETTING);
+    }
     const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     log = open(log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (log < 0 || null < 0) {
@@ -180,11 +197,10 @@ enum err spawn_helper(const char *const *argv, const char *const *envp, const ch
     return run_program(child, argv, envp, log_path, out, problem);
 }
 
-char *spawn_last_words(const char *log_path)
+static char *last_line(FILE *file)
 {
     char line[LINE_SIZE] = "";
     char last[LINE_SIZE] = "it said nothing";
-    FILE *file = fopen(log_path, "re");
     while (file != NULL && fgets(line, sizeof line, file) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         if (line[0] != '\0') {
@@ -197,7 +213,22 @@ char *spawn_last_words(const char *log_path)
     return mem_strdup(last);
 }
 
-static enum err spawn_reader(const char *const *argv, bool with_errors, pid_t *pid, int *fd)
+char *spawn_last_words(const char *log_path)
+{
+    return last_line(fopen(log_path, "re"));
+}
+
+char *spawn_last_line(struct bytes said)
+{
+    char *text = mem_strndup((const char *)said.data, said.size); // fmemopen wants no const
+    char *line = last_line(said.size == 0 ? NULL : fmemopen(text, said.size, "r"));
+    free(text);
+    return line;
+}
+
+// Starts a program whose output can be read at *fd; child says what else is special.
+static enum err spawn_reader(struct child child, const char *const *argv, bool with_errors,
+                             pid_t *pid, int *fd)
 {
     int output[2] = {-1, -1};
     char **copy = pointers_copy(argv);
@@ -208,12 +239,10 @@ static enum err spawn_reader(const char *const *argv, bool with_errors, pid_t *p
     }
     fcntl(output[0], F_SETFD, FD_CLOEXEC);
     fcntl(output[1], F_SETFD, FD_CLOEXEC);
-    struct child child = {
-        .argv = copy,
-        .in = null,
-        .out = output[1],
-        .error = with_errors ? output[1] : null,
-    };
+    child.argv = copy;
+    child.in = null;
+    child.out = output[1];
+    child.error = with_errors ? output[1] : null;
     const int error = fork_and_exec(&child, pid);
     if (error != 0) {
         err = error == ENOENT ? ERR_NOT_FOUND : ERR_IO;
@@ -245,14 +274,9 @@ static int wait_for(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code)
+// Reads all that it says, up to its end.
+static int read_and_wait(pid_t pid, int fd, struct buf *output)
 {
-    pid_t pid = 0;
-    int fd = -1;
-    const enum err err = spawn_reader(argv, false, &pid, &fd);
-    if (err != ERR_OK) {
-        return err;
-    }
     for (;;) {
         const ssize_t size = read(fd, buf_reserve(output, READ_BYTES), READ_BYTES);
         if (size > 0) {
@@ -262,8 +286,36 @@ enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code)
         }
     }
     close(fd);
-    *exit_code = wait_for(pid);
-    return ERR_OK;
+    return wait_for(pid);
+}
+
+enum err spawn_read(const char *const *argv, struct buf *output, int *exit_code)
+{
+    pid_t pid = 0;
+    int fd = -1;
+    const enum err err = spawn_reader((struct child){0}, argv, false, &pid, &fd);
+    if (err == ERR_OK) {
+        *exit_code = read_and_wait(pid, fd, output);
+    }
+    return err;
+}
+
+enum err spawn_helper_read(const char *const *argv, const char *const *envp, struct buf *output,
+                           int *exit_code, char **problem)
+{
+    char **environment = pointers_copy(envp);
+    pid_t pid = 0;
+    int fd = -1;
+    pointers_drop(environment, CRASH_POINT_SETTING);
+    const struct child child = {.envp = environment, .helps = getpid()};
+    const enum err err = spawn_reader(child, argv, true, &pid, &fd);
+    if (err == ERR_OK) {
+        *exit_code = read_and_wait(pid, fd, output);
+    } else {
+        *problem = mem_format("cannot run %s", argv[0]);
+    }
+    free(environment);
+    return err == ERR_OK ? ERR_OK : ERR_IO;
 }
 
 enum err spawn_run(const char *const *argv, int *exit_code)
@@ -283,5 +335,5 @@ enum err spawn_run(const char *const *argv, int *exit_code)
 
 enum err spawn_pipe(const char *const *argv, pid_t *pid, int *fd)
 {
-    return spawn_reader(argv, true, pid, fd);
+    return spawn_reader((struct child){0}, argv, true, pid, fd);
 }

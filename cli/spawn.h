@@ -18,13 +18,19 @@ enum err spawn_detached(const char *path, const char *const *envp, const char *f
 
 // spawn_helper does the same with argv (ended by NULL; a path and its arguments), a program
 // that is of no use without us: it gets SIGTERM when we end, however that comes. It stays
-// in our session and in our folder.
+// in our session and in our folder, and has no FAULTLINE_CRASH_AT: that was not meant for it.
 enum err spawn_helper(const char *const *argv, const char *const *envp, const char *log_path,
                       pid_t *out, char **problem);
 
-// spawn_last_words is the last line of such a log, for a sentence about an early end; the
-// caller frees it.
+// spawn_helper_read does so and waits for its end; what it says goes to output, through a
+// pipe: a full disk does not silence it. Its exit code as with spawn_read. ERR_IO likewise.
+enum err spawn_helper_read(const char *const *argv, const char *const *envp, struct buf *output,
+                           int *exit_code, char **problem);
+
+// spawn_last_words is the last line of such a log, for a sentence about an early end, and
+// spawn_last_line that of such an output; the caller frees it.
 char *spawn_last_words(const char *log_path);
+char *spawn_last_line(struct bytes said);
 
 // spawn_read runs argv (ended by NULL, found by PATH), waits for its end and gives
 // its standard output. ERR_NOT_FOUND: there is no such program. Its exit code goes

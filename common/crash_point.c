@@ -72,6 +72,10 @@ const struct crash_point_def crash_points[] = {
     {"payment-charge-posted", "payment", "the ledger has answered; the charge is not written"},
     {"payment-refund-begun", "payment", "a refund is noted; the ledger was not asked"},
     {"payment-refund-reversed", "payment", "the ledger has answered; the refund is not written"},
+
+    {"rebuild-before-exchange", "rebuild", "the new database is made; the old one is untouched"},
+    {"rebuild-kept", "rebuild", "what is there is kept under its second name, and in its place"},
+    {"rebuild-after-exchange", "rebuild", "the new one is in its place; its files are not closed"},
     {0},
 };
 
@@ -87,15 +91,16 @@ static struct {
 
 bool crash_point_is_of(const struct crash_point_def *point, const char *process)
 {
-    const bool any_service =
-        strcmp(point->process, "service") == 0 && strcmp(process, "broker") != 0;
+    const bool any_service = strcmp(point->process, "service") == 0 &&
+                             strcmp(process, "broker") != 0 && strcmp(process, "rebuild") != 0;
     return any_service || strcmp(point->process, process) == 0;
 }
 
 // Whose a point is, for a sentence.
 static const char *owner_of(const struct crash_point_def *point)
 {
-    static const char *const owners[][2] = {{"service", "a service"}, {"broker", "the broker"}};
+    static const char *const owners[][2] = {
+        {"service", "a service"}, {"broker", "the broker"}, {"rebuild", "`faultline rebuild`"}};
     for (size_t i = 0; i < ARRAY_LEN(owners); i++) {
         if (strcmp(point->process, owners[i][0]) == 0) {
             return owners[i][1];

@@ -27,14 +27,16 @@ enum {
 
 struct crash_point_def {
     const char *name;
-    const char *process;  // "broker"; "service": each of the seven; "order", "payment"
+    const char *process;  // "broker"; "service": each of the seven; "order", "payment"; or
+                          // "rebuild": the command, which no stack starts
     const char *sentence; // what has happened there, and what has not
 };
 
 // All of them, ended by one without a name.
 extern const struct crash_point_def crash_points[];
 
-// crash_point_is_of tells whether a process ("broker", or a service's name) passes it.
+// crash_point_is_of tells whether a process ("broker", "rebuild", or a service's name)
+// passes it.
 bool crash_point_is_of(const struct crash_point_def *point, const char *process);
 
 // crash_point_check reads "name" or "name:n", n from 1. ERR_INVALID: there is no such

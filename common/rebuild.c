@@ -1,8 +1,10 @@
 #include "common/rebuild.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -13,6 +15,7 @@
 enum {
     PASSED_MAX = 512,    // events that a waiting one lets pass before it is recalled
     ATTEMPTS_MAX = 1001, // of an event that was handled, whatever BUS_RETRIES was then
+    PLAN_VERSION = 10001 // its user_version, which no service's database has
 };
 
 const char rebuild_plan_schema[] =
@@ -24,7 +27,8 @@ const char rebuild_plan_schema[] =
     "CREATE INDEX outputs_of_cause ON outputs (cause, offset);"
     "CREATE TABLE undone (number INTEGER PRIMARY KEY, offset INTEGER NOT NULL, key TEXT NOT NULL,"
     " topic TEXT NOT NULL, id TEXT NOT NULL, is_odd INTEGER NOT NULL, why TEXT NOT NULL);"
-    "CREATE INDEX undone_by_key ON undone (key);";
+    "CREATE INDEX undone_by_key ON undone (key);"
+    "PRAGMA user_version = 10001;";
 
 static const char next_sql[] = "SELECT number, offset, time_us, topic, key, id, body"
                                " FROM inputs JOIN deliveries USING (offset)"
@@ -384,17 +388,50 @@ static enum err replay_all(struct rebuild *self)
     return err == ERR_OK ? store_commit(self->service->store) : err;
 }
 
+// What cannot even begin, for the log, where `faultline rebuild` and a person look.
+static enum err give_up(enum err err, char *problem)
+{
+    log_error("cannot rebuild", LOG_STR("error", problem));
+    free(problem);
+    return err;
+}
+
 static enum err open_plan(struct rebuild *self, const char *path)
 {
     char *problem = NULL;
+    if (access(path, R_OK) != 0) { // it would be made
+        return give_up(ERR_NOT_FOUND, mem_format("cannot read %s: %s", path, strerror(errno)));
+    }
     enum err err = store_open(&self->plan, path, &problem);
-    err = err == ERR_OK ? store_without_syncs(self->plan) : err;
+    if (err != ERR_OK) {
+        return give_up(err, problem);
+    }
+    if (store_schema_version(self->plan) != PLAN_VERSION) {
+        problem = mem_format("%s is no plan of `faultline rebuild` of this version", path);
+        return give_up(ERR_INVALID, problem);
+    }
+    err = store_without_syncs(self->plan);
     err = err == ERR_OK ? store_begin(self->plan) : err;
-    if (err != ERR_OK && problem != NULL) {
-        log_error("cannot read the plan", LOG_STR("error", problem));
+    return err == ERR_OK ? err : give_up(err, mem_strdup(store_last_error(self->plan)));
+}
+
+// The rebuilt database is a new one: over another one the events would have had their
+// effect already.
+static enum err open_database(struct service *service)
+{
+    char *path =
+        mem_format("%s/%s.db", config_text(service->config, "DATA_DIR"), service->def->name);
+    const bool is_there = access(path, F_OK) == 0;
+    char *problem = mem_format("%s is there already, and --rebuild makes a new one: set DATA_DIR "
+                               "to a folder without it",
+                               path);
+    free(path);
+    if (is_there) {
+        return give_up(ERR_EXISTS, problem);
     }
     free(problem);
-    return err;
+    const enum err err = service_open_store(service);
+    return err == ERR_OK ? store_without_syncs(service->store) : err;
 }
 
 enum err rebuild_run(struct service *service, const char *plan_path)
@@ -402,10 +439,7 @@ enum err rebuild_run(struct service *service, const char *plan_path)
     struct rebuild self = {.service = service, .input = mem_calloc(1, sizeof *self.input)};
     enum err err = open_plan(&self, plan_path);
     if (err == ERR_OK) {
-        err = service_open_store(service);
-    }
-    if (err == ERR_OK) {
-        err = store_without_syncs(service->store);
+        err = open_database(service);
     }
     if (err == ERR_OK) {
         err = replay_all(&self);

@@ -28,8 +28,9 @@
 
 struct service;
 
-// rebuild_run makes the database in the folder DATA_DIR, where none may be. Errors are in
-// the log.
+// rebuild_run makes the database in the folder DATA_DIR. ERR_EXISTS: one is there;
+// ERR_NOT_FOUND, ERR_INVALID: plan_path is no file, or no plan; others as of the store. They
+// are in the log.
 enum err rebuild_run(struct service *service, const char *plan_path);
 
 // rebuild_plan_schema: the SQL of the plan's tables, for whoever makes one.

@@ -85,7 +85,7 @@ int service_answer_arguments(const struct service_def *def, const struct service
             "  --ready    asks the process that runs with these settings whether it is ready\n"
             "  --topics   prints the topics that it subscribes to\n"
             "  --rebuild FILE  makes the database anew from the events that `faultline rebuild`\n"
-            "             put into FILE, and ends; DATA_DIR must be empty\n"
+            "             put into FILE, and ends; there must be none in DATA_DIR\n"
             "  --version  prints the version\n\n"
             "Settings come from the environment:\n\n",
             def->name,

@@ -51,12 +51,20 @@ static void put_difference(struct buf *out, const struct rebuild_table *table, c
 
 // --- the database
 
+// The rebuilt database and the plan are of our own making. So unless the machine is to
+// blame the living one is: a table or a column is not there, a row breaks a rule.
 static enum err fail(sqlite3 *db, char **problem)
 {
+    const int code = sqlite3_errcode(db);
+    const bool is_living =
+        code == SQLITE_ERROR || code == SQLITE_CONSTRAINT || code == SQLITE_CORRUPT;
     if (*problem == NULL) {
-        *problem = mem_format("cannot compare the databases: %s", sqlite3_errmsg(db));
+        *problem = mem_format("%s: %s",
+                              is_living ? "the living database is not as this version makes it"
+                                        : "cannot compare the databases",
+                              sqlite3_errmsg(db));
     }
-    return ERR_IO;
+    return is_living ? ERR_CONFLICT : ERR_IO;
 }
 
 static enum err run(sqlite3 *db, const char *sql, char **problem)
@@ -170,14 +178,14 @@ static enum err find_differing(sqlite3 *db, const struct rebuild_table *table, c
 }
 
 static enum err compare_table(sqlite3 *db, const struct rebuild_table *table, bool has_living,
-                              bool carries, cJSON *json, int64_t *differing, char **problem)
+                              cJSON *json, int64_t *differing, char **problem)
 {
     cJSON_AddStringToObject(json, "table", table->name);
     enum err err = ERR_OK;
     if (has_living) {
         err = count_rows(db, table, "living", "living", json, problem);
     }
-    if (err == ERR_OK && has_living && carries) {
+    if (err == ERR_OK && has_living) {
         err = carry_rows(db, table, json, problem);
     }
     if (err == ERR_OK) {
@@ -192,7 +200,7 @@ static enum err compare_table(sqlite3 *db, const struct rebuild_table *table, bo
 }
 
 enum err rebuild_compare(const struct rebuild_service *service, const struct rebuild_files *files,
-                         bool carries, cJSON **out, int64_t *differing, char **problem)
+                         cJSON **out, int64_t *differing, char **problem)
 {
     sqlite3 *db = NULL;
     cJSON *tables = cJSON_CreateArray();
@@ -207,7 +215,7 @@ enum err rebuild_compare(const struct rebuild_service *service, const struct reb
                                                 : &rebuild_common_tables[i - service->tables_count];
         cJSON *json = cJSON_CreateObject();
         cJSON_AddItemToArray(tables, json);
-        err = compare_table(db, table, files->living != NULL, carries, json, differing, problem);
+        err = compare_table(db, table, files->living != NULL, json, differing, problem);
     }
     err = err == ERR_OK ? run(db, "COMMIT", problem) : err;
     sqlite3_close(db);

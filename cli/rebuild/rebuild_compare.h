@@ -16,13 +16,14 @@ struct rebuild_files {
     const char *rebuilt, *plan, *living;
 };
 
-// rebuild_compare takes over, unless carries is false, and compares. *out, which the caller
-// owns, is an array of {"table","living","rebuilt","carried","differing","first":[{"key",
-// "living":{…}|null,"rebuilt":{…}|null}]}, whose first are at most five differing rows;
-// without a living database there are "table" and "rebuilt" alone. *differing counts all.
-// ERR_IO: *problem, which the caller frees, is a sentence.
+// rebuild_compare takes over and compares. *out, which the caller owns, is an array of
+// {"table","living","rebuilt","carried","differing","first":[{"key","living":{…}|null,
+// "rebuilt":{…}|null}]}, whose first are at most five differing rows; without a living
+// database there are "table" and "rebuilt" alone. *differing counts all. ERR_CONFLICT: the
+// living one is not made as the rebuilt one is, or damaged; ERR_IO. *problem, which the
+// caller frees, is then a sentence.
 enum err rebuild_compare(const struct rebuild_service *service, const struct rebuild_files *files,
-                         bool carries, cJSON **out, int64_t *differing, char **problem);
+                         cJSON **out, int64_t *differing, char **problem);
 
 // rebuild_undone gives the plan's events that were not handled, at most ten, as an array
 // of {"offset","topic","key","why"}, which the caller owns, and their number: those that

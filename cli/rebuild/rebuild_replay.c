@@ -1,9 +1,7 @@
 #include "cli/rebuild/rebuild_replay.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "cli/environment.h"
 #include "cli/spawn.h"
@@ -37,13 +35,13 @@ static enum cli_exit read_topics(const char *path, struct buf *text,
 }
 
 static enum cli_exit make_plan(const struct rebuild_site *site, const struct rebuild_work *work,
-                               const char *const *topics, struct rebuild_counts *counts)
+                               const char *living, const char *const *topics,
+                               struct rebuild_counts *counts)
 {
     // A replacement takes all that the log has. A comparison takes what the living database
     // has handled, and what its group says that it has.
-    const struct rebuild_choice choice = {.database = work->is_copied ? work->copy : NULL,
-                                          .only_handled = site->is_dry && work->is_copied,
-                                          .floor = site->floor};
+    const struct rebuild_choice choice = {
+        .database = living, .only_handled = site->is_dry && living != NULL, .floor = site->floor};
     struct rebuild_plan *plan = NULL;
     char *problem = NULL;
     enum err err = rebuild_plan_open(&plan, work->plan, site->service->name, topics, &problem);
@@ -57,41 +55,55 @@ static enum cli_exit make_plan(const struct rebuild_site *site, const struct reb
     return err == ERR_OK ? CLI_YES : cli_cannot(problem);
 }
 
+// What the stack knows of the service's processes: `start --set` gave them settings, which
+// a version of an event may depend on. Replicas have the same ones, or soon will.
+static const struct stack_process *find_process(const struct stack *stack, size_t service)
+{
+    for (size_t i = 0; i < stack->processes_count; i++) {
+        if (stack->processes[i].service == service) {
+            return &stack->processes[i];
+        }
+    }
+    return NULL;
+}
+
 // The service's own executable, with the settings of the stack, over an empty folder.
 static enum cli_exit replay(const struct rebuild_site *site, const struct rebuild_work *work,
                             const char *path)
 {
-    const struct stack_process process = {.service = site->index, .replica = 1};
+    const struct stack_process unknown = {.service = site->index, .replica = 1};
+    const struct stack_process *process = find_process(site->stack, site->index);
     const char *const argv[] = {path, "--rebuild", work->plan, NULL};
     char *data_dir = mem_format("DATA_DIR=%s", work->folder);
-    char **environment = environment_of(site->stack, &process, environ);
+    char **environment = environment_of(site->stack, process == NULL ? &unknown : process, environ);
     environment_set(environment, data_dir);
+    environment_set(environment, "LOG_FORMAT=text");
+    struct buf said = {0};
     char *problem = NULL;
-    pid_t pid = 0;
-    int status = -1;
-    enum err err = spawn_helper(argv, (const char *const *)environment, work->log, &pid, &problem);
-    while (err == ERR_OK && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (err == ERR_OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
-        char *words = spawn_last_words(work->log);
+    int code = -1;
+    enum err err =
+        spawn_helper_read(argv, (const char *const *)environment, &said, &code, &problem);
+    if (err == ERR_OK && code != 0) {
+        char *words = spawn_last_line(buf_view(&said));
         problem = mem_format("%s --rebuild failed: %s", path, words);
         free(words);
         err = ERR_IO;
     }
+    buf_release(&said);
     environment_free(&environment);
     free(data_dir);
     return err == ERR_OK ? CLI_YES : cli_cannot(problem);
 }
 
 enum cli_exit rebuild_replay(struct rebuild_site *site, const struct rebuild_work *work,
-                             struct rebuild_counts *counts)
+                             const char *living, struct rebuild_counts *counts)
 {
     char *path = mem_format("%s/faultline-%s", site->stack->bin, site->service->name);
     struct buf text = {0};
     const char *topics[TOPICS_MAX + 1];
     enum cli_exit result = read_topics(path, &text, topics);
     if (result == CLI_YES) {
-        result = make_plan(site, work, topics, counts);
+        result = make_plan(site, work, living, topics, counts);
     }
     rebuild_site_end_broker(site);
     if (result == CLI_YES) {

@@ -112,4 +112,9 @@ faultline dead-letters redrive --all >/dev/null
 becomes 4 letters
 faultline order --wait --json >"$folder/order" || fail "others go on: $(cat "$folder/order")"
 the_books_add_up
+
+story "what each has in its database is what the log says, read by the rules that each was upgraded to"
+for service in payment inventory notification fraud ledger; do
+  faultline rebuild "$service" --dry-run >"$folder/rebuild" 2>&1 || fail "$service is what the log says: $(cat "$folder/rebuild")"
+done
 ! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"

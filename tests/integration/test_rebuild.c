@@ -18,6 +18,8 @@ static struct store *plan;
 static struct store *rebuilt;
 static int64_t next_offset;
 
+extern char **environ;
+
 #define AT "2026-11-28T20:00:00.000000Z"
 
 static void open_plan(void)
@@ -167,22 +169,34 @@ static void add_answer(int number, const char *service, const char *topic)
 
 // --- the replay
 
-static void rebuild(const char *service)
+// Runs the service's executable. What it says, which the caller frees, goes to *said.
+static int run(const char *service, const char *file, char **said)
 {
     const char *bin = getenv("FAULTLINE_BIN");
     char *path = mem_format("%s/faultline-%s", bin == NULL ? "." : bin, service);
-    const char *const argv[] = {path, "--rebuild", plan_path, NULL};
-    store_destroy(&plan);
+    const char *const argv[] = {path, "--rebuild", file, NULL};
     setenv("DATA_DIR", folder, 1);
     setenv("LOG_LEVEL", "warn", 1);
     struct buf output = {0};
+    char *problem = NULL;
     int code = -1;
-    cr_assert_eq(spawn_read(argv, &output, &code), ERR_OK);
-    cr_assert_eq(code, 0, "%.*s", (int)output.size, (const char *)output.data);
+    const enum err err =
+        spawn_helper_read(argv, (const char *const *)environ, &output, &code, &problem);
+    cr_assert_eq(err, ERR_OK, "%s", problem);
+    *said = mem_strndup((const char *)output.data, output.size);
     buf_release(&output);
     free(path);
+    return code;
+}
+
+static void rebuild(const char *service)
+{
+    store_destroy(&plan);
+    char *said = NULL;
+    cr_assert_eq(run(service, plan_path, &said), 0, "%s", said);
+    free(said);
     char *problem = NULL;
-    path = mem_format("%s/%s.db", folder, service);
+    char *path = mem_format("%s/%s.db", folder, service);
     cr_assert_eq(access(path, F_OK), 0);
     cr_assert_eq(store_open(&rebuilt, path, &problem), ERR_OK, "%s", problem);
     cr_assert_eq(store_open(&plan, plan_path, &problem), ERR_OK, "%s", problem);
@@ -318,4 +332,44 @@ Test(rebuild, fraud_decides_as_it_did)
     cr_expect_eq(number_in(plan, undone_sql), 0);
     cr_expect_eq(number_in(rebuilt, flagged_sql), 1);
     cr_expect_eq(number_in(rebuilt, cleared_sql), 1);
+}
+
+// --- what is no plan, and no place
+
+static void expect_refused(const char *file, const char *words)
+{
+    char *said = NULL;
+    const int code = run("payment", file, &said);
+    cr_expect_eq(code, EXIT_FAILURE, "%s", said);
+    cr_expect_not_null(strstr(said, words), "%s", said);
+    free(said);
+}
+
+static void make_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    cr_assert_not_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+Test(rebuild, what_is_no_plan_is_refused_with_a_sentence)
+{
+    char *path = mem_format("%s/no-plan", folder);
+    expect_refused(path, "cannot read");
+    cr_expect_neq(access(path, F_OK), 0, "nothing is made");
+    make_file(path, "");
+    expect_refused(path, "is no plan of `faultline rebuild`");
+    make_file(path, "this is no database at all, nor is there a plan in it, whoever asks");
+    expect_refused(path, "cannot open the database");
+    free(path);
+}
+
+Test(rebuild, a_database_that_is_there_is_left_alone)
+{
+    char *path = mem_format("%s/payment.db", folder);
+    add_order(1, "tok_visa", "milk-jug", 1);
+    make_file(path, "");
+    expect_refused(plan_path, "is there already");
+    free(path);
 }

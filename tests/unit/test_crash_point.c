@@ -56,6 +56,7 @@ Test(crash_point, a_point_of_every_service_is_none_of_the_broker)
     const struct crash_point_def point = {.name = "p", .process = "service"};
     cr_expect(crash_point_is_of(&point, "ledger"));
     cr_expect_not(crash_point_is_of(&point, "broker"));
+    cr_expect_not(crash_point_is_of(&point, "rebuild"));
 }
 
 // --- the end
@@ -177,7 +178,8 @@ static void note_uses(const char *path)
 // Every point of the table is in the code, once, and the code has no other.
 Test(crash_point, the_table_and_the_code_name_the_same_places)
 {
-    static const char *const folders[] = {"broker/*.c", "common/*.c", "services/*/*.c"};
+    static const char *const folders[] = {
+        "broker/*.c", "common/*.c", "services/*/*.c", "cli/rebuild/*.c"};
     const char *source = getenv("FAULTLINE_SOURCE");
     for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
         char *pattern = mem_format("%s/%s", source == NULL ? "." : source, folders[i]);
@@ -207,7 +209,7 @@ Test(crash_point, the_table_and_the_code_name_the_same_places)
 
 Test(crash_point, each_has_a_name_of_its_own_and_a_sentence)
 {
-    static const char *const processes[] = {"broker", "service", "order", "payment"};
+    static const char *const processes[] = {"broker", "service", "order", "payment", "rebuild"};
     for (const struct crash_point_def *point = crash_points; point->name != NULL; point++) {
         const size_t size = strlen(point->process);
         size_t process = 0;

@@ -72,6 +72,56 @@ Test(spawn, a_helper_ends_with_whom_it_helps)
     cr_expect_neq(kill(helper, 0), 0, "it is gone");
 }
 
+// A crash point in our environment was meant for a process that a person starts.
+Test(spawn, a_helper_has_no_crash_point_and_says_its_words_through_a_pipe)
+{
+    const char *const argv[] = {
+        "/bin/sh", "-c", "echo out; echo at $FAULTLINE_CRASH_AT. >&2; exit 3", NULL};
+    const char *const envp[] = {
+        "FAULTLINE_CRASH_AT=service-after-commit", "PATH=/usr/bin:/bin", NULL};
+    struct buf output = {0};
+    char *problem = NULL;
+    int code = 0;
+    cr_assert_eq(spawn_helper_read(argv, envp, &output, &code, &problem), ERR_OK, "%s", problem);
+    char *words = spawn_last_line(buf_view(&output));
+    cr_expect_str_eq(words, "at .");
+    cr_expect_eq(code, 3);
+    free(words);
+    buf_release(&output);
+    words = spawn_last_line(buf_view(&output));
+    cr_expect_str_eq(words, "it said nothing");
+    free(words);
+}
+
+Test(spawn, a_helper_with_a_log_has_no_crash_point_either)
+{
+    char log[] = "/tmp/faultline-test-XXXXXX";
+    close(mkstemp(log));
+    const char *const argv[] = {"/bin/sh", "-c", "echo at $FAULTLINE_CRASH_AT.", NULL};
+    const char *const envp[] = {"PATH=/usr/bin:/bin", "FAULTLINE_CRASH_AT=broker-recovered", NULL};
+    char *problem = NULL;
+    pid_t pid = 0;
+    cr_assert_eq(spawn_helper(argv, envp, log, &pid, &problem), ERR_OK, "%s", problem);
+    waitpid(pid, NULL, 0);
+    char *words = spawn_last_words(log);
+    cr_expect_str_eq(words, "at .");
+    free(words);
+    unlink(log);
+}
+
+Test(spawn, a_helper_that_is_not_there_is_told)
+{
+    const char *const argv[] = {"/faultline-nonexistent", NULL};
+    const char *const envp[] = {NULL};
+    struct buf output = {0};
+    char *problem = NULL;
+    int code = 0;
+    cr_expect_eq(spawn_helper_read(argv, envp, &output, &code, &problem), ERR_IO);
+    cr_assert_not_null(problem);
+    free(problem);
+    buf_release(&output);
+}
+
 Test(spawn, a_detached_process_has_its_own_session_environment_and_log)
 {
     char dir[] = "/tmp/faultline-test-XXXXXX";
