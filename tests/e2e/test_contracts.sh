@@ -286,6 +286,26 @@ while read -r _ url; do ask 500 GET "$url"; done < <(lists; things; echo "ledger
 while read -r _ url body; do post 503 "$url" "$body"; done < <(posts | grep -v '/charges\|/refunds' )
 for service in order payment inventory notification fraud ledger transfer; do damage $service back; done
 
+story "a database that forbids what its service writes"
+forbid() { # SERVICE HOW: each change of its own tables fails, or does no more
+  local data=$FAULTLINE_DIR/data/$1/$1.db table change
+  for table in $(sqlite3 "$data" "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('inbox', 'outbox')"); do
+    for change in INSERT UPDATE; do
+      sqlite3 "$data" "DROP TRIGGER IF EXISTS forbid_${change}_$table"
+      [[ $2 == no ]] || sqlite3 "$data" "CREATE TRIGGER forbid_${change}_$table BEFORE $change ON $table BEGIN SELECT raise(ABORT, 'no'); END"
+    done
+  done
+}
+taken=$(uuid)
+post 201 "$inventory_url/reservations" "$(reservation "$taken")"
+for service in order payment inventory notification fraud ledger transfer; do
+  forbid $service yes
+  while read -r _ url body; do post 500 "$url" "$body"; done < <(posts | grep "^$service ")
+  [[ $service != inventory ]] || ask 500 DELETE "$inventory_url/reservations/$taken"
+  forbid $service no
+done
+ask 200 DELETE "$inventory_url/reservations/$taken"
+
 story "what waits for a service when it stops is told so"
 state() { { faultline ps --json || true; } | jq -r ".[] | select(.name == \"$1\") | .state"; }
 pid() { faultline ps --json | jq -r ".[] | select(.name == \"$1\") | .pid"; }
