@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -83,6 +84,7 @@ static struct {
     const char *name; // borrowed from the table
     char line[256];
     atomic_long left; // passings up to the last one
+    long late_ms;
 } armed;
 
 bool crash_point_is_of(const struct crash_point_def *point, const char *process)
@@ -114,17 +116,35 @@ static const struct crash_point_def *find(const char *name, size_t size)
     return NULL;
 }
 
-// Takes the setting apart. *passing is 1 when none is named; 0: it is no number.
-static const struct crash_point_def *parse(const char *setting, long *passing)
+// Reads a number up to max and moves *at behind it. -1: there is none.
+static long take_number(const char **at, long max)
 {
-    const size_t size = strcspn(setting, ":");
-    const char *number = setting[size] == '\0' ? "1" : setting + size + 1;
     char *end = NULL;
     errno = 0;
-    *passing = strtol(number, &end, 10);
-    const bool is_number = *number >= '0' && *number <= '9' && *end == '\0' && errno == 0;
-    if (!is_number || *passing > CRASH_POINT_PASSINGS_MAX) {
-        *passing = 0;
+    const long number = **at >= '0' && **at <= '9' ? strtol(*at, &end, 10) : -1;
+    if (number < 0 || number > max || errno != 0) {
+        return -1;
+    }
+    *at = end;
+    return number;
+}
+
+// Takes the setting apart. *passing is 1 when none is named; 0: what is behind the colon is
+// not as it should be.
+static const struct crash_point_def *parse(const char *setting, long *passing, long *late_ms)
+{
+    const size_t size = strcspn(setting, ":");
+    const char *at = setting + size;
+    *passing = 1;
+    *late_ms = 0;
+    if (*at == ':') {
+        at++;
+        *passing = take_number(&at, CRASH_POINT_PASSINGS_MAX);
+        if (*passing > 0 && *at == '+') {
+            at++;
+            *late_ms = take_number(&at, CRASH_POINT_LATE_MS_MAX);
+        }
+        *passing = *passing < 0 || *late_ms < 0 || *at != '\0' ? 0 : *passing;
     }
     return find(setting, size);
 }
@@ -137,7 +157,8 @@ enum err crash_point_check(const char *setting, const char *process, char **prob
         return ERR_OK;
     }
     long passing = 0;
-    const struct crash_point_def *point = parse(setting, &passing);
+    long late_ms = 0;
+    const struct crash_point_def *point = parse(setting, &passing, &late_ms);
     if (point == NULL) {
         *problem = mem_format(
             "FAULTLINE_CRASH_AT is \"%s\": there is no such crash point; %s", setting, list);
@@ -151,9 +172,11 @@ enum err crash_point_check(const char *setting, const char *process, char **prob
                        list);
     } else if (passing < 1) {
         *problem = mem_format("FAULTLINE_CRASH_AT is \"%s\": behind the colon must stand which "
-                              "passing it is, from 1 to %d; %s",
+                              "passing it is, from 1 to %d, and behind a plus, if there is "
+                              "one, how many ms late, up to %d; %s",
                               setting,
                               CRASH_POINT_PASSINGS_MAX,
+                              CRASH_POINT_LATE_MS_MAX,
                               list);
     }
     return *problem == NULL ? ERR_OK : ERR_INVALID;
@@ -166,7 +189,7 @@ enum err crash_point_arm(const char *setting, const char *process, char **proble
         return err;
     }
     long passing = 0;
-    armed.name = parse(setting, &passing)->name;
+    armed.name = parse(setting, &passing, &armed.late_ms)->name;
     atomic_init(&armed.left, passing);
     (void)snprintf(
         armed.line,
@@ -184,6 +207,9 @@ void crash_point_pass(const char *name)
     if (strcmp(name, armed.name) != 0 || atomic_fetch_sub(&armed.left, 1) != 1) {
         return;
     }
+    const struct timespec late = {.tv_sec = armed.late_ms / 1000,
+                                  .tv_nsec = armed.late_ms % 1000 * 1000000};
+    (void)nanosleep(&late, NULL);
     const ssize_t written = write(STDERR_FILENO, armed.line, strlen(armed.line));
     (void)written; // whoever closed standard error has the exit code
     _exit(CRASH_POINT_EXIT);
