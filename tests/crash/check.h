@@ -4,6 +4,7 @@
 
 #include "tests/crash/cell.h"
 #include "tests/crash/rig.h"
+#include "tests/crash/traffic.h"
 
 enum {
     CHECK_FINDINGS_MAX = 16
@@ -26,9 +27,15 @@ struct check_findings {
 };
 
 // check_verify runs `faultline verify` with what traffic wrote down. true: all holds; where
-// retention has dropped a part of the log, all that the rest tells. It says so in out->said,
-// and in out->found what was found since the last time.
+// retention has dropped a part of the log, all that the rest tells; and of the synchronous
+// path was found no more than what was in flight when somebody died (rig->deaths). It says so
+// in out->said, and in out->found what was found since the last time.
 bool check_verify(struct rig *rig, bool has_whole_log, struct check_findings *before,
+                  struct cell_result *out);
+
+// check_counts tells whether there are as many orders by events, poisons among them, and
+// transfers as keys were accepted: a repeated request made no second one.
+bool check_counts(struct rig *rig, int poisons, const struct traffic_sum *sum,
                   struct cell_result *out);
 
 #endif
