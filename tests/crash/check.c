@@ -74,15 +74,18 @@ static struct unrest look(struct rig *rig)
 // An event that is nowhere else is in an outbox, in the log, or with a handler that holds
 // it. These are not looked at in one moment: a log that did not grow tells that no event
 // went from the one that was still to be looked at to the one that had been.
-bool check_is_settled(struct rig *rig, int poisons)
+enum check_rest check_rest(struct rig *rig, int poisons)
 {
     struct unrest again = {0};
     const struct unrest unrest = look(rig);
-    if (unrest.lag != 0 || unrest.outbox != 0 || unrest.pending != poisons) {
-        return false;
+    if (unrest.lag != 0 || unrest.outbox != 0 || unrest.pending < 0) {
+        return CHECK_MOVES;
     }
     look_at_broker(rig, &again);
-    return again.lag == 0 && again.next == unrest.next;
+    if (again.lag != 0 || again.next != unrest.next) {
+        return CHECK_MOVES;
+    }
+    return unrest.pending == poisons ? CHECK_SETTLED : CHECK_STUCK;
 }
 
 void check_unsettled(struct rig *rig, int poisons, char out[CELL_TEXT_SIZE])

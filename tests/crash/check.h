@@ -10,9 +10,13 @@ enum {
     CHECK_FINDINGS_MAX = 16
 };
 
-// check_is_settled tells whether nothing is on its way: no event in an outbox, none in the
-// log that a group has not dealt with, no order pending but poisons ones.
-bool check_is_settled(struct rig *rig, int poisons);
+enum check_rest {
+    CHECK_MOVES,  // something is on its way, or cannot be told
+    CHECK_STUCK,  // no event is in an outbox, none in the log that a group has not dealt with
+    CHECK_SETTLED // and no order is pending but the poisoned ones
+};
+
+enum check_rest check_rest(struct rig *rig, int poisons);
 
 // check_unsettled writes what keeps the stack from that.
 void check_unsettled(struct rig *rig, int poisons, char out[CELL_TEXT_SIZE]);

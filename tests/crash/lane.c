@@ -22,6 +22,7 @@ enum {
     DIE_MS = 30000,          // how long a point may take to be reached
     PROVOKE_AGAIN_MS = 6000, // after a provocation that did not do it
     SETTLE_MS = 60000,
+    STUCK_MS = 5000,
     RESTART_MS = 5000,
     EXIT_CODE_MS = 2000,
     LOOK_MS = 20
@@ -181,17 +182,28 @@ static bool start_plain(struct lane *self, const char *process)
     return true;
 }
 
+// Orders that wait for nothing that is on its way wait for ever: they get no minute.
 static bool come_to_rest(struct lane *self)
 {
     const int64_t deadline_ms = clock_mono_ms() + SETTLE_MS;
-    while (!check_is_settled(&self->rig, self->poisons)) {
-        if (clock_mono_ms() >= deadline_ms) {
+    int64_t stuck_ms = INT64_MAX; // when to give up
+    for (;;) {
+        const int64_t now_ms = clock_mono_ms();
+        const enum check_rest rest = check_rest(&self->rig, self->poisons);
+        if (rest == CHECK_SETTLED) {
+            return true;
+        }
+        if (rest != CHECK_STUCK) {
+            stuck_ms = INT64_MAX;
+        } else if (stuck_ms == INT64_MAX) {
+            stuck_ms = now_ms + STUCK_MS;
+        }
+        if (now_ms >= deadline_ms || now_ms >= stuck_ms) {
             check_unsettled(&self->rig, self->poisons, self->result.said);
             return false;
         }
         rig_pause_ms(LOOK_MS);
     }
-    return true;
 }
 
 // How the answers that clients were given fail to be what they must; they are in self->sum.
