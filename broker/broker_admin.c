@@ -4,6 +4,7 @@
 
 #include "broker/broker_state.h"
 #include "broker/report.h"
+#include "common/crash_point.h"
 #include "common/log.h"
 
 enum {
@@ -76,6 +77,7 @@ static enum err reset(struct broker *self, struct consumer *consumer, uint64_t o
     group_set_order(consumer->group, group_has_order(before));
     enum err err = broker_count(self, consumer, event_log_next(self->log), &consumer->backlog);
     if (err == ERR_OK) {
+        crash_point("broker-before-reset");
         err = broker_save(self);
     }
     if (err != ERR_OK) {
@@ -84,6 +86,7 @@ static enum err reset(struct broker *self, struct consumer *consumer, uint64_t o
         consumer->backlog = backlog;
         return err;
     }
+    crash_point("broker-after-reset");
     group_destroy(&before);
     consumer->paused_until_ms = 0;
     return ERR_OK;
@@ -126,11 +129,13 @@ void broker_on_delete(struct broker *self, const struct message *message)
         return;
     }
     broker_remove_consumer(self, consumer);
+    crash_point("broker-before-delete");
     if (broker_save(self) != ERR_OK) {
         self->consumers[self->consumers_count++] = consumer;
         broker_refuse(self, message, WIRE_CODE_DISK_FULL, "the groups could not be stored");
         return;
     }
+    crash_point("broker-after-delete");
     log_info("group deleted",
              LOG_STR("group", group_name(consumer->group)),
              LOG_INT("lag_events", consumer->backlog),

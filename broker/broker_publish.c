@@ -258,11 +258,13 @@ enum err broker_sync(struct broker *self)
     const bool is_own = self->own_count > 0;
     const enum err err = event_log_sync(self->log, (uint64_t)broker_wall_us(self), is_own);
     const bool stored = err == ERR_OK;
-    crash_point("broker-after-sync");
+    if (stored) {
+        crash_point("broker-after-sync");
+    }
     settle_topics(self, first, stored);
     answer_publishes(self, 0, stored);
-    crash_point("broker-after-answer");
     if (stored) {
+        crash_point("broker-after-answer");
         measure(self, pending, self->world.mono_us(self->world.context) - started_us);
         if (!self->is_tail_new) { // else groups have not seen the batch before
             self->tail_from = first;

@@ -151,12 +151,14 @@ static struct consumer *create(struct broker *self, const struct wire_control *c
     struct consumer *consumer = broker_add_consumer(self, group_new(name, floor));
     consumer->wanted = *wanted;
     const uint64_t end = event_log_next(self->log);
+    crash_point("broker-before-create");
     if (broker_count(self, consumer, end, &consumer->backlog) != ERR_OK ||
         broker_save(self) != ERR_OK) {
         broker_remove_consumer(self, consumer);
         consumer_destroy(&consumer);
         return NULL;
     }
+    crash_point("broker-after-create");
     log_info("group created", LOG_STR("group", name), LOG_INT("offset", floor));
     return consumer;
 }

@@ -83,6 +83,7 @@ static void fill(struct segment *self, uint64_t file_bytes)
 
 enum err segment_write(struct segment *self, struct bytes batch, uint64_t file_bytes_max)
 {
+    crash_point("broker-before-write");
     const bool is_written = disk_file_write(&self->file, batch.data, batch.size, self->tail);
     if (!is_written && disk_is_full(errno)) {
         // Synced before anybody is told: were it only cut, a crash might bring back a

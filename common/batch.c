@@ -191,8 +191,10 @@ static void settle_event(struct service *self, const struct input *input)
         crash_point("service-before-ack");
         bus_ack(self->bus, delivery);
     } else if (input->outcome == INPUT_FAILED) {
+        crash_point("service-before-nack");
         bus_nack(self->bus, delivery, RETRY_BY_BROKER, input->why);
     } else {
+        crash_point("service-before-reject");
         bus_reject(self->bus, delivery, input->why);
     }
     log_event(input, is_handled);
@@ -317,6 +319,8 @@ void batch_read(struct service *self, struct request *request)
 
 void batch_run(struct service *self)
 {
+    // Events come behind requests and the results of their jobs.
+    const bool has_request = self->inputs_count > 0 && self->inputs[0].request != NULL;
     clock_format_rfc3339(self->now, clock_wall_us());
     bool good = store_begin(self->store) == ERR_OK && outbox_clean(self->outbox) == ERR_OK;
     for (size_t i = 0; good && i < self->inputs_count; i++) {
@@ -326,6 +330,9 @@ void batch_run(struct service *self)
         }
     }
     crash_point("service-before-commit");
+    if (good && has_request) {
+        crash_point("service-request-uncommitted");
+    }
     const int64_t commit_us = clock_mono_us();
     good = good && store_commit(self->store) == ERR_OK;
     if (good) {

@@ -10,6 +10,7 @@
 
 #include "common/bus_session.h"
 #include "common/clock.h"
+#include "common/crash_point.h"
 #include "common/mem.h"
 
 enum {
@@ -312,7 +313,11 @@ void bus_set_credit(struct bus *self, uint32_t credit)
 void bus_flush(struct bus *self)
 {
     bus_session_flush(self->session);
+    const bool speaks = bus_is_connected(self) && self->session->out.first != NULL;
     out_send(self);
+    if (speaks && !self->stuck) {
+        crash_point("service-bus-flushed");
+    }
 }
 
 bool bus_is_connected(const struct bus *self)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/mem.h"
@@ -14,6 +15,9 @@
 const struct crash_point_def crash_points[] = {
     {"broker-before-append", "broker", "a publish is checked; nothing of it is kept"},
     {"broker-after-append", "broker", "its events are in the batch, which is in memory alone"},
+    {"broker-before-write",
+     "broker",
+     "the batch is complete, in memory alone; its write comes next"},
     {"broker-before-sync", "broker", "the batch is written to the log's file and not synced"},
     {"broker-after-sync", "broker", "the batch is durable; no publisher has been answered"},
     {"broker-after-answer", "broker", "the publishers' answers are with the socket"},
@@ -26,6 +30,12 @@ const struct crash_point_def crash_points[] = {
     {"broker-save-written", "broker", "the new file lies beside the old one, synced"},
     {"broker-save-renamed", "broker", "the new file has the name; its folder is not synced"},
     {"broker-after-save", "broker", "the new file is durable under its name"},
+    {"broker-before-create", "broker", "a new group is in memory alone; its member waits"},
+    {"broker-after-create", "broker", "the new group is saved; its member was not told"},
+    {"broker-before-reset", "broker", "a group has its new beginning in memory alone"},
+    {"broker-after-reset", "broker", "the new beginning is saved; nobody was told"},
+    {"broker-before-delete", "broker", "a group is gone from memory; its file still has it"},
+    {"broker-after-delete", "broker", "the group is gone from the file; nobody was told"},
     {"broker-before-roll", "broker", "a segment is full, and nothing was done about it yet"},
     {"broker-roll-cut", "broker", "the full segment is cut to its size; there is no next one"},
     {"broker-roll-made", "broker", "a new segment's file is durable and has no batch"},
@@ -49,11 +59,17 @@ const struct crash_point_def crash_points[] = {
     {"service-relay-acked", "service", "the broker has such a row; it is not deleted"},
     {"service-mid-batch", "service", "an input is handled, another follows; nothing is committed"},
     {"service-before-commit", "service", "all of a batch is handled; nothing is committed"},
+    {"service-request-uncommitted",
+     "service",
+     "a request is handled, its answer ready; nothing is committed"},
     {"service-after-commit", "service", "a batch is on disk; nobody was told anything"},
     {"service-before-publish", "service", "an event is committed; the bus does not have it"},
     {"service-publish-acked", "service", "the broker has an event; its outbox row is not deleted"},
     {"service-before-answer", "service", "a request's change is committed; it is not answered"},
     {"service-before-ack", "service", "an event's change is committed; it is not acked"},
+    {"service-before-nack", "service", "a handler's failure is undone; the broker is not told"},
+    {"service-before-reject", "service", "an event is given up; the broker is not told"},
+    {"service-bus-flushed", "service", "a round's acks and publishes are with the socket"},
     {"service-stop-begun", "service", "SIGTERM has come; nothing is flushed"},
     {"service-stop-flushed", "service", "all is published and acked; no BYE was said"},
 
@@ -87,6 +103,7 @@ static struct {
     const char *name; // borrowed from the table
     char line[256];
     atomic_long left; // passings up to the last one
+    long late_ms;
 } armed;
 
 bool crash_point_is_of(const struct crash_point_def *point, const char *process)
@@ -119,17 +136,35 @@ static const struct crash_point_def *find(const char *name, size_t size)
     return NULL;
 }
 
-// Takes the setting apart. *passing is 1 when none is named; 0: it is no number.
-static const struct crash_point_def *parse(const char *setting, long *passing)
+// Reads a number up to max and moves *at behind it. -1: there is none.
+static long take_number(const char **at, long max)
 {
-    const size_t size = strcspn(setting, ":");
-    const char *number = setting[size] == '\0' ? "1" : setting + size + 1;
     char *end = NULL;
     errno = 0;
-    *passing = strtol(number, &end, 10);
-    const bool is_number = *number >= '0' && *number <= '9' && *end == '\0' && errno == 0;
-    if (!is_number || *passing > CRASH_POINT_PASSINGS_MAX) {
-        *passing = 0;
+    const long number = **at >= '0' && **at <= '9' ? strtol(*at, &end, 10) : -1;
+    if (number < 0 || number > max || errno != 0) {
+        return -1;
+    }
+    *at = end;
+    return number;
+}
+
+// Takes the setting apart. *passing is 1 when none is named; 0: what is behind the colon is
+// not as it should be.
+static const struct crash_point_def *parse(const char *setting, long *passing, long *late_ms)
+{
+    const size_t size = strcspn(setting, ":");
+    const char *at = setting + size;
+    *passing = 1;
+    *late_ms = 0;
+    if (*at == ':') {
+        at++;
+        *passing = take_number(&at, CRASH_POINT_PASSINGS_MAX);
+        if (*passing > 0 && *at == '+') {
+            at++;
+            *late_ms = take_number(&at, CRASH_POINT_LATE_MS_MAX);
+        }
+        *passing = *passing < 0 || *late_ms < 0 || *at != '\0' ? 0 : *passing;
     }
     return find(setting, size);
 }
@@ -142,7 +177,8 @@ enum err crash_point_check(const char *setting, const char *process, char **prob
         return ERR_OK;
     }
     long passing = 0;
-    const struct crash_point_def *point = parse(setting, &passing);
+    long late_ms = 0;
+    const struct crash_point_def *point = parse(setting, &passing, &late_ms);
     if (point == NULL) {
         *problem = mem_format(
             "FAULTLINE_CRASH_AT is \"%s\": there is no such crash point; %s", setting, list);
@@ -156,9 +192,11 @@ enum err crash_point_check(const char *setting, const char *process, char **prob
                        list);
     } else if (passing < 1) {
         *problem = mem_format("FAULTLINE_CRASH_AT is \"%s\": behind the colon must stand which "
-                              "passing it is, from 1 to %d; %s",
+                              "passing it is, from 1 to %d, and behind a plus, if there is "
+                              "one, how many ms late, up to %d; %s",
                               setting,
                               CRASH_POINT_PASSINGS_MAX,
+                              CRASH_POINT_LATE_MS_MAX,
                               list);
     }
     return *problem == NULL ? ERR_OK : ERR_INVALID;
@@ -171,7 +209,7 @@ enum err crash_point_arm(const char *setting, const char *process, char **proble
         return err;
     }
     long passing = 0;
-    armed.name = parse(setting, &passing)->name;
+    armed.name = parse(setting, &passing, &armed.late_ms)->name;
     atomic_init(&armed.left, passing);
     (void)snprintf(
         armed.line,
@@ -189,6 +227,9 @@ void crash_point_pass(const char *name)
     if (strcmp(name, armed.name) != 0 || atomic_fetch_sub(&armed.left, 1) != 1) {
         return;
     }
+    const struct timespec late = {.tv_sec = armed.late_ms / 1000,
+                                  .tv_nsec = armed.late_ms % 1000 * 1000000};
+    (void)nanosleep(&late, NULL);
     const ssize_t written = write(STDERR_FILENO, armed.line, strlen(armed.line));
     (void)written; // whoever closed standard error has the exit code
     _exit(CRASH_POINT_EXIT);

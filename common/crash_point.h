@@ -1,7 +1,12 @@
 // crash_point - named places in the code where a process can be made to die at once, as
 // by kill -9, only exactly there: no clean-up, no flush, nothing is told to anybody.
 //
-//   FAULTLINE_CRASH_AT=service-after-commit:3    at the third passing of that place
+//   FAULTLINE_CRASH_AT=service-after-commit:3      at the third passing of that place
+//   FAULTLINE_CRASH_AT=service-after-commit:3+10   10 ms late: the thread that came there
+//                                                  stands still meanwhile, the others go on
+//
+// At once, what was handed to a socket is hardly ever sent; late, it has been. A word that
+// is given too early is found only when it is heard.
 //
 // They are in every build. `faultline crash-points` lists them; tests/crash kills each in
 // each process where it exists and looks what is left.
@@ -20,7 +25,8 @@
 
 enum {
     CRASH_POINT_EXIT = 86, // how a process ends that died at one
-    CRASH_POINT_PASSINGS_MAX = 1000000000
+    CRASH_POINT_PASSINGS_MAX = 1000000000,
+    CRASH_POINT_LATE_MS_MAX = 1000
 };
 
 #define CRASH_POINT_SETTING "FAULTLINE_CRASH_AT"
@@ -39,9 +45,9 @@ extern const struct crash_point_def crash_points[];
 // passes it.
 bool crash_point_is_of(const struct crash_point_def *point, const char *process);
 
-// crash_point_check reads "name" or "name:n", n from 1. ERR_INVALID: there is no such
-// point, or process never passes it, or n is no number; *problem, which the caller frees,
-// is a sentence. "" is fine and means none.
+// crash_point_check reads "name", "name:n" or "name:n+ms", n from 1. ERR_INVALID: there is
+// no such point, or process never passes it, or n or ms is no number; *problem, which the
+// caller frees, is a sentence. "" is fine and means none.
 enum err crash_point_check(const char *setting, const char *process, char **problem);
 
 // crash_point_arm does what setting says, to this process; errors as crash_point_check.

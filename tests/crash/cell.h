@@ -14,6 +14,11 @@ enum {
 struct cell {
     char point[CELL_NAME_SIZE];
     char process[CELL_NAME_SIZE];
+    // A service that stands still while the process comes to its point, and is killed when
+    // that is dead: what it was given last, it has not handled. Empty: none.
+    char frozen[CELL_NAME_SIZE];
+    int passing; // of the point, from 1
+    int late_ms; // see common/crash_point.h
 };
 
 // Small enough to go through a pipe as one piece.
@@ -21,6 +26,7 @@ struct cell_result {
     uint16_t number; // of the cell
     bool ran;
     bool fired;                 // it died there, with the line and the exit code of that
+    bool never_came;            // the stack was good, and it never came there
     bool good;                  // and it recovered, and the facts fit
     int32_t exit_code;          // of the process; -1: unknown
     int32_t took_ms;            // from the armed start to the death

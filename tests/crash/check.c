@@ -1,11 +1,16 @@
 #include "tests/crash/check.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/json.h"
 #include "common/mem.h"
+
+enum {
+    BUSY_MS = 2000
+};
 
 static const char *const services[] = {
     "order", "payment", "inventory", "notification", "fraud", "ledger", "transfer"};
@@ -69,15 +74,18 @@ static struct unrest look(struct rig *rig)
 // An event that is nowhere else is in an outbox, in the log, or with a handler that holds
 // it. These are not looked at in one moment: a log that did not grow tells that no event
 // went from the one that was still to be looked at to the one that had been.
-bool check_is_settled(struct rig *rig, int poisons)
+enum check_rest check_rest(struct rig *rig, int poisons)
 {
     struct unrest again = {0};
     const struct unrest unrest = look(rig);
-    if (unrest.lag != 0 || unrest.outbox != 0 || unrest.pending != poisons) {
-        return false;
+    if (unrest.lag != 0 || unrest.outbox != 0 || unrest.pending < 0) {
+        return CHECK_MOVES;
     }
     look_at_broker(rig, &again);
-    return again.lag == 0 && again.next == unrest.next;
+    if (again.lag != 0 || again.next != unrest.next) {
+        return CHECK_MOVES;
+    }
+    return unrest.pending == poisons ? CHECK_SETTLED : CHECK_STUCK;
 }
 
 void check_unsettled(struct rig *rig, int poisons, char out[CELL_TEXT_SIZE])
@@ -114,11 +122,44 @@ static int64_t more_of(struct check_findings *before, const char *name, int64_t 
     return more;
 }
 
-static void note_findings(const cJSON *report, struct check_findings *before,
+// Whose death may leave a finding. A call to one who lives is answered, and what was done is
+// undone when a later call fails. So a chain leaves something only when order died in the
+// middle of it, or when whoever was to do it, or to undo it, died while he was called: each
+// client has one chain under way, so each death leaves one a client at most.
+static const struct {
+    const char *kind;
+    const char *processes[4]; // whose death; ended by NULL; none: nobody's
+} excuses[] = {
+    {"charged-but-failed", {"order", "payment", "ledger"}}, // ledger undoes a part of a charge
+    {"reserved-but-failed", {"order", "inventory"}},
+    {"told-but-failed", {"order", "notification"}},
+    {"interrupted", {"order"}},
+    {"confirmed-in-part", {NULL}}, // each step was committed before it was answered
+    {"of-no-order", {NULL}},       // and the order before the first one
+};
+
+// INT64_MAX: as many as there are.
+static int64_t most_of(const struct rig *rig, const char *kind)
+{
+    for (size_t i = 0; i < ARRAY_LEN(excuses); i++) {
+        if (strcmp(excuses[i].kind, kind) == 0) {
+            int64_t deaths = 0;
+            for (size_t p = 0; excuses[i].processes[p] != NULL; p++) {
+                deaths += rig->deaths[house_index(excuses[i].processes[p])];
+            }
+            return deaths * TRAFFIC_CHAIN_CLIENTS;
+        }
+    }
+    return INT64_MAX;
+}
+
+// false: there is more than may be.
+static bool note_findings(const struct rig *rig, const cJSON *report, struct check_findings *before,
                           struct cell_result *out)
 {
     const cJSON *kind = NULL;
     size_t size = 0;
+    bool good = true;
     cJSON_ArrayForEach(kind, cJSON_GetObjectItemCaseSensitive(report, "chain"))
     {
         const char *name = json_text_of(kind, "name");
@@ -132,7 +173,17 @@ static void note_findings(const cJSON *report, struct check_findings *before,
                                      (long long)more,
                                      name);
         }
+        if (more > 0 && more > most_of(rig, name) && good) {
+            (void)snprintf(out->said,
+                           sizeof out->said,
+                           "%lld %s, and the deaths account for %lld",
+                           (long long)more,
+                           name,
+                           (long long)most_of(rig, name));
+            good = false;
+        }
     }
+    return good;
 }
 
 // The checks that do not hold, and the first of what they found.
@@ -175,8 +226,56 @@ bool check_verify(struct rig *rig, bool has_whole_log, struct check_findings *be
     } else {
         note_violations(report, out);
     }
-    note_findings(report, before, out);
+    const bool good = note_findings(rig, report, before, out) && code == 0;
     cJSON_Delete(report);
     free(record);
-    return code == 0;
+    return good;
+}
+
+// --- as many as were asked for
+
+// -1: it cannot be told.
+static int64_t count_rows(const struct rig *rig, const char *service, const char *sql)
+{
+    char *path = mem_format("%s/data/%s/%s.db", rig->dir, service, service);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    int64_t count = -1;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_busy_timeout(db, BUSY_MS) == SQLITE_OK &&
+        sqlite3_prepare_v2(db, sql, -1, &row, NULL) == SQLITE_OK &&
+        sqlite3_step(row) == SQLITE_ROW) {
+        count = sqlite3_column_int64(row, 0);
+    }
+    (void)sqlite3_finalize(row);
+    (void)sqlite3_close(db);
+    free(path);
+    return count;
+}
+
+static bool fits(const char *what, int64_t count, int64_t accepted, int64_t unknown,
+                 struct cell_result *out)
+{
+    if (count >= accepted && count <= accepted + unknown) {
+        return true;
+    }
+    (void)snprintf(out->said,
+                   sizeof out->said,
+                   "%lld %s of %lld accepted and %lld unanswered keys",
+                   (long long)count,
+                   what,
+                   (long long)accepted,
+                   (long long)unknown);
+    return false;
+}
+
+bool check_counts(struct rig *rig, int poisons, const struct traffic_sum *sum,
+                  struct cell_result *out)
+{
+    static const char orders_sql[] = "SELECT count(*) FROM orders WHERE mode = 'async'";
+    static const char transfers_sql[] = "SELECT count(*) FROM transfers";
+    const int64_t orders = count_rows(rig, "order", orders_sql) - poisons;
+    const int64_t transfers = count_rows(rig, "transfer", transfers_sql);
+    return fits("orders", orders, sum->orders, sum->orders_unknown, out) &&
+           fits("transfers", transfers, sum->transfers, sum->transfers_unknown, out);
 }

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/crash_point.h"
+#include "common/json.h"
 #include "common/mem.h"
 #include "tests/crash/check.h"
 #include "tests/crash/rig.h"
@@ -21,6 +22,7 @@ enum {
     DIE_MS = 30000,          // how long a point may take to be reached
     PROVOKE_AGAIN_MS = 6000, // after a provocation that did not do it
     SETTLE_MS = 60000,
+    STUCK_MS = 5000,
     RESTART_MS = 5000,
     EXIT_CODE_MS = 2000,
     LOOK_MS = 20
@@ -31,6 +33,7 @@ struct lane {
     bool is_up;
     int poisons;                    // orders of this stack that stay pending
     struct check_findings findings; // of this stack, so far
+    struct traffic_sum sum;         // the same
     const struct cell *cell;
     const struct scenario *scenario;
     struct cell_result result;
@@ -87,14 +90,50 @@ static bool start_armed(struct lane *self, char **said)
     if (setting[0] != NULL) {
         (void)setenv(setting[0], setting[1], 1);
     }
-    const int code =
-        RIG_RUN(&self->rig, "start", self->cell->process, "--crash-at", self->cell->point);
+    char *point =
+        mem_format("%s:%d+%d", self->cell->point, self->cell->passing, self->cell->late_ms);
+    const int code = RIG_RUN(&self->rig, "start", self->cell->process, "--crash-at", point);
+    free(point);
     if (setting[0] != NULL) {
         (void)unsetenv(setting[0]);
     }
     *said = mem_strdup((const char *)self->rig.said.data);
     return (code == 0 && !self->scenario->starts) || strstr(*said, " while it started") != NULL ||
            fail_as_told(self, "the armed start");
+}
+
+static bool has_member(struct rig *rig, const char *group)
+{
+    cJSON *status = rig_get(rig, "broker", "/status");
+    const cJSON *item = NULL;
+    bool has = false;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(status, "groups"))
+    {
+        const char *name = json_text_of(item, "name");
+        has = has || (name != NULL && strcmp(name, group) == 0 &&
+                      cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(item, "members")) > 0);
+    }
+    cJSON_Delete(status);
+    return has;
+}
+
+// The other one stands still as soon as it is a member of the new broker: what it is given
+// from then on lies in its socket. Should the broker die before, both die, and that is all.
+static bool freeze(struct lane *self, int64_t log_from)
+{
+    const char *frozen = self->cell->frozen;
+    const int64_t deadline_ms = clock_mono_ms() + DIE_MS;
+    if (frozen[0] == '\0') {
+        return true;
+    }
+    while (!has_member(&self->rig, frozen) && !has_died(self, log_from)) {
+        if (clock_mono_ms() >= deadline_ms) {
+            return fail(self, "the other one never joined");
+        }
+        rig_pause_ms(LOOK_MS);
+    }
+    const pid_t pid = rig_pid(&self->rig, frozen);
+    return (pid > 0 && kill(pid, SIGSTOP) == 0) || fail(self, "the other one cannot be stopped");
 }
 
 // Brings the process to its point.
@@ -104,10 +143,11 @@ static bool bring_to_death(struct lane *self, struct scene *scene)
     const int64_t began_ms = clock_mono_ms();
     int64_t again_ms = 0;
     char *said = NULL;
-    bool good = start_armed(self, &said);
+    bool good = start_armed(self, &said) && freeze(self, log_from);
     while (good && !has_died(self, log_from)) {
         const int64_t now_ms = clock_mono_ms();
         if (now_ms >= began_ms + DIE_MS) {
+            self->result.never_came = true;
             good = fail(self, "it never came there");
         } else if (self->scenario->provoke != NULL && now_ms >= again_ms) {
             good = self->scenario->provoke(scene);
@@ -116,6 +156,7 @@ static bool bring_to_death(struct lane *self, struct scene *scene)
         rig_pause_ms(LOOK_MS);
     }
     if (good) {
+        rig_note_death(&self->rig, self->cell->process);
         self->result.took_ms = (int32_t)(clock_mono_ms() - began_ms);
         self->result.exit_code = exit_code_of(self, said);
         good = self->result.exit_code == CRASH_POINT_EXIT || fail(self, "another exit code");
@@ -127,10 +168,10 @@ static bool bring_to_death(struct lane *self, struct scene *scene)
 
 // --- coming back
 
-static bool start_plain(struct lane *self)
+static bool start_plain(struct lane *self, const char *process)
 {
     const int64_t deadline_ms = clock_mono_ms() + RESTART_MS;
-    while (RIG_RUN(&self->rig, "start", self->cell->process) != 0) {
+    while (RIG_RUN(&self->rig, "start", process) != 0) {
         // For a moment a process that says that it dies is not dead yet.
         if (strstr((const char *)self->rig.said.data, "is not dead") == NULL ||
             clock_mono_ms() >= deadline_ms) {
@@ -141,34 +182,67 @@ static bool start_plain(struct lane *self)
     return true;
 }
 
+// Orders that wait for nothing that is on its way wait for ever: they get no minute.
 static bool come_to_rest(struct lane *self)
 {
     const int64_t deadline_ms = clock_mono_ms() + SETTLE_MS;
-    while (!check_is_settled(&self->rig, self->poisons)) {
-        if (clock_mono_ms() >= deadline_ms) {
+    int64_t stuck_ms = INT64_MAX; // when to give up
+    for (;;) {
+        const int64_t now_ms = clock_mono_ms();
+        const enum check_rest rest = check_rest(&self->rig, self->poisons);
+        if (rest == CHECK_SETTLED) {
+            return true;
+        }
+        if (rest != CHECK_STUCK) {
+            stuck_ms = INT64_MAX;
+        } else if (stuck_ms == INT64_MAX) {
+            stuck_ms = now_ms + STUCK_MS;
+        }
+        if (now_ms >= deadline_ms || now_ms >= stuck_ms) {
             check_unsettled(&self->rig, self->poisons, self->result.said);
             return false;
         }
         rig_pause_ms(LOOK_MS);
     }
-    return true;
+}
+
+// How the answers that clients were given fail to be what they must; they are in self->sum.
+static bool fit_answers(struct lane *self)
+{
+    return (self->sum.wrong[0] == '\0' || fail(self, self->sum.wrong)) &&
+           check_counts(&self->rig, self->poisons, &self->sum, &self->result);
+}
+
+static bool die(struct lane *self, struct scene *scene)
+{
+    const struct scenario *scenario = self->scenario;
+    const char *frozen = self->cell->frozen;
+    return (rig_kill(&self->rig, self->cell->process) || fail_as_told(self, "the kill before")) &&
+           (scenario->prepare == NULL || scenario->prepare(scene)) && bring_to_death(self, scene) &&
+           (frozen[0] == '\0' || rig_kill(&self->rig, frozen) ||
+            fail_as_told(self, "the other kill")) &&
+           (scenario->clean_up == NULL || scenario->clean_up(scene));
+}
+
+static bool come_back(struct lane *self, struct scene *scene)
+{
+    const struct scenario *scenario = self->scenario;
+    const char *frozen = self->cell->frozen;
+    return start_plain(self, self->cell->process) &&
+           (frozen[0] == '\0' || start_plain(self, frozen)) &&
+           (scenario->restore == NULL || scenario->restore(scene));
 }
 
 // Under traffic from before the death until the process is back.
 static bool die_and_come_back(struct lane *self)
 {
     struct scene scene = {.rig = &self->rig, .cell = self->cell, .poisons = &self->poisons};
-    const struct scenario *scenario = self->scenario;
-    const char *token = scenario->sync_token == NULL ? "tok_visa" : scenario->sync_token;
-    struct traffic *traffic = traffic_start(&self->rig, token);
-    bool good = RIG_RUN(&self->rig, "kill", self->cell->process) == 0 ||
-                fail_as_told(self, "the kill before");
-    good = good && (scenario->prepare == NULL || scenario->prepare(&scene));
-    good = good && bring_to_death(self, &scene);
-    good = good && (scenario->clean_up == NULL || scenario->clean_up(&scene));
+    const char *token = self->scenario->sync_token;
+    struct traffic *traffic = traffic_start(&self->rig, token == NULL ? "tok_visa" : token);
+    bool good = die(self, &scene);
     const int64_t began_ms = clock_mono_ms();
-    good = good && start_plain(self);
-    traffic_stop(&traffic);
+    good = good && come_back(self, &scene);
+    traffic_stop(&traffic, &self->sum);
     good = good && come_to_rest(self);
     if (good) {
         self->result.recovered_ms = (int32_t)(clock_mono_ms() - began_ms);
@@ -177,7 +251,7 @@ static bool die_and_come_back(struct lane *self)
         (void)fail(self, scene.problem);
         free(scene.problem);
     }
-    return good;
+    return good && fit_answers(self);
 }
 
 // --- cells
@@ -187,6 +261,7 @@ static bool has_stack(struct lane *self)
     if (!self->is_up) {
         self->poisons = 0;
         self->findings = (struct check_findings){0};
+        self->sum = (struct traffic_sum){0};
         self->is_up = rig_up(&self->rig);
     }
     return self->is_up || fail_as_told(self, "the stack does not come up");
@@ -198,11 +273,20 @@ static void work_on(struct lane *self, const struct cell *cells, uint16_t number
     self->scenario = scenario_of(self->cell->point);
     self->result =
         (struct cell_result){.number = number, .ran = true, .exit_code = -1, .recovered_ms = -1};
+    memset(self->rig.deaths, 0, sizeof self->rig.deaths);
     self->result.good =
         has_stack(self) && die_and_come_back(self) &&
         check_verify(&self->rig, !self->scenario->spoils, &self->findings, &self->result);
     if (!self->result.good) {
-        printf("--- %s in %s: %s\n", self->cell->point, self->cell->process, self->result.said);
+        const struct cell *cell = self->cell;
+        printf("--- %s:%d+%d in %s%s%s: %s\n",
+               cell->point,
+               cell->passing,
+               cell->late_ms,
+               cell->process,
+               cell->frozen[0] == '\0' ? "" : " and ",
+               cell->frozen,
+               self->result.said);
         (void)RIG_RUN(&self->rig, "logs", "--level", "warn", "-n", "30");
         printf("%s\n", (const char *)self->rig.said.data);
         (void)fflush(stdout);
@@ -259,6 +343,9 @@ int lane_run(const char *bin, const struct cell *cells, int todo, int results)
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     (void)setenv("NO_COLOR", "1", 1);
     (void)setenv("SEGMENT_BYTES", "1048576", 1); // so that segments are full now and then
+    // No call to one who lives ends before it is answered, however busy the machine is: what
+    // a chain leaves undone is then due to a death (check.c).
+    (void)setenv("SYNC_TIMEOUT_MS", "10000", 1);
     if (rig_open(&self->rig, bin)) {
         start_watch(self);
         code = work_on_all(self, cells, todo, results);

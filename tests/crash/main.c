@@ -4,6 +4,7 @@
 // there and write what came of them into another one.
 //
 //   cells --> [pipe] --> lane, lane, lane, lane --> [pipe] --> table
+#include <assert.h>
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <limits.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/seed.h"
 #include "common/clock.h"
 #include "common/crash_point.h"
 #include "common/mem.h"
@@ -32,6 +34,7 @@ struct matrix {
     const char *bin;    // borrowed
     const char *report; // borrowed: a path without its ending; NULL: none is written
     int lanes;
+    uint64_t seed;
     struct cell cells[CELLS_MAX];
     struct cell_result results[CELLS_MAX];
     size_t count;
@@ -48,6 +51,49 @@ static bool is_wanted(const char *point, char *const *wanted, int wanted_count)
     return is;
 }
 
+static struct cell *add_cell(struct matrix *self, const char *point, const char *process)
+{
+    const struct scenario *scenario = scenario_of(point);
+    struct seed seed = seed_of(self->seed, self->count);
+    struct cell *cell = &self->cells[self->count++];
+    (void)snprintf(cell->point, sizeof cell->point, "%s", point);
+    (void)snprintf(cell->process, sizeof cell->process, "%s", process);
+    const int passings = scenario->passings == 0 ? 1 : scenario->passings;
+    cell->passing = (int)seed_between(&seed, 1, passings);
+    cell->late_ms = scenario->late_ms;
+    return cell;
+}
+
+// What the broker saves while a service stands still must not call done what that was given
+// and has not handled. It dies late enough that it has saved meanwhile: it does so each 100 ms,
+// and delivers and takes acks a hundred times a second.
+static void choose_frozen(struct matrix *self, char *const *wanted, int wanted_count)
+{
+    static const struct {
+        const char *point;
+        const char *frozen;
+        int passing_first, passing_last;
+    } choices[] = {
+        {"broker-before-save", "payment", 14, 18},
+        {"broker-save-written", "inventory", 14, 18},
+        {"broker-save-renamed", "ledger", 14, 18},
+        {"broker-after-save", "notification", 14, 18},
+        {"broker-before-deliver", "fraud", 150, 200},
+        {"broker-after-deliver", "transfer", 150, 200},
+        {"broker-before-ack", "order", 150, 200},
+        {"broker-after-ack", "payment", 150, 200},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(choices); i++) {
+        if (is_wanted(choices[i].point, wanted, wanted_count)) {
+            struct seed seed = seed_of(self->seed, self->count);
+            struct cell *cell = add_cell(self, choices[i].point, "broker");
+            (void)snprintf(cell->frozen, sizeof cell->frozen, "%s", choices[i].frozen);
+            cell->passing =
+                (int)seed_between(&seed, choices[i].passing_first, choices[i].passing_last);
+        }
+    }
+}
+
 // What spoils its stack comes last: else its lane would have to begin anew.
 static void choose_cells(struct matrix *self, bool spoils, char *const *wanted, int wanted_count)
 {
@@ -58,14 +104,21 @@ static void choose_cells(struct matrix *self, bool spoils, char *const *wanted, 
             scenario_of(point->name)->spoils != spoils) {
             continue;
         }
-        for (size_t i = 0; i < ARRAY_LEN(processes) && self->count < CELLS_MAX; i++) {
-            if (crash_point_is_of(point, processes[i])) {
-                struct cell *cell = &self->cells[self->count++];
-                (void)snprintf(cell->point, sizeof cell->point, "%s", point->name);
-                (void)snprintf(cell->process, sizeof cell->process, "%s", processes[i]);
+        for (size_t i = 0; i < ARRAY_LEN(processes); i++) {
+            if (crash_point_is_of(point, processes[i]) &&
+                scenario_reaches(scenario_of(point->name), processes[i])) {
+                assert(self->count < CELLS_MAX);
+                (void)add_cell(self, point->name, processes[i]);
             }
         }
     }
+}
+
+static void choose_all(struct matrix *self, char *const *wanted, int wanted_count)
+{
+    choose_cells(self, false, wanted, wanted_count);
+    choose_frozen(self, wanted, wanted_count);
+    choose_cells(self, true, wanted, wanted_count);
 }
 
 // --- the lanes
@@ -126,13 +179,23 @@ static bool work(struct matrix *self)
 
 static void print_table(const struct matrix *self, FILE *out)
 {
-    static const char format[] = "%-28s  %-12s  %-5s  %9s  %9s  %-6s  %s\n";
+    static const char format[] = "%-30s  %-19s  %-5s  %9s  %9s  %-6s  %s\n";
     (void)fprintf(
         out, format, "POINT", "PROCESS", "FIRED", "AFTER", "RECOVERED", "VERIFY", "OVER HTTP");
     for (size_t i = 0; i < self->count; i++) {
         const struct cell_result *result = &self->results[i];
+        const struct cell *cell = &self->cells[i];
+        char point[2 * CELL_NAME_SIZE];
+        char process[2 * CELL_NAME_SIZE];
         char took[16] = "-";
         char recovered[16] = "-";
+        (void)snprintf(point, sizeof point, "%s:%d", cell->point, cell->passing);
+        (void)snprintf(process,
+                       sizeof process,
+                       "%s%s%s",
+                       cell->process,
+                       cell->frozen[0] == '\0' ? "" : ", ",
+                       cell->frozen);
         if (result->fired) {
             (void)snprintf(took, sizeof took, "%d ms", (int)result->took_ms);
         }
@@ -141,8 +204,8 @@ static void print_table(const struct matrix *self, FILE *out)
         }
         (void)fprintf(out,
                       format,
-                      self->cells[i].point,
-                      self->cells[i].process,
+                      point,
+                      process,
                       result->fired ? "yes" : "NO",
                       took,
                       recovered,
@@ -159,7 +222,11 @@ static void write_json(const struct matrix *self, FILE *out)
         cJSON *item = cJSON_CreateObject();
         cJSON_AddStringToObject(item, "point", self->cells[i].point);
         cJSON_AddStringToObject(item, "process", self->cells[i].process);
+        cJSON_AddStringToObject(item, "frozen", self->cells[i].frozen);
+        cJSON_AddNumberToObject(item, "passing", self->cells[i].passing);
+        cJSON_AddNumberToObject(item, "late_ms", self->cells[i].late_ms);
         cJSON_AddBoolToObject(item, "fired", result->fired);
+        cJSON_AddBoolToObject(item, "never_came", result->never_came);
         cJSON_AddBoolToObject(item, "good", result->good);
         cJSON_AddNumberToObject(item, "exit_code", result->exit_code);
         cJSON_AddNumberToObject(item, "took_ms", result->took_ms);
@@ -191,12 +258,13 @@ static void keep(const struct matrix *self, const char *ending,
 
 static void usage(FILE *out)
 {
-    (void)fputs("Usage: crash-matrix [--lanes N] [--report PATH] [POINT...]\n\n"
+    (void)fputs("Usage: crash-matrix [--lanes N] [--report PATH] [--seed N] [POINT...]\n\n"
                 "Kills each crash point, or those named, in each process where it exists; looks "
                 "what is left.\n"
                 "FAULTLINE_BIN names the folder of the executables.\n\n"
                 "  --lanes N      stacks that work side by side (1 to 16, default 4)\n"
-                "  --report PATH  keep the table in PATH.txt and PATH.json\n",
+                "  --report PATH  keep the table in PATH.txt and PATH.json\n"
+                "  --seed N       decides at which passing each dies; else it is the time\n",
                 out);
 }
 
@@ -207,16 +275,16 @@ static bool read_arguments(struct matrix *self, int argc, char **argv)
             self->lanes = atoi(argv[++i]);
         } else if (strcmp(argv[i], "--report") == 0 && i + 1 < argc) {
             self->report = argv[++i];
+        } else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc) {
+            self->seed = strtoull(argv[++i], NULL, 10);
         } else if (argv[i][0] == '-') {
             return false;
         } else {
-            choose_cells(self, false, argv + i, argc - i);
-            choose_cells(self, true, argv + i, argc - i);
+            choose_all(self, argv + i, argc - i);
             return self->lanes >= 1 && self->lanes <= LANES_MAX && self->count > 0;
         }
     }
-    choose_cells(self, false, NULL, 0);
-    choose_cells(self, true, NULL, 0);
+    choose_all(self, NULL, 0);
     return self->lanes >= 1 && self->lanes <= LANES_MAX;
 }
 
@@ -224,6 +292,7 @@ int main(int argc, char **argv)
 {
     struct matrix *self = mem_calloc(1, sizeof *self);
     self->lanes = LANES;
+    self->seed = (uint64_t)clock_wall_us();
     self->bin = getenv("FAULTLINE_BIN");
     const int64_t began_ms = clock_mono_ms();
     if (self->bin == NULL || !read_arguments(self, argc, argv)) {
@@ -239,11 +308,12 @@ int main(int argc, char **argv)
     }
     good = good && good_count == self->count;
     print_table(self, stdout);
-    printf("\n%zu of %zu are good, after %lld s in %d stacks\n",
+    printf("\n%zu of %zu are good, after %lld s in %d stacks, seed %llu\n",
            good_count,
            self->count,
            (long long)(clock_mono_ms() - began_ms) / 1000,
-           self->lanes);
+           self->lanes,
+           (unsigned long long)self->seed);
     if (self->report != NULL) {
         keep(self, "txt", print_table);
         keep(self, "json", write_json);

@@ -16,14 +16,15 @@
 #include "cli/stack.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "tests/support/free_ports.h"
 
 enum {
     ARGUMENTS_MAX = 16,
     ASK_TIMEOUT_MS = 2000,
     RUN_MS = 60000,
-    PORT_FIRST = 21000, // as in tests/e2e/house.sh, whose claims these are
-    PORT_END = 31000,
-    PORT_STEP = 100,
+    PORTS = HOUSE_SERVICES_COUNT + 1, // for HTTP, and the last one for the bus
+    STOP_MS = 10000,
+    LOOK_MS = 5
 };
 
 void rig_pause_ms(int64_t ms)
@@ -32,66 +33,16 @@ void rig_pause_ms(int64_t ms)
     (void)nanosleep(&pause, NULL);
 }
 
-// --- the ports: a folder that whoever made it owns
-
-static char *claim_path(int base)
-{
-    return mem_format("/tmp/faultline-ports-%d", base);
-}
-
-static void claim_release(int base)
-{
-    char *path = claim_path(base);
-    char *owner = mem_format("%s/pid", path);
-    (void)unlink(owner);
-    (void)rmdir(path);
-    free(owner);
-    free(path);
-}
-
-// Somebody who was killed leaves his claim behind.
-static bool claim_is_stale(const char *owner)
-{
-    FILE *file = fopen(owner, "r");
-    char line[32] = "";
-    const bool has_pid = file != NULL && fgets(line, sizeof line, file) != NULL;
-    const long pid = strtol(line, NULL, 10);
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    return has_pid && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
-static bool claim_take(int base)
-{
-    char *path = claim_path(base);
-    char *owner = mem_format("%s/pid", path);
-    if (claim_is_stale(owner)) {
-        claim_release(base);
-    }
-    const bool is_ours = mkdir(path, 0700) == 0;
-    FILE *file = is_ours ? fopen(owner, "w") : NULL;
-    if (file != NULL) {
-        (void)fprintf(file, "%ld\n", (long)getpid());
-        (void)fclose(file);
-    }
-    free(owner);
-    free(path);
-    return is_ours;
-}
-
 // --- the stack
 
 bool rig_open(struct rig *self, const char *bin)
 {
     char folder[] = "/tmp/faultline-crash-XXXXXX";
     *self = (struct rig){0};
-    for (int base = PORT_FIRST; base < PORT_END && self->http_port == 0; base += PORT_STEP) {
-        self->http_port = claim_take(base) ? base : 0;
-    }
-    if (self->http_port == 0 || mkdtemp(folder) == NULL) {
+    if (mkdtemp(folder) == NULL) {
         return false;
     }
+    self->http_port = free_ports_in_a_row(PORTS);
     self->bin = mem_strdup(bin);
     self->folder = mem_strdup(folder);
     self->client = http_client_new();
@@ -103,7 +54,10 @@ static void rig_down(struct rig *self)
     rig_end_beside(self);
     if (self->dir != NULL) {
         (void)RIG_RUN(self, "down", "--data");
+        char *lock = mem_format("%s/lock", self->dir); // is all that stays
+        (void)unlink(lock);
         (void)rmdir(self->dir);
+        free(lock);
         char *record = rig_record_path(self);
         (void)unlink(record);
         free(record);
@@ -117,7 +71,6 @@ void rig_close(struct rig *self)
     rig_down(self);
     if (self->folder != NULL) {
         (void)rmdir(self->folder);
-        claim_release(self->http_port);
     }
     http_client_destroy(&self->client);
     buf_release(&self->said);
@@ -132,7 +85,7 @@ bool rig_up(struct rig *self)
     rig_down(self);
     self->dir = mem_format("%s/%d", self->folder, self->ups++);
     char *http_port = mem_format("%d", self->http_port);
-    char *bus_port = mem_format("%d", self->http_port + PORT_STEP - 1);
+    char *bus_port = mem_format("%d", self->http_port + HOUSE_SERVICES_COUNT);
     const int code =
         RIG_RUN(self, "up", "--bin", self->bin, "--http-port", http_port, "--bus-port", bus_port);
     free(bus_port);
@@ -205,6 +158,34 @@ void rig_end_beside(struct rig *self)
         close(self->beside_fd);
     }
     self->beside = 0;
+}
+
+// --- deaths
+
+void rig_note_death(struct rig *self, const char *process)
+{
+    self->deaths[house_index(process)]++;
+}
+
+bool rig_kill(struct rig *self, const char *process)
+{
+    rig_note_death(self, process);
+    return RIG_RUN(self, "kill", process) == 0;
+}
+
+// Its command has ended, so it is ours to wait for (PR_SET_CHILD_SUBREAPER).
+bool rig_stop(struct rig *self, const char *process)
+{
+    const int64_t deadline_ms = clock_mono_ms() + STOP_MS;
+    const pid_t pid = rig_pid(self, process);
+    rig_note_death(self, process);
+    bool has_ended = false;
+    if (pid > 0 && kill(pid, SIGTERM) == 0) {
+        while (!(has_ended = waitpid(pid, NULL, WNOHANG) != 0) && clock_mono_ms() < deadline_ms) {
+            rig_pause_ms(LOOK_MS);
+        }
+    }
+    return has_ended;
 }
 
 // --- asking it

@@ -8,22 +8,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "cli/house.h"
 #include "common/bytes.h"
 #include "common/http_client.h"
 
 struct rig {
-    char *bin;                  // owned: where the executables are
-    char *dir;                  // owned: the state folder; it changes with each rig_up
-    char *folder;               // owned: in which it lies
-    int http_port;              // of the broker; the services take the next seven
-    int ups;                    // how often rig_up was called
-    struct http_client *client; // owned
-    struct buf said;            // of the last command, with a NUL
-    pid_t beside;               // of rig_run_beside; 0: none
-    int beside_fd;              // its output
+    char *bin;                        // owned: where the executables are
+    char *dir;                        // owned: the state folder; it changes with each rig_up
+    char *folder;                     // owned: in which it lies
+    int http_port;                    // of the broker; the services take the next seven
+    int ups;                          // how often rig_up was called
+    struct http_client *client;       // owned
+    struct buf said;                  // of the last command, with a NUL
+    pid_t beside;                     // of rig_run_beside; 0: none
+    int beside_fd;                    // its output
+    int deaths[HOUSE_SERVICES_COUNT]; // of each process, as house_index; the caller's to clear
 };
 
-// rig_open makes a folder and takes a hundred ports for this process. rig_close ends the
+// rig_open makes a folder and takes ports that nobody uses. rig_close ends the
 // stack and removes all of it. false: it cannot.
 bool rig_open(struct rig *self, const char *bin);
 void rig_close(struct rig *self);
@@ -41,6 +43,12 @@ int rig_run(struct rig *self, const char *const *arguments);
 // does; so does the next rig_run_beside.
 bool rig_run_beside(struct rig *self, const char *const *arguments);
 void rig_end_beside(struct rig *self);
+
+// rig_kill and rig_stop (by SIGTERM, and it waits) count the death of a process, and
+// rig_note_death one that came about otherwise. false: it did not die.
+bool rig_kill(struct rig *self, const char *process);
+bool rig_stop(struct rig *self, const char *process);
+void rig_note_death(struct rig *self, const char *process);
 
 // rig_url is "http://127.0.0.1:PORT" of a service; the caller frees it.
 char *rig_url(const struct rig *self, const char *service);

@@ -17,6 +17,9 @@ struct scene {
 };
 
 struct scenario {
+    const char *only;                      // the services that can be brought there; NULL: all
+    int passings;                          // it dies at one of the first so many; 0: at the first
+    int late_ms;                           // and so late; see common/crash_point.h
     const char *sync_token;                // of the orders over the chain; NULL: tok_visa
     bool starts;                           // the point lies in the start itself
     bool spoils;                           // the stack is of no use to others afterwards
@@ -24,9 +27,13 @@ struct scenario {
     bool (*prepare)(struct scene *scene);  // before the armed start, the process being dead
     bool (*provoke)(struct scene *scene);  // again and again until it is dead
     bool (*clean_up)(struct scene *scene); // when it is dead
+    bool (*restore)(struct scene *scene);  // when it is back
 };
 
 // scenario_of never fails: what has none of its own needs traffic and nothing else.
 const struct scenario *scenario_of(const char *point);
+
+// scenario_reaches tells whether a process of its kind can be brought to the point.
+bool scenario_reaches(const struct scenario *self, const char *process);
 
 #endif

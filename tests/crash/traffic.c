@@ -4,24 +4,32 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/mem.h"
 
 enum {
-    CALL_TIMEOUT_MS = 5000,
+    CALL_TIMEOUT_MS = 60000, // no chain of calls takes longer: see SYNC_TIMEOUT_MS in lane.c
     BODY_SIZE = 256,
+    KEY_SIZE = 64,
+    REPEAT_EVERY = 4,   // requests of one client, then one is repeated
+    LAST_TRIES = 50,    // for an answer, once everybody is back
+    STATUS_BUSY = 409,  // the first request with a key is still at work
     CUSTOMERS = 100000, // so many that fraud's limit per customer is never near
     PAUSE_MS = 100,     // between two requests of one client: some 100 a second in all
     CLIENTS = 10,
 };
 
+static const char busy_code[] = "request-in-progress";
+
 // What a client sends, again and again.
 enum errand {
     ORDER_BY_EVENTS,
     ORDER_BY_CHAIN,
-    TRANSFER
+    TRANSFER,
+    ERRANDS_COUNT
 };
 
 static const enum errand errands[CLIENTS] = {ORDER_BY_EVENTS,
@@ -35,10 +43,21 @@ static const enum errand errands[CLIENTS] = {ORDER_BY_EVENTS,
                                              TRANSFER,
                                              TRANSFER};
 
+// A request under its key, and what it was answered.
+struct ask {
+    char key[KEY_SIZE];
+    char body[BODY_SIZE];
+    int status;   // 0: no answer yet
+    char *answer; // owned
+};
+
 struct client {
     struct traffic *traffic; // borrowed
     enum errand errand;
     pthread_t thread;
+    struct http_client *http; // owned
+    char *url;                // owned
+    struct ask first, last;   // of those whose answer is to be kept
 };
 
 struct traffic {
@@ -46,8 +65,11 @@ struct traffic {
     const char *sync_token;         // borrowed
     atomic_bool stopping;
     atomic_uint drawn;     // requests so far
-    pthread_mutex_t mutex; // of record
+    int64_t began_us;      // makes the keys of this traffic its own
+    pthread_mutex_t mutex; // of what follows
     FILE *record;          // owned; a line an answer, as `faultline load --record` writes it
+    int64_t accepted[ERRANDS_COUNT], unknown[ERRANDS_COUNT];
+    char wrong[CELL_TEXT_SIZE]; // the first answer that must not be
     struct client clients[CLIENTS];
 };
 
@@ -104,34 +126,151 @@ static void note(const struct client *self, enum err err, const struct http_resp
     cJSON_Delete(answer);
 }
 
-static void *client_main(void *argument)
+// --- asking
+
+static void ask_release(struct ask *self)
 {
-    const struct client *self = argument;
+    free(self->answer);
+    *self = (struct ask){0};
+}
+
+static void ask_copy(struct ask *out, const struct ask *ask)
+{
+    ask_release(out);
+    *out = *ask;
+    out->answer = mem_strdup(ask->answer);
+}
+
+static void draw(const struct client *self, struct ask *out)
+{
     struct traffic *traffic = self->traffic;
-    struct http_client *http = http_client_new();
-    char *url = mem_format("%s%s",
-                           self->errand == TRANSFER ? traffic->transfer_url : traffic->order_url,
-                           self->errand == ORDER_BY_CHAIN ? "?mode=sync" : "");
-    while (!atomic_load(&traffic->stopping)) {
-        char body[BODY_SIZE];
+    const unsigned number = atomic_fetch_add(&traffic->drawn, 1);
+    *out = (struct ask){0};
+    (void)snprintf(
+        out->key, sizeof out->key, "crash-%lld-%u", (long long)traffic->began_us, number);
+    if (self->errand == TRANSFER) {
+        transfer_body(out->body, number);
+    } else {
+        const bool by_chain = self->errand == ORDER_BY_CHAIN;
+        order_body(out->body, by_chain ? traffic->sync_token : "tok_visa", number);
+    }
+}
+
+static enum err call(const struct client *self, const struct ask *ask, struct http_response *out)
+{
+    const struct http_header headers[] = {{"Idempotency-Key", ask->key}, {0}};
+    return http_client_call(
+        self->http, "POST", self->url, headers, ask->body, CALL_TIMEOUT_MS, out);
+}
+
+// A failure of ours frees the key. Of an order over the chain it is the answer all the same:
+// that order has failed.
+static bool is_answer(const struct client *self, const struct http_response *response)
+{
+    if (response->status == STATUS_BUSY) {
+        return strstr((const char *)response->body.data, busy_code) == NULL;
+    }
+    return response->status < 500 || self->errand == ORDER_BY_CHAIN;
+}
+
+// Sends it until it is answered. Under one key at most one order by events and one transfer
+// comes of that. A chain that was cut when the order service died may run anew.
+static void ask_until_answered(const struct client *self, struct ask *ask)
+{
+    struct traffic *traffic = self->traffic;
+    for (int last_tries = 0; ask->status == 0 && last_tries < LAST_TRIES;) {
         struct http_response response;
-        const unsigned number = atomic_fetch_add(&traffic->drawn, 1);
-        if (self->errand == TRANSFER) {
-            transfer_body(body, number);
-        } else {
-            const bool by_chain = self->errand == ORDER_BY_CHAIN;
-            order_body(body, by_chain ? traffic->sync_token : "tok_visa", number);
-        }
-        const enum err err =
-            http_client_call(http, "POST", url, NULL, body, CALL_TIMEOUT_MS, &response);
+        const enum err err = call(self, ask, &response);
         if (err != ERR_UNAVAILABLE) { // else nothing was sent
             note(self, err, &response);
         }
+        if (err == ERR_OK && is_answer(self, &response)) {
+            ask->status = response.status;
+            ask->answer = mem_strdup((const char *)response.body.data);
+        } else {
+            last_tries += atomic_load(&traffic->stopping) ? 1 : 0;
+            rig_pause_ms(PAUSE_MS);
+        }
+    }
+    (void)pthread_mutex_lock(&traffic->mutex);
+    traffic->accepted[self->errand] += ask->status == 202 ? 1 : 0;
+    traffic->unknown[self->errand] += ask->status == 0 ? 1 : 0;
+    (void)pthread_mutex_unlock(&traffic->mutex);
+}
+
+// false: whom it went to is dead, or dying.
+static bool repeat(const struct client *self, const struct ask *ask)
+{
+    struct traffic *traffic = self->traffic;
+    struct http_response response;
+    if (call(self, ask, &response) != ERR_OK || response.status >= 500) {
+        return false;
+    }
+    const char *answer = (const char *)response.body.data;
+    if (response.status != ask->status || strcmp(answer, ask->answer) != 0) {
+        (void)pthread_mutex_lock(&traffic->mutex);
+        (void)snprintf(traffic->wrong,
+                       sizeof traffic->wrong,
+                       "one key, two answers: %d %.60s and %d %.60s",
+                       ask->status,
+                       ask->answer,
+                       response.status,
+                       answer);
+        (void)pthread_mutex_unlock(&traffic->mutex);
+    }
+    return true;
+}
+
+static void *client_main(void *argument)
+{
+    struct client *self = argument;
+    struct traffic *traffic = self->traffic;
+    for (unsigned turn = 1; !atomic_load(&traffic->stopping); turn++) {
+        struct ask ask;
+        draw(self, &ask);
+        ask_until_answered(self, &ask);
+        if (ask.status != 0 && ask.status < 500) {
+            ask_copy(&self->last, &ask);
+            if (self->first.status == 0) {
+                ask_copy(&self->first, &ask);
+            }
+        }
+        ask_release(&ask);
+        if (turn % REPEAT_EVERY == 0 && self->last.status != 0) {
+            (void)repeat(self, &self->last);
+        }
         rig_pause_ms(PAUSE_MS);
     }
-    free(url);
-    http_client_destroy(&http);
+    // All are back: what was answered before somebody died has the same answer.
+    for (int tries = 0; self->first.status != 0 && tries < LAST_TRIES; tries++) {
+        if (repeat(self, &self->first)) {
+            break;
+        }
+        rig_pause_ms(PAUSE_MS);
+    }
     return NULL;
+}
+
+// --- from start to end
+
+static void client_start(struct client *self, struct traffic *traffic, enum errand errand)
+{
+    *self = (struct client){.traffic = traffic, .errand = errand, .http = http_client_new()};
+    self->url = mem_format("%s%s",
+                           errand == TRANSFER ? traffic->transfer_url : traffic->order_url,
+                           errand == ORDER_BY_CHAIN ? "?mode=sync" : "");
+    if (pthread_create(&self->thread, NULL, client_main, self) != 0) {
+        abort();
+    }
+}
+
+static void client_end(struct client *self)
+{
+    (void)pthread_join(self->thread, NULL);
+    ask_release(&self->first);
+    ask_release(&self->last);
+    http_client_destroy(&self->http);
+    free(self->url);
 }
 
 struct traffic *traffic_start(const struct rig *rig, const char *sync_token)
@@ -142,6 +281,7 @@ struct traffic *traffic_start(const struct rig *rig, const char *sync_token)
     self->order_url = mem_format("%s/orders", order);
     self->transfer_url = mem_format("%s/transfers", transfer);
     self->sync_token = sync_token;
+    self->began_us = clock_wall_us();
     char *record = rig_record_path(rig);
     self->record = fopen(record, "a");
     free(record);
@@ -151,15 +291,12 @@ struct traffic *traffic_start(const struct rig *rig, const char *sync_token)
     free(transfer);
     free(order);
     for (size_t i = 0; i < CLIENTS; i++) {
-        self->clients[i] = (struct client){.traffic = self, .errand = errands[i]};
-        if (pthread_create(&self->clients[i].thread, NULL, client_main, &self->clients[i]) != 0) {
-            abort();
-        }
+        client_start(&self->clients[i], self, errands[i]);
     }
     return self;
 }
 
-void traffic_stop(struct traffic **self_p)
+void traffic_stop(struct traffic **self_p, struct traffic_sum *sum)
 {
     struct traffic *self = *self_p;
     if (self == NULL) {
@@ -167,8 +304,13 @@ void traffic_stop(struct traffic **self_p)
     }
     atomic_store(&self->stopping, true);
     for (size_t i = 0; i < CLIENTS; i++) {
-        (void)pthread_join(self->clients[i].thread, NULL);
+        client_end(&self->clients[i]);
     }
+    sum->orders += self->accepted[ORDER_BY_EVENTS];
+    sum->orders_unknown += self->unknown[ORDER_BY_EVENTS];
+    sum->transfers += self->accepted[TRANSFER];
+    sum->transfers_unknown += self->unknown[TRANSFER];
+    (void)snprintf(sum->wrong, sizeof sum->wrong, "%s", self->wrong);
     (void)fclose(self->record);
     (void)pthread_mutex_destroy(&self->mutex);
     free(self->order_url);

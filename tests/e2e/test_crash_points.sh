@@ -33,6 +33,7 @@ fails_with 2 "there is no such crash point" faultline start payment --crash-at s
 fails_with 2 "only the broker does" faultline start payment --crash-at broker-after-sync
 fails_with 2 "payment never passes" faultline start payment --crash-at order-chain-begun
 fails_with 2 "which passing it is" faultline start payment --crash-at service-after-commit:0
+fails_with 2 "how many ms late" faultline start payment --crash-at service-after-commit:1+x
 [[ $(state payment) == dead ]] || fail "nothing was started"
 for process in broker payment; do
   FAULTLINE_CRASH_AT=order-chain-begun fails_with 2 "faultline crash-points" "$FAULTLINE_BIN/faultline-$process"

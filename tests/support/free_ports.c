@@ -46,18 +46,45 @@ static bool port_claim(uint16_t port)
     return true;
 }
 
-void free_ports(uint16_t *out, size_t count)
+// The ports in the order in which this process looks at them.
+static uint16_t port_at(size_t i)
 {
     const size_t start = (size_t)getpid() % PORT_BLOCKS * PORT_BLOCK;
+    return (uint16_t)(PORT_FIRST + (start + i) % PORTS);
+}
+
+static void give_up(void)
+{
+    fputs("no free port\n", stderr);
+    abort();
+}
+
+void free_ports(uint16_t *out, size_t count)
+{
     size_t found = 0;
     for (size_t i = 0; i < PORTS && found < count; i++) {
-        const uint16_t port = (uint16_t)(PORT_FIRST + (start + i) % PORTS);
+        const uint16_t port = port_at(i);
         if (port_claim(port) && port_is_free(port)) {
             out[found++] = port;
         }
     }
     if (found < count) {
-        fputs("no free port\n", stderr);
-        abort();
+        give_up();
     }
+}
+
+// What is claimed on the way and not used stays claimed: there are enough.
+uint16_t free_ports_in_a_row(size_t count)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < PORTS; i++) {
+        const uint16_t port = port_at(i);
+        const bool is_ours = port_claim(port) && port_is_free(port);
+        found = !is_ours ? 0 : port == PORT_FIRST ? 1 : found + 1;
+        if (found == count) {
+            return (uint16_t)(port + 1 - count);
+        }
+    }
+    give_up();
+    return 0;
 }

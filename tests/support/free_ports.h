@@ -16,4 +16,8 @@
 // the test when there are not as many.
 void free_ports(uint16_t *out, size_t count);
 
+// free_ports_in_a_row gives the first of count ports that follow each other, with the same
+// promise, and aborts likewise.
+uint16_t free_ports_in_a_row(size_t count);
+
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/bytes.h"
+#include "common/clock.h"
 #include "common/crash_point.h"
 #include "common/mem.h"
 
@@ -34,7 +35,21 @@ Test(crash_point, a_setting_that_can_never_come_true_is_refused)
     expect_refused("broker-after-sync", "payment", "only the broker does");
     expect_refused("service-after-commit", "broker", "only a service does");
     expect_refused("order-chain-begun", "payment", "payment never passes");
-    const char *const numbers[] = {"0", "-1", "+1", "", "x", "1x", " 1", "1000000001", "1:1"};
+    const char *const numbers[] = {"0",
+                                   "-1",
+                                   "+1",
+                                   "",
+                                   "x",
+                                   "1x",
+                                   " 1",
+                                   "1000000001",
+                                   "1:1",
+                                   "1+",
+                                   "1+x",
+                                   "1+1x",
+                                   "1+1001",
+                                   "0+5",
+                                   "+5"};
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         char *setting = mem_format("service-after-commit:%s", numbers[i]);
         expect_refused(setting, "payment", "from 1 to 1000000000");
@@ -111,6 +126,16 @@ Test(crash_point, it_dies_at_the_passing_that_was_asked_for)
     cr_expect_eq(live("service-after-commit:3", passes, 3, line), 0);
     cr_expect_eq(live("service-after-commit:3", passes, 4, line), CRASH_POINT_EXIT);
     cr_expect_not_null(strstr(line, "passing 3"), "%s", line);
+}
+
+Test(crash_point, who_dies_late_has_seen_the_time_pass)
+{
+    const char *const passes[] = {"service-after-commit"};
+    char line[256];
+    const int64_t began_ms = clock_mono_ms();
+    cr_expect_eq(live("service-after-commit:1+50", passes, 1, line), CRASH_POINT_EXIT);
+    cr_expect_geq(clock_mono_ms() - began_ms, 50);
+    cr_expect_not_null(strstr(line, "passing 1"), "%s", line);
 }
 
 // --- the table
