@@ -35,7 +35,7 @@ static const char fill_sql[] =
     " SELECT s.*,"
     "  CASE WHEN o.mode = 'sync' THEN 'chain' WHEN o.order_id IS NOT NULL THEN 'order'"
     "   WHEN t.id IS NOT NULL THEN 'transfer' END,"
-    "  l.first_offset = 0 OR (?2 & l.beginnings) <> 0 OR o.mode = 'sync',"
+    "  l.first_offset = 0 OR (?2 & l.beginnings) <> 0 OR coalesce(o.mode = 'sync', 0),"
     "  coalesce(o.status, CASE WHEN t.state IN ('created', 'cleared', 'held') THEN 'pending'"
     "   ELSE t.state END),"
     "  t.state, coalesce(o.reason, t.reason), coalesce(o.amount_minor, t.amount_minor),"
