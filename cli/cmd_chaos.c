@@ -128,7 +128,7 @@ static enum cli_exit chaos_command_run(const struct options *options)
         return CLI_UNKNOWN;
     }
     const enum err found = target_find(&target, chaos.dir);
-    if (found != ERR_OK || !all_run(target)) {
+    if (found != ERR_OK || !all_run(target) || !chaos_verify_before(chaos.dir)) {
         target_destroy(&target);
         return CLI_UNKNOWN;
     }
@@ -168,8 +168,9 @@ const struct command cmd_chaos = {
     .summary = "harm a running stack for some minutes, under load, then see whether all is right",
     .details =
         "One seed decides who is harmed, how, when and for how long, and what is ordered. It\n"
-        "needs a stack that is up and well. At the end everything is brought back, dead letters\n"
-        "that are no poison are given back, and when all is finished the books are checked.\n"
+        "needs a stack that is up and well, and whose books are right. At the end everything is\n"
+        "brought back, dead letters that are no poison are given back, and when all is finished\n"
+        "the books are checked.\n"
         "Ctrl-C goes there at once, a second one ends the waiting.\n"
         "\n"
         "  kill          one process, started again up to 4 s later\n"

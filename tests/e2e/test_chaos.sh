@@ -82,3 +82,12 @@ wait "$chaos" || fail "an early end is an end: $(cat "$folder/early")"
 [[ $(jq .ended_early "$folder/early") == true ]] || fail "it says so: $(cat "$folder/early")"
 states() { faultline ps --json | jq -r '[.[].state] | unique | join(" ")'; }
 becomes ready states
+
+story "what was wrong before is not blamed on chaos"
+python3 - "$FAULTLINE_DIR/data/inventory" <<'END'
+import glob, sqlite3, sys
+db = sqlite3.connect(glob.glob(sys.argv[1] + "/*.db")[0], timeout=10)
+db.execute("UPDATE stock SET available = available - 1, sold = sold + 1 WHERE sku = 'espresso-cup'")
+db.commit()
+END
+refuses "lost or wrong already"
