@@ -159,7 +159,6 @@ static enum err heal(struct chaos *self)
         }
         show_progress(self);
     }
-    self->result->settled.all_ready = chaos_ward_ill(self->ward) == 0;
     return ERR_OK;
 }
 
@@ -170,11 +169,17 @@ static void show_waiting(struct chaos *self, int64_t since_ms)
         return;
     }
     self->progress_ms = now_ms + PROGRESS_MS;
+    uint64_t group_events = 0;
+    uint64_t outbox_events = 0;
+    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
+        group_events += self->result->settled.left[i].group_events;
+        outbox_events += self->result->settled.left[i].outbox_events;
+    }
     fprintf(stderr,
             "waiting until all is finished (%lld s): %llu events for groups, %llu in outboxes\n",
             (long long)((now_ms - since_ms) / 1000),
-            (unsigned long long)self->result->settled.lag_events,
-            (unsigned long long)self->result->settled.outbox_events);
+            (unsigned long long)group_events,
+            (unsigned long long)outbox_events);
 }
 
 // Nothing is placed any more, and what is on its way comes to its end.
@@ -200,7 +205,7 @@ static enum err settle(struct chaos *self)
         show_waiting(self, start_ms);
     }
     settled->took_ms = clock_mono_ms() - start_ms;
-    settled->all_ready = chaos_ward_ill(self->ward) == 0;
+    settled->finished = chaos_settle_count(look, settled) && settled->finished;
     chaos_settle_destroy(&look);
     return err;
 }
@@ -226,9 +231,13 @@ enum err chaos_run(const struct chaos_options *options, struct target *target,
     if (!chaos_load_is_recorded(self.load)) {
         err = ERR_IO; // it has been said; a record with holes proves nothing
     }
-    if (out->settled.all_ready) {
+    if (chaos_ward_ill(self.ward) == 0) {
         const enum err settle_err = settle(&self);
         err = err == ERR_OK ? settle_err : err;
+    }
+    out->all_ready = chaos_ward_ill(self.ward) == 0;
+    for (size_t i = 0; i < target->parts_count; i++) {
+        out->troubles[i] = chaos_ward_trouble(self.ward, i);
     }
     out->tally = *chaos_ward_tally(self.ward);
     *chaos_ward_tally(self.ward) = (struct chaos_tally){0}; // the result's now

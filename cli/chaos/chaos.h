@@ -25,6 +25,8 @@ struct chaos_result {
     bool ended_early;
     size_t actions;
     struct chaos_tally tally;
+    const struct chaos_trouble *troubles[CHAOS_PARTS_MAX]; // as the tally's; NULL: it is well
+    bool all_ready;                                        // nobody has any
     struct chaos_way_counts ways[CHAOS_WAYS];
     struct chaos_settled settled;
 };

@@ -75,6 +75,20 @@ size_t chaos_ward_ill(const struct chaos_ward *self)
     return count;
 }
 
+const struct chaos_trouble *chaos_ward_trouble(const struct chaos_ward *self, size_t index)
+{
+    static const struct chaos_trouble troubles[] = {
+        [PROCESS_DEAD] = {"is dead", "start"},
+        [PROCESS_PAUSED] = {"is paused", "resume"},
+        [PROCESS_RUNNING] = {"is not ready", "logs"},
+    };
+    const struct part *part = &self->target->parts[index];
+    if (self->patients[index].phase == WELL) {
+        return NULL;
+    }
+    return &troubles[chaos_ward_is_native(self) ? process_state(part->id) : part->state];
+}
+
 const char *chaos_ward_name(const struct chaos_ward *self, size_t index)
 {
     return self->tally.names[index];
@@ -149,7 +163,7 @@ static bool has_fired(struct chaos_ward *self, size_t index, const char *how)
 
 static void count_death(struct chaos_ward *self, size_t index, const char *how)
 {
-    self->tally.deaths++;
+    self->tally.deaths[index]++;
     chaos_log_write(self->log,
                     "%s DIED, nobody had asked it to%s%s",
                     chaos_ward_name(self, index),
@@ -249,7 +263,7 @@ static void lift(struct chaos_ward *self, size_t index)
         patient->lifted_us = clock_mono_us();
         return;
     }
-    self->tally.bad_lifts++;
+    self->tally.bad_lifts[index]++;
     patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
 }
 
@@ -257,7 +271,7 @@ static void lift(struct chaos_ward *self, size_t index)
 static void force_end(struct chaos_ward *self, size_t index)
 {
     struct patient *patient = &self->patients[index];
-    self->tally.bad_ends++;
+    self->tally.bad_ends[index]++;
     chaos_log_write(self->log,
                     "%s did not end within %d s of SIGTERM",
                     chaos_ward_name(self, index),
@@ -340,7 +354,7 @@ static void look_at_leaving(struct chaos_ward *self, size_t index)
     char how[32];
     (void)reap(part, how, sizeof how);
     if (!is_good_end(patient, how) && !has_fired(self, index, how)) {
-        self->tally.bad_ends++;
+        self->tally.bad_ends[index]++;
         chaos_log_write(
             self->log, "%s ended with %s after SIGTERM", chaos_ward_name(self, index), how);
     }

@@ -44,6 +44,15 @@ bool chaos_ward_disarm(struct chaos_ward *self);
 // chaos_ward_ill: how many are not well, be it that they are under a fault or not ready yet.
 size_t chaos_ward_ill(const struct chaos_ward *self);
 
+// How a process is that is not well, and the command that helps.
+struct chaos_trouble {
+    const char *sentence; // "is dead"
+    const char *command;  // "start"
+};
+
+// chaos_ward_trouble tells it of one process; NULL: it is well.
+const struct chaos_trouble *chaos_ward_trouble(const struct chaos_ward *self, size_t index);
+
 // chaos_ward_tally borrows the tally, until the ward is destroyed. Whoever takes it over
 // leaves a zero behind, so that the times are not freed with the ward.
 struct chaos_tally *chaos_ward_tally(struct chaos_ward *self);

@@ -87,7 +87,7 @@ static void harm_one(struct chaos_ward *self, const struct chaos_action *action,
     }
     // Who has just died by himself cannot be harmed; that is noticed next.
     if (err != ERR_OK && !(is_native && process_state(part->id) == PROCESS_DEAD)) {
-        self->tally.bad_lifts++;
+        self->tally.bad_lifts[index]++;
         chaos_log_write(self->log,
                         "%s: %s could not be done: %s",
                         part->name,
