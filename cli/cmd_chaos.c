@@ -176,6 +176,7 @@ const struct command cmd_chaos = {
         "brought back, dead letters that are no poison are given back, and when all is finished\n"
         "the books are checked.\n"
         "Ctrl-C goes there at once, a second one ends the waiting.\n"
+        "Exit 0: all is right. 1: something is not. 2: it could not begin, or not go on.\n"
         "\n"
         "  kill          one process, started again up to 4 s later\n"
         "  kill-several  two up to all of them at the same moment\n"

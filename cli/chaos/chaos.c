@@ -126,7 +126,7 @@ static enum err harm(struct chaos *self)
             self->result->actions++;
             more = chaos_plan_next(&self->plan, &action);
         }
-        if (!chaos_ward_tend(self->ward)) {
+        if (!chaos_ward_tend(self->ward) || chaos_ward_lost(self->ward) > 0) {
             return ERR_IO;
         }
         if (step(self)) {
@@ -138,28 +138,35 @@ static enum err harm(struct chaos *self)
     return ERR_OK;
 }
 
+// How many there are to wait for: until they are ready or, in a hurry, until they are no
+// longer as we have made them.
+static size_t awaited(const struct chaos *self, bool hurried)
+{
+    return hurried ? chaos_ward_held(self->ward)
+                   : chaos_ward_ill(self->ward) - chaos_ward_lost(self->ward);
+}
+
 // Everybody comes back, and nobody is armed any more; until then work goes on being placed.
 static enum err heal(struct chaos *self)
 {
     const int64_t deadline_ms = clock_mono_ms() + READY_MS;
     bool disarmed = false;
+    bool hurried = false;
     chaos_ward_lift_all(self->ward);
-    while ((chaos_ward_ill(self->ward) > 0 || !disarmed) && clock_mono_ms() < deadline_ms) {
+    while ((awaited(self, hurried) > 0 || !disarmed) && clock_mono_ms() < deadline_ms) {
         if (!chaos_ward_tend(self->ward)) {
             return ERR_IO;
         }
-        if (chaos_ward_ill(self->ward) == 0 && !disarmed) {
+        if (awaited(self, hurried) == 0 && !disarmed) {
             disarmed = true;
             if (!chaos_ward_disarm(self->ward)) {
                 return ERR_IO;
             }
         }
-        if (step(self)) {
-            break;
-        }
+        hurried = step(self) || hurried;
         show_progress(self);
     }
-    return ERR_OK;
+    return chaos_ward_lost(self->ward) == 0 ? ERR_OK : ERR_IO;
 }
 
 static void show_waiting(struct chaos *self, int64_t since_ms)
@@ -192,7 +199,7 @@ static enum err settle(struct chaos *self)
     enum err err = ERR_OK;
     int64_t look_ms = 0;
     while (err == ERR_OK && clock_mono_ms() < deadline_ms) {
-        err = chaos_ward_tend(self->ward) ? ERR_OK : ERR_IO;
+        err = chaos_ward_tend(self->ward) && chaos_ward_lost(self->ward) == 0 ? ERR_OK : ERR_IO;
         if (clock_mono_ms() >= look_ms && chaos_ward_ill(self->ward) == 0) {
             look_ms = clock_mono_ms() + LOOK_MS;
             if (chaos_settle_look(look, settled)) {

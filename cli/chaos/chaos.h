@@ -32,8 +32,9 @@ struct chaos_result {
 };
 
 // chaos_run does it on a stack that was found and whose processes all run; a signal makes
-// it go to the end at once, a second one gives up waiting there. ERR_IO: it could not
-// begin or go on, which has been said. The caller releases *out in any case.
+// it go to the end at once. A second one gives up waiting there, but everybody is still
+// started, resumed and given room, for which there may be some seconds to wait. ERR_IO: it
+// could not begin or go on, which has been said. The caller releases *out in any case.
 enum err chaos_run(const struct chaos_options *options, struct target *target,
                    struct chaos_result *out);
 void chaos_result_release(struct chaos_result *self);

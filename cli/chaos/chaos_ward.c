@@ -23,6 +23,7 @@ enum {
     SLICE_MS = 60,        // a slow process stands still for so long at most
     REAP_MS = 1000,
     LATE_MS = 30000, // not ready so long after a fault: told in the log
+    LIFTS_MAX = 10,  // so often in a row it is tried to bring one back
 };
 
 #define EXIT_CODE "exit code %d"
@@ -56,6 +57,7 @@ void chaos_ward_destroy(struct chaos_ward **self_p)
         return;
     }
     chaos_tally_release(&self->tally);
+    free(self->problem);
     http_client_destroy(&self->client);
     free(self);
     *self_p = NULL;
@@ -66,13 +68,33 @@ struct chaos_tally *chaos_ward_tally(struct chaos_ward *self)
     return &self->tally;
 }
 
-size_t chaos_ward_ill(const struct chaos_ward *self)
+static bool is_held(enum phase phase)
+{
+    return phase != WELL && phase != COMING && phase != LOST;
+}
+
+static size_t count_phase(const struct chaos_ward *self, enum phase phase)
 {
     size_t count = 0;
     for (size_t i = 0; i < self->tally.parts_count; i++) {
-        count += self->patients[i].phase != WELL ? 1 : 0;
+        count += self->patients[i].phase == phase ? 1 : 0;
     }
     return count;
+}
+
+size_t chaos_ward_ill(const struct chaos_ward *self)
+{
+    return self->tally.parts_count - count_phase(self, WELL);
+}
+
+size_t chaos_ward_held(const struct chaos_ward *self)
+{
+    return chaos_ward_ill(self) - count_phase(self, COMING) - count_phase(self, LOST);
+}
+
+size_t chaos_ward_lost(const struct chaos_ward *self)
+{
+    return count_phase(self, LOST);
 }
 
 const struct chaos_trouble *chaos_ward_trouble(const struct chaos_ward *self, size_t index)
@@ -205,7 +227,8 @@ static enum err start_native(struct chaos_ward *self, size_t index)
     }
     process->crash_at = NULL;
     free(crash_at);
-    free(problem);
+    free(self->problem);
+    self->problem = problem;
     return err;
 }
 
@@ -248,12 +271,31 @@ static enum err end_fault(struct chaos_ward *self, size_t index)
     }
 }
 
+// It could not be brought back: soon it is tried again, and some day no more.
+static void try_again(struct chaos_ward *self, size_t index, enum err err)
+{
+    struct patient *patient = &self->patients[index];
+    const bool is_start = patient->phase == DOWN && chaos_ward_is_native(self);
+    self->tally.bad_lifts[index]++;
+    patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
+    if (++patient->failures < LIFTS_MAX) {
+        return;
+    }
+    patient->phase = LOST;
+    chaos_log_write(self->log, "%s is given up", chaos_ward_name(self, index));
+    cli_problem("%s could not be brought back %d times in a row, and is given up: %s",
+                chaos_ward_name(self, index),
+                LIFTS_MAX,
+                is_start ? self->problem : err_name(err));
+}
+
 static void lift(struct chaos_ward *self, size_t index)
 {
     struct patient *patient = &self->patients[index];
     const enum err err = end_fault(self, index);
     if (err == ERR_OK) {
         patient->phase = COMING;
+        patient->failures = 0;
         patient->lifted_us = clock_mono_us();
         patient->probe_ms = 0;
         return;
@@ -263,8 +305,7 @@ static void lift(struct chaos_ward *self, size_t index)
         patient->lifted_us = clock_mono_us();
         return;
     }
-    self->tally.bad_lifts[index]++;
-    patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
+    try_again(self, index, err);
 }
 
 // SIGTERM was not enough.
@@ -286,8 +327,7 @@ static bool lift_due(struct chaos_ward *self, int64_t now_ms)
     bool any = false;
     for (size_t i = 0; i < self->tally.parts_count; i++) {
         const struct patient *patient = &self->patients[i];
-        any = any ||
-              (patient->phase != WELL && patient->phase != COMING && patient->due_ms <= now_ms);
+        any = any || (is_held(patient->phase) && patient->due_ms <= now_ms);
     }
     if (!any) {
         return true;
@@ -297,7 +337,7 @@ static bool lift_due(struct chaos_ward *self, int64_t now_ms)
     }
     for (size_t i = 0; i < self->tally.parts_count; i++) {
         const struct patient *patient = &self->patients[i];
-        if (patient->phase == WELL || patient->phase == COMING || patient->due_ms > now_ms) {
+        if (!is_held(patient->phase) || patient->due_ms > now_ms) {
             continue;
         }
         if (patient->phase == LEAVING) {
@@ -370,7 +410,9 @@ static void look_for_death(struct chaos_ward *self, size_t index)
     // How a container is, the engine told when we last entered; to ask each time is slow.
     const bool is_dead = chaos_ward_is_native(self) ? process_state(part->id) == PROCESS_DEAD
                                                     : part->state == PROCESS_DEAD;
-    if (patient->phase == DOWN || patient->phase == LEAVING || !is_dead) {
+    const bool may_be_dead =
+        patient->phase == DOWN || patient->phase == LEAVING || patient->phase == LOST;
+    if (may_be_dead || !is_dead) {
         return;
     }
     char how[32];

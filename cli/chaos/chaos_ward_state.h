@@ -16,6 +16,7 @@ enum phase {
     SLOWED,  // in slices until due_ms
     FULL,    // its files are limited until due_ms
     COMING,  // not ready yet
+    LOST,    // it could not be brought back, and nobody tries any more
 };
 
 struct patient {
@@ -35,6 +36,7 @@ struct patient {
     int64_t slice_end_ms; // SLOWED: then it is stopped, or goes on
     bool stopped;         // SLOWED
     bool is_late;         // that has been told
+    int failures;         // to bring it back, in a row
 };
 
 struct chaos_ward {
@@ -44,6 +46,7 @@ struct chaos_ward {
     struct http_client *client;  // owned
     struct patient patients[CHAOS_PARTS_MAX];
     int64_t look_ms; // when to look for deaths again
+    char *problem;   // owned; why the last start failed; NULL: it did not
     struct chaos_tally tally;
 };
 

@@ -131,6 +131,43 @@ texts | grep -q "payment was not finished in time: [1-9][0-9]* events* for its g
 faultline kill broker >/dev/null
 faultline start broker --set DEAD_LETTERS_MAX= >/dev/null
 
+# Its first action is a restart. Whom that asks to end is paused, so that it does not.
+story "two of Ctrl-C at once leave nobody dead or paused by the hand of chaos"
+rm "$FAULTLINE_DIR/chaos.log"
+declare -A pids
+while read -r name pid; do pids[$name]=$pid; done < <(faultline ps --json | jq -r '.[] | "\(.name) \(.pid)"')
+env --default-signal=INT "$FAULTLINE_BIN/faultline" chaos --seed 40 --minutes 60 --json >"$folder/early" 2>"$folder/said" &
+chaos=$!
+until name=$(grep -oP -m 1 'restart for [0-9.]+ s: \K[a-z0-9-]+' "$FAULTLINE_DIR/chaos.log" 2>/dev/null); do
+  kill -0 "$chaos" || fail "it restarts somebody: $(cat "$folder/said")"
+done
+kill -STOP "${pids[$name]}" 2>/dev/null || true # it was faster
+kill -INT "$chaos"
+kill -TERM "$chaos"
+wait "$chaos" || true
+jq -e .ended_early "$folder/early" >/dev/null || fail "it ends early: $(cat "$folder/early" "$folder/said")"
+gone() { faultline ps --json | jq -r '[.[] | select(.state == "dead" or .state == "paused") | .name] | join(" ")'; }
+[[ -z $(gone) ]] || fail "$(gone) is left: $(cat "$folder/early" "$FAULTLINE_DIR/chaos.log")"
+becomes ready states
+
+story "it gives up when nobody can be started, names who is dead, and leaves nobody behind"
+mkdir "$FAULTLINE_DIR/stack.json.new" # nothing can be written down, as on a full disk
+code=0
+timeout 300 "$FAULTLINE_BIN/faultline" chaos --seed "$seed" --minutes 60 >"$folder/chaos" 2>"$folder/said" || code=$?
+[[ $code == 2 ]] || fail "seed $seed: it ends with 2, not $code: $(cat "$folder/chaos" "$folder/said")"
+grep -q "could not be brought back 10 times in a row, and is given up: cannot write .*stack.json.new" "$folder/said" ||
+  fail "it says why: $(cat "$folder/said")"
+[[ -n $(gone) ]] || fail "somebody is dead"
+for name in $(gone); do
+  grep -q "^$name is dead in the end: .* start $name$" "$folder/chaos" || fail "it names $name: $(cat "$folder/chaos")"
+done
+ours() { find /proc -maxdepth 2 -name cwd -lname "$FAULTLINE_DIR" 2>/dev/null | wc -l; }
+living() { faultline ps --json | jq '[.[] | select(.state != "dead")] | length'; }
+[[ $(ours) == "$(living)" ]] || fail "$(living) processes are known, and $(ours) live"
+rmdir "$FAULTLINE_DIR/stack.json.new"
+faultline start >/dev/null
+becomes ready states
+
 story "what was wrong before is not blamed on chaos"
 python3 - "$FAULTLINE_DIR/data/inventory" <<'END'
 import glob, sqlite3, sys
