@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/write_all.h"
 #include "common/bytes.h"
 #include "common/clock.h"
 #include "common/json.h"
@@ -33,7 +34,7 @@ bool answer_record_write(int fd, const struct answer *answer)
         buf_put_text(&line, answer->err == ERR_TIMEOUT ? "\"timeout\"" : "\"no-answer\"");
     }
     buf_printf(&line, ",\"at\":\"%s\"}\n", at);
-    const bool written = write(fd, line.data, line.size) == (ssize_t)line.size;
+    const bool written = write_all(fd, buf_view(&line)) == ERR_OK;
     if (!written) {
         cli_problem("the record cannot be written: %s", strerror(errno));
     }

@@ -4,8 +4,8 @@
 //   {"order_id":"…"|null,"mode":"async"|"sync","status":202|"timeout"|"no-answer","at":"…"}
 //
 // A transfer has "transfer_id" instead. A line is one write to a file that was opened for
-// appending, as soon as the answer is known: what was answered is there also when the
-// client is killed, and lines of several clients do not mix.
+// appending, unless its disk gets full, as soon as the answer is known: what was answered is there
+// also when the client is killed, and lines of several clients do not mix.
 #ifndef FAULTLINE_CLI_ANSWER_RECORD_H
 #define FAULTLINE_CLI_ANSWER_RECORD_H
 

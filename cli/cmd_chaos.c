@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/chaos/chaos.h"
+#include "cli/chaos/chaos_findings.h"
 #include "cli/chaos/chaos_report.h"
 #include "cli/chaos/chaos_verify.h"
 #include "cli/commands.h"
@@ -100,6 +101,9 @@ static bool all_run(const struct target *target)
 static enum cli_exit report(const struct options *options, const struct chaos_options *chaos,
                             struct chaos_result *result)
 {
+    cJSON *findings = chaos_findings(result);
+    const bool is_good = cJSON_GetArraySize(findings) == 0;
+    cJSON_Delete(findings);
     cJSON *json = options_flag(options, "json") ? chaos_report_to_json(chaos, result) : NULL;
     if (json == NULL) {
         chaos_report_print(chaos, result);
@@ -109,7 +113,7 @@ static enum cli_exit report(const struct options *options, const struct chaos_op
     if (json != NULL) {
         cli_print_json(&json);
     }
-    return chaos_report_is_good(result) ? verdict : CLI_NO;
+    return is_good ? verdict : CLI_NO;
 }
 
 static enum cli_exit chaos_command_run(const struct options *options)
@@ -128,7 +132,7 @@ static enum cli_exit chaos_command_run(const struct options *options)
         return CLI_UNKNOWN;
     }
     const enum err found = target_find(&target, chaos.dir);
-    if (found != ERR_OK || !all_run(target)) {
+    if (found != ERR_OK || !all_run(target) || !chaos_verify_before(chaos.dir)) {
         target_destroy(&target);
         return CLI_UNKNOWN;
     }
@@ -168,9 +172,11 @@ const struct command cmd_chaos = {
     .summary = "harm a running stack for some minutes, under load, then see whether all is right",
     .details =
         "One seed decides who is harmed, how, when and for how long, and what is ordered. It\n"
-        "needs a stack that is up and well. At the end everything is brought back, dead letters\n"
-        "that are no poison are given back, and when all is finished the books are checked.\n"
+        "needs a stack that is up and well, and whose books are right. At the end everything is\n"
+        "brought back, dead letters that are no poison are given back, and when all is finished\n"
+        "the books are checked.\n"
         "Ctrl-C goes there at once, a second one ends the waiting.\n"
+        "Exit 0: all is right. 1: something is not. 2: it could not begin, or not go on.\n"
         "\n"
         "  kill          one process, started again up to 4 s later\n"
         "  kill-several  two up to all of them at the same moment\n"

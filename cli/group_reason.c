@@ -39,21 +39,30 @@ static const cJSON *find_failing(const cJSON *group, const char *member, const c
     return NULL;
 }
 
+// When the next try is due is left out: events that wait for the same reason shall have the
+// same sentence. `faultline groups` tells it.
 static void explain_failing(char out[GROUP_REASON_SIZE], const char *group, const cJSON *failing,
                             bool itself)
 {
-    char due[32];
-    format_ms(due, sizeof due, number_of(failing, "due_in_ms", 0));
+    const int failures = (int)number_of(failing, "failures", 0);
     snprintf(out,
              GROUP_REASON_SIZE,
-             "waiting for %s: %s%s failed %d time%s (%s), next try in %s",
+             "waiting for %s: %s%s failed %d time%s (%s) and will be tried again",
              group,
              itself ? "it" : text_of(failing, "topic"),
              itself ? "" : " before it",
-             (int)number_of(failing, "failures", 0),
-             number_of(failing, "failures", 0) == 1 ? "" : "s",
-             text_of(failing, "error"),
-             due);
+             failures,
+             failures == 1 ? "" : "s",
+             text_of(failing, "error"));
+}
+
+// ", 3 events behind" with its beginning, or nothing.
+static void format_lag(char *out, size_t size, const char *before, int64_t lag)
+{
+    out[0] = '\0';
+    if (lag > 0) {
+        snprintf(out, size, "%s%lld event%s behind", before, (long long)lag, lag == 1 ? "" : "s");
+    }
 }
 
 void group_reason(char out[GROUP_REASON_SIZE], const cJSON *group, const char *event_id,
@@ -72,13 +81,15 @@ void group_reason(char out[GROUP_REASON_SIZE], const cJSON *group, const char *e
     }
     const int64_t lag = number_of(group, "lag_events", 0);
     const cJSON *members = cJSON_GetObjectItemCaseSensitive(group, "members");
+    char behind[48];
     if (cJSON_GetArraySize(members) > 0) {
+        // Without any lag what it waits for was in hand a moment ago.
+        format_lag(behind, sizeof behind, "it is ", lag);
         snprintf(out,
                  GROUP_REASON_SIZE,
-                 "waiting for %s: it is %d event%s behind",
+                 "waiting for %s: %s",
                  name,
-                 (int)lag,
-                 lag == 1 ? "" : "s");
+                 lag > 0 ? behind : "it is being handled");
         return;
     }
     char since[32] = "some time";
@@ -86,11 +97,6 @@ void group_reason(char out[GROUP_REASON_SIZE], const cJSON *group, const char *e
     if (since_us >= 0) {
         format_ms(since, sizeof since, (clock_wall_us() - since_us) / 1000);
     }
-    snprintf(out,
-             GROUP_REASON_SIZE,
-             "waiting for %s: no member for %s, %d event%s behind",
-             name,
-             since,
-             (int)lag,
-             lag == 1 ? "" : "s");
+    format_lag(behind, sizeof behind, ", ", lag);
+    snprintf(out, GROUP_REASON_SIZE, "waiting for %s: no member for %s%s", name, since, behind);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,8 +118,10 @@ static enum err make_folder(const char *path, char **problem)
     return ERR_IO;
 }
 
+// Starts one and writes it down: if we are killed behind it, `down` still finds it.
 static enum err start_one(struct stack *stack, struct stack_process *process, char **problem)
 {
+    const struct process_id before = process->id;
     char *path = executable_path(stack, process);
     char *log_path = stack_log_path(stack, process);
     char *data_path = stack_data_path(stack, process);
@@ -138,6 +141,13 @@ static enum err start_one(struct stack *stack, struct stack_process *process, ch
     // identity can be read in any case.
     if (process_identify(pid, &process->id) != ERR_OK) {
         process->id = (struct process_id){0};
+    }
+    err = stack_save(stack, problem);
+    if (err != ERR_OK) {
+        // What is written down nowhere nobody could end any more.
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        process->id = before;
     }
 
 out:
@@ -164,9 +174,7 @@ enum err launch_start(struct stack *stack, const struct launch_set *set, char **
         if (!set->has[i]) {
             continue;
         }
-        enum err err = start_one(stack, &stack->processes[i], problem);
-        // After each one: if we are killed here, `down` still finds them all.
-        err = err == ERR_OK ? stack_save(stack, problem) : err;
+        const enum err err = start_one(stack, &stack->processes[i], problem);
         if (err != ERR_OK) {
             return err;
         }

@@ -21,7 +21,8 @@ char *launch_set_names(const struct stack *stack, const struct launch_set *set, 
 enum err launch_check(const struct stack *stack, const struct launch_set *set, char **problem);
 
 // launch_start starts the chosen processes, all at once, and writes down each.
-// ERR_IO: *problem is a sentence; those before the one at fault run.
+// ERR_IO: *problem is a sentence; those before the one at fault run, it does not, be it that
+// it could not be started or not be written down.
 enum err launch_start(struct stack *stack, const struct launch_set *set, char **problem);
 
 // launch_wait waits until each chosen process answers 200 on path ("/readyz" or

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/stack_json.h"
+#include "cli/write_all.h"
 #include "common/bytes.h"
 #include "common/mem.h"
 
@@ -178,12 +179,10 @@ enum err stack_save(const struct stack *self, char **problem)
     if (fd < 0) {
         goto out;
     }
-    const size_t size = strlen(text);
-    const ssize_t written = write(fd, text, size);
-    if (close(fd) < 0 || written != (ssize_t)size || rename(new_path, path) < 0) {
-        goto out;
+    err = write_all(fd, bytes_of_text(text));
+    if (close(fd) < 0 || (err == ERR_OK && rename(new_path, path) < 0)) {
+        err = ERR_IO;
     }
-    err = ERR_OK;
 
 out:
     if (err != ERR_OK) {

@@ -126,7 +126,7 @@ static enum err harm(struct chaos *self)
             self->result->actions++;
             more = chaos_plan_next(&self->plan, &action);
         }
-        if (!chaos_ward_tend(self->ward)) {
+        if (!chaos_ward_tend(self->ward) || chaos_ward_lost(self->ward) > 0) {
             return ERR_IO;
         }
         if (step(self)) {
@@ -138,29 +138,35 @@ static enum err harm(struct chaos *self)
     return ERR_OK;
 }
 
+// How many there are to wait for: until they are ready or, in a hurry, until they are no
+// longer as we have made them.
+static size_t awaited(const struct chaos *self, bool hurried)
+{
+    return hurried ? chaos_ward_held(self->ward)
+                   : chaos_ward_ill(self->ward) - chaos_ward_lost(self->ward);
+}
+
 // Everybody comes back, and nobody is armed any more; until then work goes on being placed.
 static enum err heal(struct chaos *self)
 {
     const int64_t deadline_ms = clock_mono_ms() + READY_MS;
     bool disarmed = false;
+    bool hurried = false;
     chaos_ward_lift_all(self->ward);
-    while ((chaos_ward_ill(self->ward) > 0 || !disarmed) && clock_mono_ms() < deadline_ms) {
+    while ((awaited(self, hurried) > 0 || !disarmed) && clock_mono_ms() < deadline_ms) {
         if (!chaos_ward_tend(self->ward)) {
             return ERR_IO;
         }
-        if (chaos_ward_ill(self->ward) == 0 && !disarmed) {
+        if (awaited(self, hurried) == 0 && !disarmed) {
             disarmed = true;
             if (!chaos_ward_disarm(self->ward)) {
                 return ERR_IO;
             }
         }
-        if (step(self)) {
-            break;
-        }
+        hurried = step(self) || hurried;
         show_progress(self);
     }
-    self->result->settled.all_ready = chaos_ward_ill(self->ward) == 0;
-    return ERR_OK;
+    return chaos_ward_lost(self->ward) == 0 ? ERR_OK : ERR_IO;
 }
 
 static void show_waiting(struct chaos *self, int64_t since_ms)
@@ -170,11 +176,17 @@ static void show_waiting(struct chaos *self, int64_t since_ms)
         return;
     }
     self->progress_ms = now_ms + PROGRESS_MS;
+    uint64_t group_events = 0;
+    uint64_t outbox_events = 0;
+    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
+        group_events += self->result->settled.left[i].group_events;
+        outbox_events += self->result->settled.left[i].outbox_events;
+    }
     fprintf(stderr,
             "waiting until all is finished (%lld s): %llu events for groups, %llu in outboxes\n",
             (long long)((now_ms - since_ms) / 1000),
-            (unsigned long long)self->result->settled.lag_events,
-            (unsigned long long)self->result->settled.outbox_events);
+            (unsigned long long)group_events,
+            (unsigned long long)outbox_events);
 }
 
 // Nothing is placed any more, and what is on its way comes to its end.
@@ -187,7 +199,7 @@ static enum err settle(struct chaos *self)
     enum err err = ERR_OK;
     int64_t look_ms = 0;
     while (err == ERR_OK && clock_mono_ms() < deadline_ms) {
-        err = chaos_ward_tend(self->ward) ? ERR_OK : ERR_IO;
+        err = chaos_ward_tend(self->ward) && chaos_ward_lost(self->ward) == 0 ? ERR_OK : ERR_IO;
         if (clock_mono_ms() >= look_ms && chaos_ward_ill(self->ward) == 0) {
             look_ms = clock_mono_ms() + LOOK_MS;
             if (chaos_settle_look(look, settled)) {
@@ -200,7 +212,7 @@ static enum err settle(struct chaos *self)
         show_waiting(self, start_ms);
     }
     settled->took_ms = clock_mono_ms() - start_ms;
-    settled->all_ready = chaos_ward_ill(self->ward) == 0;
+    settled->finished = chaos_settle_count(look, settled) && settled->finished;
     chaos_settle_destroy(&look);
     return err;
 }
@@ -226,9 +238,13 @@ enum err chaos_run(const struct chaos_options *options, struct target *target,
     if (!chaos_load_is_recorded(self.load)) {
         err = ERR_IO; // it has been said; a record with holes proves nothing
     }
-    if (out->settled.all_ready) {
+    if (chaos_ward_ill(self.ward) == 0) {
         const enum err settle_err = settle(&self);
         err = err == ERR_OK ? settle_err : err;
+    }
+    out->all_ready = chaos_ward_ill(self.ward) == 0;
+    for (size_t i = 0; i < target->parts_count; i++) {
+        out->troubles[i] = chaos_ward_trouble(self.ward, i);
     }
     out->tally = *chaos_ward_tally(self.ward);
     *chaos_ward_tally(self.ward) = (struct chaos_tally){0}; // the result's now

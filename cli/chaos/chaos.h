@@ -25,13 +25,16 @@ struct chaos_result {
     bool ended_early;
     size_t actions;
     struct chaos_tally tally;
+    const struct chaos_trouble *troubles[CHAOS_PARTS_MAX]; // as the tally's; NULL: it is well
+    bool all_ready;                                        // nobody has any
     struct chaos_way_counts ways[CHAOS_WAYS];
     struct chaos_settled settled;
 };
 
 // chaos_run does it on a stack that was found and whose processes all run; a signal makes
-// it go to the end at once, a second one gives up waiting there. ERR_IO: it could not
-// begin or go on, which has been said. The caller releases *out in any case.
+// it go to the end at once. A second one gives up waiting there, but everybody is still
+// started, resumed and given room, for which there may be some seconds to wait. ERR_IO: it
+// could not begin or go on, which has been said. The caller releases *out in any case.
 enum err chaos_run(const struct chaos_options *options, struct target *target,
                    struct chaos_result *out);
 void chaos_result_release(struct chaos_result *self);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/chaos/chaos_findings.h"
 #include "cli/table.h"
 #include "common/crash_point.h"
+#include "common/json.h"
 #include "common/mem.h"
 
 enum {
@@ -24,38 +26,6 @@ static size_t hits_of_kind(const struct chaos_tally *tally, size_t kind)
         sum += tally->hits[kind][i];
     }
     return sum;
-}
-
-// What makes an answer "no" although the books may add up, each with a sentence.
-static size_t findings_of(const struct chaos_result *result, size_t index, const char **sentence)
-{
-    const struct {
-        size_t count;
-        const char *sentence;
-    } findings[] = {
-        {result->tally.deaths, "died without having been asked to"},
-        {result->tally.bad_ends, "did not end with exit code 0 within 5 s of SIGTERM"},
-        {result->tally.bad_lifts, "could not be started, paused or limited when it should"},
-        {result->settled.all_ready ? 0 : 1, "time the house did not come back as a whole"},
-        {result->settled.finished || !result->settled.all_ready ? 0 : 1,
-         "time not everything was finished in the end"},
-        {0, NULL},
-    };
-    *sentence = findings[index].sentence;
-    return findings[index].count;
-}
-
-bool chaos_report_is_good(const struct chaos_result *result)
-{
-    const char *sentence = NULL;
-    size_t sum = 0;
-    for (size_t i = 0;; i++) {
-        const size_t count = findings_of(result, i, &sentence);
-        if (sentence == NULL) {
-            return sum == 0;
-        }
-        sum += count;
-    }
 }
 
 // --- for people
@@ -192,21 +162,27 @@ static void print_end(const struct chaos_result *result)
             settled->poison,
             settled->redriven);
     }
+}
+
+static void print_findings(const struct chaos_options *options, const struct chaos_result *result)
+{
     const bool colours = term_has_colours(stdout);
-    const char *sentence = NULL;
-    for (size_t i = 0;; i++) {
-        const size_t count = findings_of(result, i, &sentence);
-        if (sentence == NULL) {
-            break;
-        }
-        if (count > 0) {
-            printf("%s%zu %s%s\n",
-                   term_start(COLOUR_RED, colours),
-                   count,
-                   sentence,
-                   term_end(COLOUR_RED, colours));
-        }
+    cJSON *findings = chaos_findings(result);
+    const cJSON *finding = NULL;
+    if (cJSON_GetArraySize(findings) > 0) {
+        puts("");
     }
+    cJSON_ArrayForEach(finding, findings)
+    {
+        printf("%s%s%s\n",
+               term_start(COLOUR_RED, colours),
+               json_text_of(finding, "text"),
+               term_end(COLOUR_RED, colours));
+    }
+    if (cJSON_GetArraySize(findings) > 0) {
+        printf("What happened and when: %s\n", options->log);
+    }
+    cJSON_Delete(findings);
 }
 
 void chaos_report_print(const struct chaos_options *options, struct chaos_result *result)
@@ -224,6 +200,7 @@ void chaos_report_print(const struct chaos_options *options, struct chaos_result
     print_points(&result->tally);
     print_ways(result);
     print_end(result);
+    print_findings(options, result);
 }
 
 // --- for programs
@@ -294,12 +271,9 @@ cJSON *chaos_report_to_json(const struct chaos_options *options, struct chaos_re
             add(point, "fired", result->tally.fired[i]);
         }
     }
-    cJSON *findings = cJSON_AddObjectToObject(json, "findings");
-    add(findings, "deaths", result->tally.deaths);
-    add(findings, "bad_ends", result->tally.bad_ends);
-    add(findings, "bad_lifts", result->tally.bad_lifts);
+    cJSON_AddItemToObject(json, "findings", chaos_findings(result));
     cJSON *end = cJSON_AddObjectToObject(json, "end");
-    cJSON_AddBoolToObject(end, "all_ready", result->settled.all_ready);
+    cJSON_AddBoolToObject(end, "all_ready", result->all_ready);
     cJSON_AddBoolToObject(end, "finished", result->settled.finished);
     cJSON_AddNumberToObject(end, "took_ms", (double)result->settled.took_ms);
     add(end, "redriven", result->settled.redriven);

@@ -12,8 +12,4 @@ void chaos_report_print(const struct chaos_options *options, struct chaos_result
 // chaos_report_to_json gives the same; the caller owns it.
 cJSON *chaos_report_to_json(const struct chaos_options *options, struct chaos_result *result);
 
-// chaos_report_is_good: nobody died by himself, refused to end or to come up, and all was
-// finished.
-bool chaos_report_is_good(const struct chaos_result *result);
-
 #endif

@@ -45,16 +45,29 @@ static bool ask(struct api *api, const char *path, struct api_answer *out)
 
 // --- is anything on its way?
 
+// The service whose group it is. HOUSE_SERVICES_COUNT: it is no group of the house.
+static size_t service_of(const char *group)
+{
+    const size_t service = group == NULL ? 0 : house_index(group);
+    return service == 0 ? HOUSE_SERVICES_COUNT : service;
+}
+
 // What the groups have left, and where the log ends. false: the broker does not say.
 static bool look_at_broker(struct api *api, struct chaos_settled *out, uint64_t *next_offset)
 {
     struct api_answer answer = {0};
     const bool told = ask(api, "/status", &answer);
     const cJSON *group = NULL;
-    out->lag_events = 0;
+    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
+        out->left[i].group_events = 0;
+    }
     cJSON_ArrayForEach(group, cJSON_GetObjectItemCaseSensitive(answer.json, "groups"))
     {
-        out->lag_events += number_of(group, "lag_events") + number_of(group, "dying");
+        const size_t service = service_of(json_text_of(group, "name"));
+        if (service < HOUSE_SERVICES_COUNT) {
+            out->left[service].group_events =
+                number_of(group, "lag_events") + number_of(group, "dying");
+        }
     }
     *next_offset = number_of(cJSON_GetObjectItemCaseSensitive(answer.json, "log"), "next_offset");
     api_answer_release(&answer);
@@ -64,7 +77,6 @@ static bool look_at_broker(struct api *api, struct chaos_settled *out, uint64_t 
 // What the outboxes have left. Replicas share theirs, so the first process tells for all.
 static bool look_at_outboxes(struct api *api, struct http_client *client, struct chaos_settled *out)
 {
-    out->outbox_events = 0;
     for (size_t i = 1; i < HOUSE_SERVICES_COUNT; i++) {
         char url[64];
         struct http_response response = {0};
@@ -75,7 +87,7 @@ static bool look_at_outboxes(struct api *api, struct http_client *client, struct
             return false;
         }
         const char *gauge = strstr((const char *)response.body.data, OUTBOX_GAUGE);
-        out->outbox_events +=
+        out->left[i].outbox_events =
             gauge == NULL ? 0 : strtoull(gauge + sizeof OUTBOX_GAUGE - 1, NULL, 10);
     }
     return true;
@@ -83,7 +95,8 @@ static bool look_at_outboxes(struct api *api, struct http_client *client, struct
 
 // --- dead letters
 
-static bool is_poison(struct api *api, uint64_t offset)
+// false: the broker does not say.
+static bool ask_poison(struct api *api, uint64_t offset, bool *poison)
 {
     char path[48];
     struct api_answer answer = {0};
@@ -92,55 +105,85 @@ static bool is_poison(struct api *api, uint64_t offset)
     const cJSON *event = cJSON_GetObjectItemCaseSensitive(answer.json, "event");
     const char *token =
         json_text_of(cJSON_GetObjectItemCaseSensitive(event, "data"), "payment_token");
-    const bool poison = told && token != NULL && strcmp(token, POISON) == 0;
+    *poison = token != NULL && strcmp(token, POISON) == 0;
     api_answer_release(&answer);
-    return poison;
+    return told;
 }
 
-// Goes through all dead letters, at most a page at a time, and gives back what is no
-// poison. What dies again meanwhile lies behind the last page.
-static void sort_letters(struct api *api, struct bus_guest *guest, bool redrive,
-                         struct chaos_settled *out)
+// Counts a dead letter of the house or, guest not being NULL, gives it back if it is no
+// poison. false: the broker does not say, or does not take it back, which has been said.
+static bool sort_letter(struct api *api, struct bus_guest *guest, const cJSON *letter,
+                        struct chaos_settled *out)
 {
-    uint64_t after = 0;
+    const uint64_t offset = number_of(letter, "offset");
+    const char *group = json_text_of(letter, "group");
+    const char *error = json_text_of(letter, "error");
+    const size_t service = service_of(group);
+    bool poison = false;
+    if (service == HOUSE_SERVICES_COUNT) {
+        return true;
+    }
+    // That payment gives poison up is meant to be; nobody else has a reason to.
+    if (strcmp(group, "payment") == 0 && !ask_poison(api, offset, &poison)) {
+        return false;
+    }
+    if (guest != NULL) {
+        uint64_t count = 0;
+        const bool taken = poison || redrive_letter(guest, group, offset, &count) == CLI_YES;
+        out->redriven += count;
+        return taken;
+    }
+    if (poison) {
+        out->poison++;
+    } else {
+        struct chaos_left *left = &out->left[service];
+        left->letters++;
+        snprintf(left->error, sizeof left->error, "%s", error == NULL ? "?" : error);
+    }
+    return true;
+}
+
+// Goes through all dead letters, at most a page at a time. What dies again meanwhile lies
+// behind the last page.
+static bool sort_letters(struct api *api, struct bus_guest *guest, struct chaos_settled *out)
+{
+    char path[80];
     bool more = true;
-    out->poison = 0;
-    for (bool first = true; more; first = false) {
+    bool good = true;
+    snprintf(path, sizeof path, "/dead-letters?limit=%d", LETTERS_PAGE);
+    while (good && more) {
         struct api_answer answer = {0};
-        char path[80];
-        snprintf(path, sizeof path, "/dead-letters?limit=%d", LETTERS_PAGE);
-        if (!first) {
-            const size_t size = strlen(path);
-            snprintf(path + size, sizeof path - size, "&after=%llu", (unsigned long long)after);
-        }
-        more = ask(api, path, &answer);
+        good = ask(api, path, &answer);
         const cJSON *letter = NULL;
         cJSON_ArrayForEach(letter, cJSON_GetObjectItemCaseSensitive(answer.json, "dead_letters"))
         {
-            const uint64_t offset = number_of(letter, "offset");
-            const char *group = json_text_of(letter, "group");
-            if (is_poison(api, offset)) {
-                out->poison++;
-            } else if (redrive && group != NULL) {
-                uint64_t count = 0;
-                (void)redrive_letter(guest, group, offset, &count);
-                out->redriven += count;
-            }
+            good = good && sort_letter(api, guest, letter, out);
         }
         const cJSON *next = cJSON_GetObjectItemCaseSensitive(answer.json, "next");
-        more = more && cJSON_IsNumber(next);
-        after = more ? (uint64_t)next->valuedouble : 0;
+        more = cJSON_IsNumber(next);
+        snprintf(path,
+                 sizeof path,
+                 "/dead-letters?limit=%d&after=%llu",
+                 LETTERS_PAGE,
+                 (unsigned long long)number_of(answer.json, "next"));
         api_answer_release(&answer);
     }
+    return good;
 }
 
+// What does not go back stays a dead letter, and is counted as one in the end.
 static void give_back_letters(struct api *api, struct chaos_settled *out)
 {
     struct bus_guest *guest = NULL;
     if (bus_guest_open(&guest, api_bus_url(api), HELLO_TIMEOUT_MS) == ERR_OK) {
-        sort_letters(api, guest, true, out);
+        (void)sort_letters(api, guest, out);
     }
     bus_guest_destroy(&guest);
+}
+
+bool chaos_settle_count(struct chaos_settle *self, struct chaos_settled *out)
+{
+    return sort_letters(self->api, NULL, out);
 }
 
 // --- the look
@@ -165,12 +208,20 @@ void chaos_settle_destroy(struct chaos_settle **self_p)
     *self_p = NULL;
 }
 
+static bool has_left(const struct chaos_settled *settled)
+{
+    bool any = false;
+    for (size_t i = 0; i < HOUSE_SERVICES_COUNT; i++) {
+        any = any || settled->left[i].group_events + settled->left[i].outbox_events > 0;
+    }
+    return any;
+}
+
 bool chaos_settle_look(struct chaos_settle *self, struct chaos_settled *out)
 {
     uint64_t next_offset = 0;
     const bool quiet = look_at_broker(self->api, out, &next_offset) &&
-                       look_at_outboxes(self->api, self->client, out) &&
-                       out->lag_events + out->outbox_events == 0;
+                       look_at_outboxes(self->api, self->client, out) && !has_left(out);
     // Twice the same: what the last group did with its last event is out as well.
     const bool still = quiet && next_offset == self->quiet_at;
     self->quiet_at = quiet ? next_offset : UINT64_MAX;

@@ -36,9 +36,9 @@ struct chaos_tally {
     struct chaos_times outage[CHAOS_KINDS];   // the fault's beginning to ready again
     struct chaos_times recovery[CHAOS_KINDS]; // the fault's end to ready
     // Findings.
-    size_t deaths;    // that nobody had asked for
-    size_t bad_ends;  // after SIGTERM: later than 5 s, or with another exit code than 0
-    size_t bad_lifts; // could not be started, or may not be signalled
+    size_t deaths[CHAOS_PARTS_MAX];    // that nobody had asked for
+    size_t bad_ends[CHAOS_PARTS_MAX];  // after SIGTERM: later than 5 s, or not with exit code 0
+    size_t bad_lifts[CHAOS_PARTS_MAX]; // could not be started, or may not be signalled
 };
 
 // chaos_tally_release frees the times.

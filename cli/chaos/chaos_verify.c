@@ -30,16 +30,31 @@ static enum cli_exit verify_for_people(const char *dir, const char *record)
     return result;
 }
 
-// Its JSON is to be a part of ours, so another process prints it.
-static enum cli_exit verify_for_programs(const char *dir, const char *record, cJSON *json)
+// Another process prints the JSON. record may be NULL. *out, which the caller frees, is NULL
+// when it could not be told.
+static enum cli_exit verify_quietly(const char *dir, const char *record, cJSON **out)
 {
-    const char *const argv[] = {
-        "/proc/self/exe", cmd_verify.name, "--json", "--dir", dir, "--record", record, NULL};
+    const char *const argv[] = {"/proc/self/exe",
+                                cmd_verify.name,
+                                "--json",
+                                "--dir",
+                                dir,
+                                record == NULL ? NULL : "--record",
+                                record,
+                                NULL};
     struct buf output = {0};
     int exit_code = CLI_UNKNOWN;
     const enum err err = spawn_read(argv, &output, &exit_code);
-    cJSON *found =
-        err == ERR_OK ? cJSON_ParseWithLength((const char *)output.data, output.size) : NULL;
+    *out = err == ERR_OK ? cJSON_ParseWithLength((const char *)output.data, output.size) : NULL;
+    buf_release(&output);
+    return *out != NULL && (exit_code == CLI_YES || exit_code == CLI_NO) ? (enum cli_exit)exit_code
+                                                                         : CLI_UNKNOWN;
+}
+
+static enum cli_exit verify_for_programs(const char *dir, const char *record, cJSON *json)
+{
+    cJSON *found = NULL;
+    const enum cli_exit result = verify_quietly(dir, record, &found);
     if (found == NULL) {
         cli_problem("it cannot be told whether the books are right: %s %s --record %s",
                     cli_name(),
@@ -47,9 +62,22 @@ static enum cli_exit verify_for_programs(const char *dir, const char *record, cJ
                     record);
     }
     cJSON_AddItemToObject(json, "verify", found == NULL ? cJSON_CreateNull() : found);
-    buf_release(&output);
-    return found != NULL && (exit_code == CLI_YES || exit_code == CLI_NO) ? (enum cli_exit)exit_code
-                                                                          : CLI_UNKNOWN;
+    return result;
+}
+
+bool chaos_verify_before(const char *dir)
+{
+    cJSON *found = NULL;
+    const enum cli_exit result = verify_quietly(dir, NULL, &found);
+    if (result != CLI_YES) {
+        cli_problem("%s, and chaos begins with books that are right: %s %s",
+                    result == CLI_NO ? "something is lost or wrong already"
+                                     : "it cannot be told whether the books are right",
+                    cli_name(),
+                    cmd_verify.name);
+    }
+    cJSON_Delete(found);
+    return result == CLI_YES;
 }
 
 enum cli_exit chaos_verify(const char *dir, const char *record, cJSON *json)

@@ -8,10 +8,7 @@
 
 #include "cli/chaos/chaos_ward_state.h"
 #include "cli/command.h"
-#include "cli/compose.h"
 #include "cli/file_limit.h"
-#include "cli/harm.h"
-#include "cli/launch.h"
 #include "common/crash_point.h"
 #include "common/mem.h"
 
@@ -19,8 +16,7 @@ enum {
     PROBE_TIMEOUT_MS = 100, // the ward must not stand still
     PROBE_GAP_MS = 20,
     LOOK_GAP_MS = 100,
-    START_AGAIN_MS = 300, // after a death, or a start that failed
-    SLICE_MS = 60,        // a slow process stands still for so long at most
+    SLICE_MS = 60, // a slow process stands still for so long at most
     REAP_MS = 1000,
     LATE_MS = 30000, // not ready so long after a fault: told in the log
 };
@@ -56,6 +52,7 @@ void chaos_ward_destroy(struct chaos_ward **self_p)
         return;
     }
     chaos_tally_release(&self->tally);
+    free(self->problem);
     http_client_destroy(&self->client);
     free(self);
     *self_p = NULL;
@@ -66,13 +63,47 @@ struct chaos_tally *chaos_ward_tally(struct chaos_ward *self)
     return &self->tally;
 }
 
-size_t chaos_ward_ill(const struct chaos_ward *self)
+bool chaos_ward_is_held(enum phase phase)
+{
+    return phase != WELL && phase != COMING && phase != LOST;
+}
+
+static size_t count_phase(const struct chaos_ward *self, enum phase phase)
 {
     size_t count = 0;
     for (size_t i = 0; i < self->tally.parts_count; i++) {
-        count += self->patients[i].phase != WELL ? 1 : 0;
+        count += self->patients[i].phase == phase ? 1 : 0;
     }
     return count;
+}
+
+size_t chaos_ward_ill(const struct chaos_ward *self)
+{
+    return self->tally.parts_count - count_phase(self, WELL);
+}
+
+size_t chaos_ward_held(const struct chaos_ward *self)
+{
+    return chaos_ward_ill(self) - count_phase(self, COMING) - count_phase(self, LOST);
+}
+
+size_t chaos_ward_lost(const struct chaos_ward *self)
+{
+    return count_phase(self, LOST);
+}
+
+const struct chaos_trouble *chaos_ward_trouble(const struct chaos_ward *self, size_t index)
+{
+    static const struct chaos_trouble troubles[] = {
+        [PROCESS_DEAD] = {"is dead", "start"},
+        [PROCESS_PAUSED] = {"is paused", "resume"},
+        [PROCESS_RUNNING] = {"is not ready", "logs"},
+    };
+    const struct part *part = &self->target->parts[index];
+    if (self->patients[index].phase == WELL) {
+        return NULL;
+    }
+    return &troubles[chaos_ward_is_native(self) ? process_state(part->id) : part->state];
 }
 
 const char *chaos_ward_name(const struct chaos_ward *self, size_t index)
@@ -101,9 +132,7 @@ bool chaos_ward_enter(struct chaos_ward *self)
     return same;
 }
 
-// How a child of ours died, or "" when it is not ours. Its first thread may be gone a little
-// before the last one is; only then can it be waited for.
-static const char *reap(const struct part *part, char *out, size_t size)
+const char *chaos_ward_reap(const struct part *part, char *out, size_t size)
 {
     const int64_t deadline_ms = clock_mono_ms() + REAP_MS;
     int status = 0;
@@ -127,8 +156,7 @@ static const char *reap(const struct part *part, char *out, size_t size)
     return out;
 }
 
-// Whether a process that died did so at its crash point; if so that is written down.
-static bool has_fired(struct chaos_ward *self, size_t index, const char *how)
+bool chaos_ward_has_fired(struct chaos_ward *self, size_t index, const char *how)
 {
     char wanted[32];
     struct patient *patient = &self->patients[index];
@@ -147,166 +175,14 @@ static bool has_fired(struct chaos_ward *self, size_t index, const char *how)
     return true;
 }
 
-static void count_death(struct chaos_ward *self, size_t index, const char *how)
+void chaos_ward_count_death(struct chaos_ward *self, size_t index, const char *how)
 {
-    self->tally.deaths++;
+    self->tally.deaths[index]++;
     chaos_log_write(self->log,
                     "%s DIED, nobody had asked it to%s%s",
                     chaos_ward_name(self, index),
                     how[0] == '\0' ? "" : ": ",
                     how);
-}
-
-// --- a fault ends
-
-static enum err start_native(struct chaos_ward *self, size_t index)
-{
-    struct patient *patient = &self->patients[index];
-    struct stack_process *process = &self->target->stack->processes[index];
-    struct launch_set set = {0};
-    char *problem = NULL;
-    char *crash_at = NULL;
-    if (patient->next_point >= 0) {
-        crash_at = mem_format("%s:%d", crash_points[patient->next_point].name, patient->next_pass);
-    }
-    set.has[index] = true;
-    process->crash_at = crash_at;
-    enum err err = launch_check(self->target->stack, &set, &problem);
-    if (err == ERR_OK) {
-        err = launch_start(self->target->stack, &set, &problem);
-    }
-    if (err == ERR_OK) {
-        self->target->parts[index].id = process->id;
-        if (crash_at != NULL) {
-            self->tally.armed[patient->next_point]++;
-            chaos_log_write(
-                self->log, "%s is armed with %s", chaos_ward_name(self, index), crash_at);
-        }
-        patient->point = patient->next_point;
-        patient->point_pass = patient->next_pass;
-        patient->next_point = -1;
-    } else {
-        chaos_log_write(
-            self->log, "%s cannot be started: %s", chaos_ward_name(self, index), problem);
-    }
-    process->crash_at = NULL;
-    free(crash_at);
-    free(problem);
-    return err;
-}
-
-// Whoever was killed may have died a moment before that, for a reason of his own.
-static void look_how_it_died(struct chaos_ward *self, size_t index)
-{
-    char how[32];
-    (void)reap(&self->target->parts[index], how, sizeof how);
-    if (how[0] != '\0' && strcmp(how, "signal 9") != 0 && !has_fired(self, index, how)) {
-        count_death(self, index, how);
-    }
-}
-
-static enum err start(struct chaos_ward *self, size_t index)
-{
-    struct part *part = &self->target->parts[index];
-    if (part->state != PROCESS_DEAD) {
-        return ERR_OK; // somebody else was faster
-    }
-    look_how_it_died(self, index);
-    const enum err err =
-        chaos_ward_is_native(self) ? start_native(self, index) : compose_act(part, "start");
-    part->state = err == ERR_OK ? PROCESS_RUNNING : PROCESS_DEAD;
-    return err;
-}
-
-static enum err end_fault(struct chaos_ward *self, size_t index)
-{
-    const struct part *part = &self->target->parts[index];
-    switch (self->patients[index].phase) {
-    case DOWN:
-        return start(self, index);
-    case STILL:
-    case SLOWED:
-        return harm_send(part, HARM_RESUME);
-    case FULL:
-        return file_limit_lift(part->id);
-    default:
-        return ERR_OK;
-    }
-}
-
-static void lift(struct chaos_ward *self, size_t index)
-{
-    struct patient *patient = &self->patients[index];
-    const enum err err = end_fault(self, index);
-    if (err == ERR_OK) {
-        patient->phase = COMING;
-        patient->lifted_us = clock_mono_us();
-        patient->probe_ms = 0;
-        return;
-    }
-    if (err == ERR_NOT_FOUND && patient->phase != DOWN) {
-        patient->phase = COMING; // it died: that is noticed next, and counted once
-        patient->lifted_us = clock_mono_us();
-        return;
-    }
-    self->tally.bad_lifts++;
-    patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
-}
-
-// SIGTERM was not enough.
-static void force_end(struct chaos_ward *self, size_t index)
-{
-    struct patient *patient = &self->patients[index];
-    self->tally.bad_ends++;
-    chaos_log_write(self->log,
-                    "%s did not end within %d s of SIGTERM",
-                    chaos_ward_name(self, index),
-                    CHAOS_WARD_END_MS / 1000);
-    (void)harm_do(&self->target->parts[index], HARM_KILL);
-    patient->phase = DOWN;
-    patient->due_ms = clock_mono_ms() + patient->down_ms;
-}
-
-static bool lift_due(struct chaos_ward *self, int64_t now_ms)
-{
-    bool any = false;
-    for (size_t i = 0; i < self->tally.parts_count; i++) {
-        const struct patient *patient = &self->patients[i];
-        any = any ||
-              (patient->phase != WELL && patient->phase != COMING && patient->due_ms <= now_ms);
-    }
-    if (!any) {
-        return true;
-    }
-    if (!chaos_ward_enter(self)) {
-        return false;
-    }
-    for (size_t i = 0; i < self->tally.parts_count; i++) {
-        const struct patient *patient = &self->patients[i];
-        if (patient->phase == WELL || patient->phase == COMING || patient->due_ms > now_ms) {
-            continue;
-        }
-        if (patient->phase == LEAVING) {
-            force_end(self, i);
-        } else {
-            lift(self, i);
-        }
-    }
-    target_release(self->target);
-    return true;
-}
-
-void chaos_ward_lift_all(struct chaos_ward *self)
-{
-    for (size_t i = 0; i < self->tally.parts_count; i++) {
-        struct patient *patient = &self->patients[i];
-        patient->next_point = -1;
-        if (patient->phase == LEAVING) {
-            patient->down_ms = 0;
-        } else {
-            patient->due_ms = 0;
-        }
-    }
 }
 
 // --- meanwhile
@@ -338,9 +214,9 @@ static void look_at_leaving(struct chaos_ward *self, size_t index)
         return;
     }
     char how[32];
-    (void)reap(part, how, sizeof how);
-    if (!is_good_end(patient, how) && !has_fired(self, index, how)) {
-        self->tally.bad_ends++;
+    (void)chaos_ward_reap(part, how, sizeof how);
+    if (!is_good_end(patient, how) && !chaos_ward_has_fired(self, index, how)) {
+        self->tally.bad_ends[index]++;
         chaos_log_write(
             self->log, "%s ended with %s after SIGTERM", chaos_ward_name(self, index), how);
     }
@@ -356,18 +232,20 @@ static void look_for_death(struct chaos_ward *self, size_t index)
     // How a container is, the engine told when we last entered; to ask each time is slow.
     const bool is_dead = chaos_ward_is_native(self) ? process_state(part->id) == PROCESS_DEAD
                                                     : part->state == PROCESS_DEAD;
-    if (patient->phase == DOWN || patient->phase == LEAVING || !is_dead) {
+    const bool may_be_dead =
+        patient->phase == DOWN || patient->phase == LEAVING || patient->phase == LOST;
+    if (may_be_dead || !is_dead) {
         return;
     }
     char how[32];
-    (void)reap(part, how, sizeof how);
-    if (!has_fired(self, index, how)) {
-        count_death(self, index, how);
+    (void)chaos_ward_reap(part, how, sizeof how);
+    if (!chaos_ward_has_fired(self, index, how)) {
+        chaos_ward_count_death(self, index, how);
     }
     patient->kind = CHAOS_CRASH;
     patient->hit_us = clock_mono_us();
     patient->phase = DOWN;
-    patient->due_ms = clock_mono_ms() + START_AGAIN_MS;
+    patient->due_ms = clock_mono_ms() + CHAOS_WARD_AGAIN_MS;
 }
 
 static void probe(struct chaos_ward *self, size_t index, int64_t now_ms)
@@ -400,7 +278,7 @@ static void probe(struct chaos_ward *self, size_t index, int64_t now_ms)
 bool chaos_ward_tend(struct chaos_ward *self)
 {
     const int64_t now_ms = clock_mono_ms();
-    if (!lift_due(self, now_ms)) {
+    if (!chaos_ward_lift_due(self, now_ms)) {
         return false;
     }
     const bool look = now_ms >= self->look_ms;

@@ -87,7 +87,7 @@ static void harm_one(struct chaos_ward *self, const struct chaos_action *action,
     }
     // Who has just died by himself cannot be harmed; that is noticed next.
     if (err != ERR_OK && !(is_native && process_state(part->id) == PROCESS_DEAD)) {
-        self->tally.bad_lifts++;
+        self->tally.bad_lifts[index]++;
         chaos_log_write(self->log,
                         "%s: %s could not be done: %s",
                         part->name,
@@ -151,7 +151,9 @@ bool chaos_ward_disarm(struct chaos_ward *self)
     struct chaos_action action = {.kind = CHAOS_RESTART};
     bool any = false;
     for (size_t i = 0; i < self->tally.parts_count; i++) {
-        action.whom[i] = self->patients[i].phase == WELL && self->patients[i].point >= 0;
+        const struct patient *patient = &self->patients[i];
+        action.whom[i] =
+            (patient->phase == WELL || patient->phase == COMING) && patient->point >= 0;
         action.crash_point[i] = -1;
         any = any || action.whom[i];
     }

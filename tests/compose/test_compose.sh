@@ -106,7 +106,7 @@ faultline logs fraud -n 3
 story "chaos: containers are killed, paused and restarted under load, and all is finished in the end"
 code=0
 faultline chaos --minutes 0.4 --json >"$folder/chaos" 2>"$folder/said" || code=$?
-jq -e '.end.finished and (.findings | all(. == 0)) and .faults.slow.times == 0' "$folder/chaos" >/dev/null ||
+jq -e '.end.finished and .findings == [] and .faults.slow.times == 0' "$folder/chaos" >/dev/null ||
   { cat "$folder/said" "$FAULTLINE_DIR/chaos.log"; fail "chaos ends well, not with $code: $(cat "$folder/chaos")"; }
 
 story "the containers have no more than they need"

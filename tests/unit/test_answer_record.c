@@ -1,8 +1,12 @@
 // What clients were answered, as lines that `verify --record` reads.
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/answer_record.h"
@@ -61,4 +65,18 @@ Test(answer_record, a_line_that_cannot_be_written_is_told)
     cr_assert_geq(fd, 0);
     cr_expect_not(answer_record_write(fd, &(struct answer){.id = ""}));
     close(fd);
+}
+
+// The disk takes ten bytes of the line and then no more. Such a write has no error of its own.
+Test(answer_record, a_line_that_is_cut_short_is_told_with_the_reason, .init = cr_redirect_stderr)
+{
+    make_file();
+    const struct rlimit room = {.rlim_cur = 10, .rlim_max = RLIM_INFINITY};
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &room), 0);
+    const int fd = answer_record_open(path);
+    errno = 0;
+    cr_expect_not(answer_record_write(fd, &(struct answer){.id = "0-1"}));
+    close(fd);
+    cr_assert_stderr_eq_str("faultline: the record cannot be written: File too large\n");
 }

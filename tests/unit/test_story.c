@@ -128,8 +128,7 @@ Test(story, an_event_whose_commit_was_not_logged_is_still_there)
 }
 
 static const char status_head[] =
-    "{\"groups\":[{\"name\":\"payment\",\"topics\":[\"order-created\"],\"floor\":7,"
-    "\"lag_events\":3,";
+    "{\"groups\":[{\"name\":\"payment\",\"topics\":[\"order-created\"],\"floor\":7,";
 
 static char *drawn_with(const char *status_tail)
 {
@@ -149,7 +148,8 @@ static char *drawn_with(const char *status_tail)
 
 Test(story, names_a_group_without_a_member)
 {
-    char *text = drawn_with("\"no_member_since\":\"2026-11-23T20:00:00Z\",\"members\":[]");
+    char *text =
+        drawn_with("\"no_member_since\":\"2026-11-23T20:00:00Z\",\"members\":[],\"lag_events\":3");
     cr_expect_not_null(strstr(text, "waiting for payment: no member for "), "%s", text);
     cr_expect_not_null(strstr(text, ", 3 events behind"), "%s", text);
     free(text);
@@ -160,9 +160,34 @@ Test(story, names_the_error_of_a_retry)
     char *text = drawn_with("\"members\":[{\"name\":\"payment-1\"}],\"failing\":[{\"event_id\":"
                             "\"e1\",\"failures\":2,\"error\":\"no network\",\"due_in_ms\":340}]");
     cr_expect_not_null(
-        strstr(text, "waiting for payment: it failed 2 times (no network), next try in 340 ms"),
+        strstr(text, "waiting for payment: it failed 2 times (no network) and will be tried again"),
         "%s",
         text);
+    free(text);
+}
+
+// verify counts those that wait for the same together: a time would make each its own.
+Test(story, when_the_next_try_is_due_changes_no_reason)
+{
+    static const char tail[] =
+        "\"members\":[{\"name\":\"payment-1\"}],\"failing\":[{\"event_id\":\"e1\","
+        "\"failures\":1,\"error\":\"no network\",\"due_in_ms\":%d}]";
+    char *soon = mem_format(tail, 71);
+    char *late = mem_format(tail, 1934);
+    char *first = drawn_with(soon);
+    char *second = drawn_with(late);
+    cr_expect_str_eq(first, second);
+    free(second);
+    free(first);
+    free(late);
+    free(soon);
+}
+
+Test(story, a_group_without_any_lag_is_not_told_to_be_behind)
+{
+    char *text = drawn_with("\"members\":[{\"name\":\"payment-1\"}],\"lag_events\":0");
+    cr_expect_null(strstr(text, "behind"), "%s", text);
+    cr_expect_not_null(strstr(text, "waiting for payment: it is being handled"), "%s", text);
     free(text);
 }
 
