@@ -274,6 +274,7 @@ static void work_on(struct lane *self, const struct cell *cells, uint16_t number
     self->result =
         (struct cell_result){.number = number, .ran = true, .exit_code = -1, .recovered_ms = -1};
     memset(self->rig.deaths, 0, sizeof self->rig.deaths);
+    self->is_up = self->is_up && !self->scenario->spoils;
     self->result.good =
         has_stack(self) && die_and_come_back(self) &&
         check_verify(&self->rig, !self->scenario->spoils, &self->findings, &self->result);

@@ -228,6 +228,7 @@ static const struct {
     {"broker-after-reset", {.provoke = provoke_reset, .clean_up = clean_up_beside}},
     {"broker-before-roll", {.passings = 1}}, // a segment takes seconds to be full
     {"broker-roll-", {.passings = 1}},
+    // In a new stack: a listed dead letter would keep retention from dropping anything.
     {"broker-before-drop", {.spoils = true, .environment = {"RETENTION_BYTES", "1048576"}}},
     {"broker-after-drop", {.spoils = true, .environment = {"RETENTION_BYTES", "1048576"}}},
     {"broker-recovery-cut", {.starts = true, .prepare = prepare_torn}},

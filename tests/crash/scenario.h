@@ -22,7 +22,8 @@ struct scenario {
     int late_ms;                           // and so late; see common/crash_point.h
     const char *sync_token;                // of the orders over the chain; NULL: tok_visa
     bool starts;                           // the point lies in the start itself
-    bool spoils;                           // the stack is of no use to others afterwards
+    bool spoils;                           // the stack is of no use to others afterwards, nor
+                                           // is theirs to this one
     const char *environment[2];            // name and value for the armed start; NULL: none
     bool (*prepare)(struct scene *scene);  // before the armed start, the process being dead
     bool (*provoke)(struct scene *scene);  // again and again until it is dead
