@@ -157,6 +157,15 @@ mutation delivered-is-done 'broker-save-renamed broker-after-save broker-after-d
   'if (entry->state == GROUP_DONE ||' \
   'if (entry->state == GROUP_HELD || entry->state == GROUP_DONE ||'
 
+# A dead letter is off the list before its copy is in the log: nobody can give it back any more.
+mutation letter-gone-first 'broker-redrive-appended' broker/broker_letters.c \
+  'const int topic = topic_add(&self->topics, bytes_of_text(name), TOPIC_SLOTS);' \
+  'if (dying == NULL) {
+        consumer_unlist(consumer, offset, offset + 1);
+        (void)broker_save(self);
+    }
+    const int topic = topic_add(&self->topics, bytes_of_text(name), TOPIC_SLOTS);'
+
 mutation publisher-told-first 'broker-before-write' broker/broker_publish.c \
   'const enum err err = event_log_sync(self->log,' \
   'answer_publishes(self, 0, true);
