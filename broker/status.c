@@ -76,6 +76,12 @@ static void on_dead_letters(struct broker *self, struct http_exchange *exchange)
         group == NULL ? NULL : broker_find_consumer(self, bytes_of_text(group));
     uint64_t limit = STATUS_LIMIT_DEFAULT;
     uint64_t last = UINT64_MAX; // adding one to "none" gives the first
+    const char *other =
+        http_query_other(exchange, (const char *const[]){"group", "limit", "after", NULL});
+    if (other != NULL) {
+        reply_problem(exchange, 400, "unknown-parameter", other, "there are: group, limit, after");
+        return;
+    }
     if (limit_text != NULL && !parse_number(limit_text, 1, STATUS_LIMIT_MAX, &limit)) {
         reply_problem(
             exchange, 400, "invalid-parameter", "limit", "must be a number from 1 to 500");

@@ -13,7 +13,13 @@
 
 int answer_record_open(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    const int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    const off_t size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    char last = '\n';
+    if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n') {
+        (void)write_all(fd, bytes_of_text("\n")); // behind a line that was never finished
+    }
+    return fd;
 }
 
 bool answer_record_write(int fd, const struct answer *answer)

@@ -79,8 +79,10 @@ enum cli_exit start_settings_keep(struct start_settings *out, const struct optio
     struct stack *stack = target->stack;
     out->count = stack->processes_count;
     out->before = mem_calloc(out->count, sizeof *out->before);
+    out->chosen = mem_calloc(out->count, sizeof *out->chosen);
     for (size_t i = 0; i < out->count; i++) {
         copy_settings(&out->before[i], &stack->processes[i]);
+        out->chosen[i] = chosen[i];
     }
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < target->parts_count; j++) {
@@ -102,7 +104,9 @@ void start_settings_take_back(const struct start_settings *self, const char *dir
     }
     char *problem = NULL;
     for (size_t i = 0; i < self->count && i < target->stack->processes_count; i++) {
-        copy_settings(&target->stack->processes[i], &self->before[i]);
+        if (self->chosen[i]) { // others may have got new ones meanwhile
+            copy_settings(&target->stack->processes[i], &self->before[i]);
+        }
     }
     if (stack_save(target->stack, &problem) == ERR_OK) {
         cli_problem("the next start is without what --set gave to this one");
@@ -118,5 +122,6 @@ void start_settings_release(struct start_settings *self)
         stack_process_release(&self->before[i]);
     }
     free(self->before);
+    free(self->chosen);
     *self = (struct start_settings){0};
 }

@@ -11,6 +11,7 @@
 
 struct start_settings {
     struct stack_process *before; // owned; the processes' settings as they were; NULL: no --set
+    bool *chosen;                 // owned; those that were given some
     size_t count;
 };
 

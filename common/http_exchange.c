@@ -106,6 +106,9 @@ static enum MHD_Result find_other(void *context, enum MHD_ValueKind kind, const 
     (void)kind;
     (void)value;
     struct search *search = context;
+    if (name[0] == '\0') {
+        return MHD_YES; // "?&limit=1"
+    }
     for (const char *const *known = search->names; known != NULL && *known != NULL; known++) {
         if (strcmp(*known, name) == 0) {
             return MHD_YES;

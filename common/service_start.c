@@ -85,8 +85,8 @@ static char *check_tables(struct service *self, const char *path, int64_t before
     if (before == 0 || missing == 0) {
         return NULL;
     }
-    return mem_format("%s is damaged: %lld of its tables are gone. Put a copy of it back, or make "
-                      "it anew from the log: faultline rebuild %s --lose-http",
+    return mem_format("%s is damaged: %lld of its tables are gone. Put a copy of it back, or see "
+                      "what the log has of it: faultline rebuild %s --lose-http",
                       path,
                       (long long)missing,
                       self->def->name);

@@ -21,9 +21,10 @@ enum err rebuild_work_open(struct rebuild_work *out, const struct stack *stack, 
 {
     const char *name = house_service(service);
     *out = (struct rebuild_work){0};
-    char *folder = mem_format("%s/rebuild-%s-XXXXXX", stack->dir, name);
+    // Where the databases are, on whatever file system that is.
+    char *folder = mem_format("%s/data/rebuild-%s-XXXXXX", stack->dir, name);
     if (mkdtemp(folder) == NULL) {
-        *problem = mem_format("cannot make a folder in %s: %s", stack->dir, strerror(errno));
+        *problem = mem_format("cannot make a folder in %s/data: %s", stack->dir, strerror(errno));
         free(folder);
         return ERR_IO;
     }

@@ -1,6 +1,6 @@
 // rebuild_files - the folder that a rebuild works in.
 //
-//   FOLDER/rebuild-NAME-xxxxxx/   plan.db, living.db, NAME.db; gone at the end
+//   FOLDER/data/rebuild-NAME-xxxxxx/   plan.db, living.db, NAME.db; gone at the end
 //   FOLDER/data/NAME/NAME.db.before-20261128T200000Z   what was replaced: rebuild_living
 #ifndef FAULTLINE_CLI_REBUILD_FILES_H
 #define FAULTLINE_CLI_REBUILD_FILES_H

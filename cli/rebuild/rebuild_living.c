@@ -326,12 +326,28 @@ static enum err say_not_replaced(const struct rebuild_living *self, const char *
     return ERR_IO;
 }
 
+// Gives a database the size of pages that another one has: pages are what is copied.
+static int fit_pages(sqlite3 *db, int64_t size)
+{
+    if (read_number(db, "PRAGMA page_size") == size) {
+        return SQLITE_OK;
+    }
+    char *sql = mem_format("PRAGMA journal_mode = DELETE; PRAGMA page_size = %lld; VACUUM",
+                           (long long)size);
+    const int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    free(sql);
+    return code;
+}
+
 static enum err write_over(struct rebuild_living *self, const char *rebuilt, char **problem)
 {
     sqlite3 *from = NULL;
     int code = sqlite3_open_v2(rebuilt, &from, SQLITE_OPEN_READWRITE, NULL);
     if (code == SQLITE_OK) {
         code = sqlite3_exec(self->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
+    }
+    if (code == SQLITE_OK) {
+        code = fit_pages(from, read_number(self->db, "PRAGMA page_size"));
     }
     if (code == SQLITE_OK) {
         code = copy_pages(from, self->db);

@@ -114,6 +114,13 @@ bool json_walk_next(struct bytes *rest, struct bytes *name, struct bytes *value)
     return take(rest, ',') || (rest->size > 0 && rest->data[0] == '}');
 }
 
+bool json_walk_has_ended(struct bytes rest)
+{
+    const bool has_brace = take(&rest, '}');
+    skip_space(&rest);
+    return has_brace && rest.size == 0;
+}
+
 struct bytes json_walk_text(struct bytes value)
 {
     if (value.size < 2 || value.data[0] != '"' || memchr(value.data, '\\', value.size) != NULL) {

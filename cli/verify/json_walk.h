@@ -17,6 +17,9 @@ bool json_walk_begin(struct bytes object, struct bytes *rest);
 // none left, or it is none that can be read.
 bool json_walk_next(struct bytes *rest, struct bytes *name, struct bytes *value);
 
+// json_walk_has_ended: nothing is left but the object's last brace.
+bool json_walk_has_ended(struct bytes rest);
+
 // json_walk_text: what stands between the quotes of a string without escapes; nothing for
 // another value.
 struct bytes json_walk_text(struct bytes value);

@@ -123,17 +123,19 @@ static enum err add_look(struct verify *self)
 {
     const cJSON *log = cJSON_GetObjectItemCaseSensitive(self->status, "log");
     struct verify_row *row = NULL;
-    enum err err =
-        verify_db_run(self->db,
-                      "CREATE TABLE look (first_offset INTEGER, is_running INTEGER, looked_at TEXT,"
-                      " beginnings INTEGER, bank INTEGER)");
+    enum err err = verify_db_run(self->db,
+                                 "CREATE TABLE look (first_offset INTEGER, next_offset INTEGER,"
+                                 " is_running INTEGER, looked_at TEXT,"
+                                 " beginnings INTEGER, bank INTEGER)");
     if (err == ERR_OK) {
-        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?, ?, ?)");
+        row = verify_db_query(self->db, "INSERT INTO look VALUES (?, ?, ?, ?, ?, ?)");
         err = row == NULL ? ERR_IO : ERR_OK;
     }
     if (err == ERR_OK) {
         const cJSON *first = cJSON_GetObjectItemCaseSensitive(log, "first_offset");
+        const cJSON *next = cJSON_GetObjectItemCaseSensitive(log, "next_offset");
         verify_row_bind_int(row, (int64_t)cJSON_GetNumberValue(first));
+        verify_row_bind_int(row, (int64_t)cJSON_GetNumberValue(next));
         verify_row_bind_int(row, self->options->is_running);
         verify_row_bind_text(row, self->looked_at);
         verify_row_bind_int(row, topic_bit("order-created") | topic_bit("transfer-created"));
@@ -311,6 +313,9 @@ static enum err compare(struct verify *self)
                                           &self->handled,
                                           options->progress,
                                           options->context);
+    if (err == ERR_OK) {
+        err = verify_log_note_strange(self->log);
+    }
     if (err == ERR_OK) {
         err = verify_subjects_read(self->subjects, self->db, self->looked_at);
     }

@@ -3,8 +3,9 @@
 // The tables it asks are the services' own, which all have different names (orders,
 // transfers, reservations, payments, …), those of verify_log.h, verify_handled.h and
 // verify_story.h, accepted (id, kind, mode, status, at: what --record says) and look (one row:
-// first_offset of the log, is_running, looked_at: when, before the first snapshot; beginnings: the
-// set of topics that an order or a transfer begins with; bank: the one that a transfer does).
+// first_offset and next_offset of the log then, is_running, looked_at: when, before the first
+// snapshot; beginnings: the set of topics that an order or a transfer begins with; bank: the one
+// that a transfer does).
 #ifndef FAULTLINE_CLI_VERIFY_CHECKS_H
 #define FAULTLINE_CLI_VERIFY_CHECKS_H
 

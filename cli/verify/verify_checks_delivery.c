@@ -149,14 +149,16 @@ const struct verify_check verify_checks_delivery[] = {
         .name = "dead-letters-are-listed",
         .sentence = "what a group has given up is a dead letter that can be given back to it",
         .noun = VERIFY_HANDLED,
-        // The broker tells how many it lists. What lies behind the floor may be handled yet.
+        // The broker told how many it lists before the log was read. What lies behind the
+        // floor may be handled yet.
         .sql = "SELECT iif(dead_letters = 0, subject, NULL), iif(dead_letters = 0,"
                "  'was given up by ' || name || ', and the broker lists no dead letter of it',"
                "  name || ' has given up ' || given_up || ' events, and the broker lists only ' ||"
                "  dead_letters || ' dead letters of it')"
                " FROM (SELECT grp, subject, count(*) OVER (PARTITION BY grp) AS given_up,"
                "   row_number() OVER (PARTITION BY grp ORDER BY at) AS nth"
-               "  FROM missing WHERE class = 'dead' AND at < floor)"
+               "  FROM missing WHERE class = 'dead' AND at < floor"
+               "   AND letter < (SELECT next_offset FROM look))"
                " JOIN grp ON name = grp"
                " WHERE given_up > dead_letters AND (dead_letters = 0 OR nth = 1)",
     },

@@ -9,6 +9,15 @@
 #include "common/event.h"
 #include "common/mem.h"
 
+static bool is_of_house(struct bytes source)
+{
+    static const char prefix[] = "/services/";
+    const size_t size = sizeof prefix - 1;
+    return source.size > size && memcmp(source.data, prefix, size) == 0 &&
+           verify_service_find((struct bytes){source.data + size, source.size - size}) <
+               VERIFY_SERVICES;
+}
+
 static bool is_named(char out[VERIFY_ENVELOPE_SIZE], const char *what, const char *text,
                      struct bytes wanted)
 {
@@ -30,10 +39,10 @@ static bool has_cause(struct verify_log *log, size_t index, const char *causatio
 {
     const struct verify_event *event = verify_log_event(log, index);
     const uint32_t causes = verify_topic_causes(event->topic);
-    const size_t at = verify_log_find(log, id_of_text(bytes_of_text(causation_id)));
-    if (causes == 0 && at == VERIFY_NO_EVENT) {
-        return true; // a request
+    if (causes == 0) {
+        return true; // a request, whose id the client may have chosen
     }
+    const size_t at = verify_log_find(log, id_of_text(bytes_of_text(causation_id)));
     if (at == VERIFY_NO_EVENT) {
         snprintf(out,
                  VERIFY_ENVELOPE_SIZE,
@@ -98,33 +107,22 @@ static struct money amount_of(const cJSON *data)
 }
 
 static bool is_good(struct verify_log *log, size_t index, const struct record *record,
-                    struct verify_about *about, char out[VERIFY_ENVELOPE_SIZE])
+                    const struct event *envelope, struct verify_about *about,
+                    char out[VERIFY_ENVELOPE_SIZE])
 {
-    struct json_problem problem;
-    struct event *envelope = NULL;
-    if (event_parse(&envelope, record->body, &problem) != ERR_OK) {
-        snprintf(out,
-                 VERIFY_ENVELOPE_SIZE,
-                 "has a body that is no event: %s %s",
-                 problem.field,
-                 problem.reason);
-        return false;
-    }
-    const bool is_good = is_named(out, "id", envelope->id, record->id) &&
-                         is_named(out, "type", envelope->type, record->topic) &&
-                         is_named(out, "subject", envelope->subject, record->key) &&
-                         is_named(out, "correlation id", envelope->correlation_id, record->key) &&
-                         has_cause(log, index, envelope->causation_id, out) &&
-                         agrees(amount_of(envelope->data), about, out);
-    event_destroy(&envelope);
-    return is_good;
+    return is_named(out, "id", envelope->id, record->id) &&
+           is_named(out, "type", envelope->type, record->topic) &&
+           is_named(out, "subject", envelope->subject, record->key) &&
+           is_named(out, "correlation id", envelope->correlation_id, record->key) &&
+           has_cause(log, index, envelope->causation_id, out) &&
+           agrees(amount_of(envelope->data), about, out);
 }
 
 // --- the same at a glance
 
 // What the check looks at, as it is written; nothing where it is not plain.
 struct glance {
-    struct bytes id, type, subject, correlation_id, causation_id, data;
+    struct bytes id, source, type, subject, correlation_id, causation_id, data;
 };
 
 static struct glance glance_at(struct bytes body)
@@ -135,6 +133,7 @@ static struct glance glance_at(struct bytes body)
         struct bytes *to;
     } wanted[] = {
         {"id", &glance.id},
+        {"source", &glance.source},
         {"type", &glance.type},
         {"subject", &glance.subject},
         {"correlationid", &glance.correlation_id},
@@ -156,7 +155,7 @@ static struct glance glance_at(struct bytes body)
             glance.data = value;
         }
     }
-    return glance;
+    return json_walk_has_ended(rest) ? glance : (struct glance){0};
 }
 
 static struct money money_at(struct bytes value)
@@ -220,14 +219,28 @@ static bool seems_good(struct verify_log *log, size_t index, const struct record
     }
     memcpy(cause, glance.causation_id.data, glance.causation_id.size);
     cause[glance.causation_id.size] = '\0';
-    return is_equal(glance.id, record->id) && is_equal(glance.type, record->topic) &&
-           is_equal(glance.subject, record->key) && is_equal(glance.correlation_id, record->key) &&
-           has_cause(log, index, cause, out) && agrees(amount_at(glance.data), about, out);
+    return is_of_house(glance.source) && is_equal(glance.id, record->id) &&
+           is_equal(glance.type, record->topic) && is_equal(glance.subject, record->key) &&
+           is_equal(glance.correlation_id, record->key) && has_cause(log, index, cause, out) &&
+           agrees(amount_at(glance.data), about, out);
 }
 
-bool verify_envelope_check(struct verify_log *log, size_t index, const struct record *record,
-                           struct verify_about *about, char out[VERIFY_ENVELOPE_SIZE])
+enum verify_envelope verify_envelope_check(struct verify_log *log, size_t index,
+                                           const struct record *record, struct verify_about *about,
+                                           char out[VERIFY_ENVELOPE_SIZE])
 {
     // To parse each event whole takes as long as all the rest of verify.
-    return seems_good(log, index, record, about, out) || is_good(log, index, record, about, out);
+    if (seems_good(log, index, record, about, out)) {
+        return VERIFY_ENVELOPE_GOOD;
+    }
+    struct json_problem problem;
+    struct event *envelope = NULL;
+    enum verify_envelope what = VERIFY_ENVELOPE_STRANGE;
+    if (event_parse(&envelope, record->body, &problem) == ERR_OK &&
+        is_of_house(bytes_of_text(envelope->source))) {
+        what = is_good(log, index, record, envelope, about, out) ? VERIFY_ENVELOPE_GOOD
+                                                                 : VERIFY_ENVELOPE_ODD;
+    }
+    event_destroy(&envelope);
+    return what;
 }

@@ -7,8 +7,6 @@
 #ifndef FAULTLINE_CLI_VERIFY_ENVELOPE_H
 #define FAULTLINE_CLI_VERIFY_ENVELOPE_H
 
-#include <stdbool.h>
-
 #include "cli/verify/verify_log.h"
 #include "common/record.h"
 
@@ -16,10 +14,17 @@ enum {
     VERIFY_ENVELOPE_SIZE = 320
 };
 
+enum verify_envelope {
+    VERIFY_ENVELOPE_GOOD,
+    VERIFY_ENVELOPE_ODD,
+    VERIFY_ENVELOPE_STRANGE // no service of the house has said it, or nobody can read it
+};
+
 // verify_envelope_check looks at the record of the event with this index, of a topic and
-// about a subject of the house, and notes its amount in about. False: out is a sentence
+// about a subject of the house, and notes its amount in about. ODD: out is a sentence
 // without its subject, "names no cause".
-bool verify_envelope_check(struct verify_log *log, size_t index, const struct record *record,
-                           struct verify_about *about, char out[VERIFY_ENVELOPE_SIZE]);
+enum verify_envelope verify_envelope_check(struct verify_log *log, size_t index,
+                                           const struct record *record, struct verify_about *about,
+                                           char out[VERIFY_ENVELOPE_SIZE]);
 
 #endif

@@ -34,7 +34,7 @@ struct comparing {
 static const char tables_sql[] =
     "CREATE TABLE grp (name TEXT, floor INTEGER, dead_letters INTEGER);"
     "CREATE TABLE missing (grp TEXT, subject TEXT, topic TEXT, id TEXT, at INTEGER,"
-    " floor INTEGER, class TEXT, reason TEXT);"
+    " floor INTEGER, class TEXT, reason TEXT, letter INTEGER);"
     "CREATE INDEX missing_of ON missing (subject);"
     "CREATE TABLE stray (grp TEXT, topic TEXT, id TEXT, number INTEGER, known TEXT);"
     "CREATE TABLE repeated (grp TEXT, subject TEXT, topic TEXT, id TEXT, number INTEGER);"
@@ -289,8 +289,8 @@ static enum err find_missing(struct comparing *self)
 
 // The last letter of an event tells where it stands.
 static const char class_sql[] =
-    "UPDATE missing SET (class, reason) = (SELECT CASE WHEN is_dead THEN 'dead'"
-    "   WHEN letter.at >= floor THEN 'waiting' ELSE 'lost' END, error"
+    "UPDATE missing SET (class, reason, letter) = (SELECT CASE WHEN is_dead THEN 'dead'"
+    "   WHEN letter.at >= floor THEN 'waiting' ELSE 'lost' END, error, letter.at"
     "  FROM letter WHERE letter.event = missing.at AND letter.grp = missing.grp"
     "  ORDER BY letter.at DESC LIMIT 1)"
     " WHERE EXISTS (SELECT 1 FROM letter WHERE letter.event = missing.at"
@@ -318,7 +318,7 @@ enum err verify_handled_compare(struct verify_db *db, struct verify_log *log,
         .stray = {db, "INSERT INTO stray VALUES (?, ?, ?, ?, ?)", NULL},
         .repeated = {db, "INSERT INTO repeated VALUES (?, ?, ?, ?, ?)", NULL},
         .disorder = {db, "INSERT INTO disorder VALUES (?, ?, ?, ?, ?, ?)", NULL},
-        .missing = {db, "INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", NULL},
+        .missing = {db, "INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?, ?, NULL, NULL)", NULL},
     };
     read_groups(&self, status);
     enum err err = verify_db_run(db, tables_sql);

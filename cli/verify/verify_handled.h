@@ -4,7 +4,8 @@
 // fit becomes rows of tables in the verify_db:
 //
 //   missing    an event that a group should handle and that its inbox does not have; its
-//              class is 'lost', 'dead' (a dead letter has it) or 'waiting'
+//              class is 'lost', 'dead' (a dead letter, at the offset letter, has it) or
+//              'waiting'
 //   stray      an inbox row of an event that the log does not have, or has of another topic
 //   repeated   a second row of the same event
 //   disorder   an event that a group handled after a later one of the same key

@@ -229,22 +229,14 @@ static enum err add_misfit(struct verify_log *self, struct verify_insert *table,
     return verify_insert_row(table, row);
 }
 
-static enum err note_event(struct verify_log *self, size_t index, const struct record *record)
+// Counts an event as said.
+static enum err note_said(struct verify_log *self, size_t index)
 {
     const struct verify_event *event = &self->events[index];
-    if (event->topic == VERIFY_NO_TOPIC || event->subject == ID_NONE) {
-        self->counts.strangers++;
-        return ERR_OK;
-    }
-    self->counts.events++;
     struct verify_about *about = verify_subjects_about(self->subjects, event->subject);
     const bool is_sent = verify_topic_is_message(event->topic);
-    char what[VERIFY_ENVELOPE_SIZE];
-    enum err err = ERR_OK;
-    if (!verify_envelope_check(self, index, record, about, what)) {
-        err = add_misfit(self, &self->odd, index, what);
-    }
-    if (err == ERR_OK && !is_sent && (about->said & 1U << event->topic) != 0) {
+    self->counts.events++;
+    if (!is_sent && (about->said & 1U << event->topic) != 0) {
         return add_misfit(self, &self->again, index, NULL);
     }
     about->said |= 1U << event->topic;
@@ -257,6 +249,56 @@ static enum err note_event(struct verify_log *self, size_t index, const struct r
             verify_subjects_count_one(&about->sent_before);
         }
     }
+    return ERR_OK;
+}
+
+static enum err note_event(struct verify_log *self, size_t index, const struct record *record)
+{
+    struct verify_event *event = &self->events[index];
+    if (event->topic == VERIFY_NO_TOPIC || event->subject == ID_NONE) {
+        self->counts.strangers++;
+        return ERR_OK;
+    }
+    struct verify_about *about = verify_subjects_about(self->subjects, event->subject);
+    char what[VERIFY_ENVELOPE_SIZE];
+    const enum verify_envelope envelope = verify_envelope_check(self, index, record, about, what);
+    if (envelope == VERIFY_ENVELOPE_STRANGE) {
+        event->is_strange = true;
+        return ERR_OK;
+    }
+    const enum err err =
+        envelope == VERIFY_ENVELOPE_GOOD ? ERR_OK : add_misfit(self, &self->odd, index, what);
+    return err == ERR_OK ? note_said(self, index) : err;
+}
+
+static bool is_heard(size_t topic)
+{
+    uint32_t heard = 0;
+    for (size_t i = 0; i < VERIFY_SERVICES; i++) {
+        heard |= verify_topics_heard(i);
+    }
+    return (heard & 1U << topic) != 0;
+}
+
+enum err verify_log_note_strange(struct verify_log *self)
+{
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < self->events_count && err == ERR_OK; i++) {
+        const struct verify_event *event = &self->events[i];
+        if (!event->is_strange) {
+            continue;
+        }
+        if (event->handled == 0 && is_heard(event->topic)) {
+            self->counts.strangers++;
+            continue;
+        }
+        err = add_misfit(self, &self->odd, i, "was said by nobody of the house");
+        if (err == ERR_OK) {
+            err = note_said(self, i);
+        }
+    }
+    verify_row_done(&self->odd.row);
+    verify_row_done(&self->again.row);
     return err;
 }
 

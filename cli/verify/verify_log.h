@@ -15,6 +15,7 @@
 #define FAULTLINE_CLI_VERIFY_LOG_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cli/bus_guest.h"
@@ -30,6 +31,7 @@ struct verify_event {
     uint8_t topic;    // index, or VERIFY_NO_TOPIC
     uint8_t handled;  // services whose inbox has it; verify_handled fills it in
     uint8_t given_up; // groups that have or had a dead letter of it
+    bool is_strange;  // of a topic of the house, and said by nobody of it
 };
 
 #define VERIFY_NO_EVENT SIZE_MAX
@@ -49,6 +51,11 @@ void verify_log_destroy(struct verify_log **self_p);
 typedef void verify_progress(void *context, const char *what, uint64_t done, uint64_t all);
 enum err verify_log_read(struct verify_log *self, const char *bus_url, verify_progress *progress,
                          void *context);
+
+// verify_log_note_strange counts those events as said that are strange and that a service has
+// handled all the same, or nobody could have: what is left is a stranger's. To be called when
+// the inboxes were read. ERR_IO.
+enum err verify_log_note_strange(struct verify_log *self);
 
 // How much was read.
 struct verify_log_counts {

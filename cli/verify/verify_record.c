@@ -73,16 +73,22 @@ static enum err read_lines(struct verify_record *self, FILE *file, const char *p
     size_t capacity = 0;
     ssize_t size = 0;
     size_t number = 0;
+    size_t torn = 0;
     enum err err = ERR_OK;
     while (err == ERR_OK && (size = getline(&line, &capacity, file)) > 0) {
         number++;
-        // The load was killed while it wrote the last one.
-        const bool is_torn = line[size - 1] != '\n' && line[0] == '{' && number > 1;
+        // A load was killed while it wrote this one; another may have gone on behind it.
+        const bool is_torn = line[0] == '{' && strstr(line, "}") == NULL;
+        torn += is_torn ? 1 : 0;
         if (!is_torn && !add_line(self, line, (size_t)size)) {
             *problem =
                 mem_format("line %zu of %s is no answer as load --record writes it", number, path);
             err = ERR_INVALID;
         }
+    }
+    if (err == ERR_OK && torn > 0 && torn == number) {
+        *problem = mem_format("%s has no whole answer as load --record writes it", path);
+        err = ERR_INVALID;
     }
     if (err == ERR_OK && ferror(file)) {
         *problem = mem_format("cannot read %s: %s", path, strerror(errno));

@@ -9,9 +9,9 @@
 
 struct verify_record; // opaque
 
-// verify_record_read reads files whole. A last line without its end, behind others, is
-// passed over: it was being written. ERR_NOT_FOUND, ERR_IO, ERR_INVALID: *problem, which the
-// caller frees, names the file and the line. The caller owns *out.
+// verify_record_read reads files whole. A line that breaks off, beside others, is passed
+// over: the load was killed while it wrote it. ERR_NOT_FOUND, ERR_IO, ERR_INVALID: *problem, which
+// the caller frees, names the file and the line. The caller owns *out.
 enum err verify_record_read(struct verify_record **out, const char *const *paths, size_t count,
                             char **problem);
 void verify_record_destroy(struct verify_record **self_p);

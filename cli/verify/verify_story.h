@@ -6,7 +6,7 @@
 //                service does not know it
 //   is_whole     the log reaches back to its beginning
 //   end_is_dropped   it has an end whose event the log had, and retention has dropped; all
-//                had handled it by then
+//                had handled it by then, or have given it up
 //   is_early     something of it is older than the first snapshot
 //   said_minor, said_currency   the amount that its events tell; currency NULL: none does
 //   status, state, reason, amount, currency, created_event, ended_event, ended_at,

@@ -27,7 +27,7 @@ claim_ports() {
   for ((base = 10000; base < 18000; base += 100)); do
     claim=/tmp/faultline-ports-$base
     if [[ -e $claim/pid ]] && ! kill -0 "$(<"$claim/pid")" 2>/dev/null; then
-      rm -rf "$claim" # of a story that was killed
+      mv "$claim" "$claim.$$" 2>/dev/null && rm -rf "$claim.$$" # of a story that was killed
     fi
     if mkdir "$claim" 2>/dev/null; then
       echo $$ >"$claim/pid"

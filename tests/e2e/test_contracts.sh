@@ -243,6 +243,7 @@ ask 404 GET "$broker_url/dead-letters/99999999"
 ask 400 GET "$broker_url/dead-letters/%00"
 ask 404 GET "$broker_url/dead-letters?group=nobody"
 ask 400 GET "$broker_url/dead-letters?limit=0"
+ask 400 GET "$broker_url/dead-letters?limits=1"
 ask 404 GET "$broker_url/nothing"
 ask 405 POST "$broker_url/status" -d x
 faultline dead-letters redrive --all >/dev/null

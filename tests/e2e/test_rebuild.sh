@@ -269,7 +269,7 @@ for point in before-exchange kept after-exchange; do
     identical ledger
   done
 done
-rm -rf "$FAULTLINE_DIR"/rebuild-*
+rm -rf "$FAULTLINE_DIR"/data/rebuild-*
 the_books_add_up
 
 story "a comparison changes nothing, and a crash point of a process of the stack is not for its helpers"
@@ -311,7 +311,7 @@ other_version inventory "CREATE TABLE old (handler, id); DROP TABLE inbox; ALTER
 other_version notification "DROP TABLE inbox" "has no inbox as this version has"
 other_version fraud "ALTER TABLE decisions DROP COLUMN reason" "the living database is not as this version makes it"
 other_version ledger "DROP TABLE outbox" "no such table: living.outbox"
-[[ -z $(ls -d "$FAULTLINE_DIR"/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
+[[ -z $(ls -d "$FAULTLINE_DIR"/data/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
 the_books_add_up
 
 story "a lost database comes back, while orders wait for it"
@@ -382,5 +382,5 @@ house_up
 identical
 the_books_add_up
 verified
-[[ -z $(ls -d "$FAULTLINE_DIR"/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
+[[ -z $(ls -d "$FAULTLINE_DIR"/data/rebuild-* 2>/dev/null) ]] || fail "no folder is left behind"
 ! grep -rl "AddressSanitizer\|LeakSanitizer\|runtime error:" "$FAULTLINE_DIR/logs" || fail "no sanitizer spoke"

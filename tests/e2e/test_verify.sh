@@ -84,6 +84,12 @@ letters_of() { curl -sf "$broker_url/status" | jq "[.groups[] | select(.name == 
 bus=tcp://127.0.0.1:$bus_port
 printf '%s\n' 'e-1 order-1 {"n":1}' "$(</proc/sys/kernel/random/uuid) $(</proc/sys/kernel/random/uuid) {}" | examples/python/publish.py "$bus" order-created >/dev/null
 becomes 2 letters_of fraud
+known=$(curl -sf "$order_url/orders?status=confirmed&limit=1" | jq -r '.orders[0].order_id')
+for topic in fraud-cleared order-cancelled order-created; do # rubbish about what there is
+  echo "$(</proc/sys/kernel/random/uuid) $known {}" | examples/python/publish.py "$bus" "$topic" >/dev/null
+done
+becomes 1 letters_of order
+becomes 3 letters_of fraud
 examples/python/member.py "$bus" audit audit-1 transfer-created false &
 member=$!
 given_up() { [[ $(letters_of audit) -gt 0 ]] && echo yes; }
@@ -94,6 +100,13 @@ holds "with letters of theirs"
 becomes 0 no_members_of audit
 faultline groups delete audit >/dev/null
 holds "without their group"
+
+story "a client may call its request what it likes, the id of an event as well"
+event=$(sqlite3 "$FAULTLINE_DIR/data/order/order.db" "SELECT ended_event FROM orders WHERE order_id = '$known'")
+curl -sf "$order_url/orders" -H 'Content-Type: application/json' -H "X-Request-Id: $event" \
+  -d '{"customer_id":"alice","payment_token":"tok_visa","items":[{"sku":"espresso-cup","quantity":1}]}' >/dev/null
+becomes 0 lag_in_all
+holds "with such an order"
 
 story "the order service dies in the middle of a chain: a finding about that path, no violation"
 faultline pause payment >/dev/null
@@ -155,6 +168,30 @@ becomes true dropped
 becomes 0 lag_in_all
 told 'retention has dropped the log below offset'
 told '"verdict":"unknown"' --json
+
+story "an end that was given up, and whose event retention has dropped, may still be carried out"
+faultline kill payment >/dev/null
+given=$(place)
+sqlite3 "$data/payment/payment.db" "CREATE TRIGGER forbidden BEFORE UPDATE ON payments WHEN NEW.order_id = '$given' AND NEW.status = 'captured' BEGIN SELECT raise(ABORT, 'no'); END"
+faultline start payment --set BUS_RETRIES=1000 >/dev/null
+failing() { curl -sf "$broker_url/status" | jq '[.groups[].failing | length] | add'; }
+becomes 1 failing
+faultline kill payment >/dev/null
+faultline load 600 --timeout 1 >/dev/null 2>&1 || true # so many events between that one and its letter
+faultline start payment --set BUS_RETRIES=0 >/dev/null
+becomes 1 letters_of payment
+becomes 0 lag_in_all
+faultline load 600 --timeout 60 >/dev/null || fail "orders have their ends"
+sqlite3 "$data/payment/payment.db" "DROP TRIGGER forbidden"
+original=$(curl -sf "$broker_url/dead-letters" | jq '.dead_letters[0].original_offset')
+end_is_dropped() { curl -sf "$broker_url/status" | jq ".log.first_offset > $original"; }
+becomes true end_is_dropped
+becomes 0 lag_in_all
+told 'as far as can be told 30 checks hold'
+faultline dead-letters redrive --all >/dev/null
+becomes captured payment_of "$given"
+becomes 0 lag_in_all
+told 'as far as can be told 30 checks hold'
 
 story "what the databases say of each other can be told all the same"
 faultline kill payment >/dev/null

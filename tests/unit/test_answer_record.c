@@ -49,6 +49,21 @@ Test(answer_record, each_answer_is_a_line_behind_those_before)
                 "\"at\":\"1970-01-01T00:00:00.000000Z\"}\n");
 }
 
+Test(answer_record, a_line_that_was_never_finished_is_ended_before_the_next)
+{
+    int fd = answer_record_open(path);
+    cr_assert_eq(write(fd, "{\"order", 7), 7);
+    close(fd);
+    fd = answer_record_open(path);
+    cr_assert(answer_record_write(fd, &(struct answer){.id = "0-1", .status = 202}));
+    close(fd);
+    char text[512] = "";
+    const int in = open(path, O_RDONLY);
+    cr_assert_gt(read(in, text, sizeof text - 1), 0);
+    close(in);
+    cr_expect_eq(strncmp(text, "{\"order\n{\"order_id\":\"0-1\"", 25), 0, "%s", text);
+}
+
 Test(answer_record, an_answer_that_never_came_is_a_line_as_well)
 {
     expect_line(&(struct answer){.id = "", .is_sync = true, .err = ERR_TIMEOUT},

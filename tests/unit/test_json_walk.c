@@ -47,6 +47,21 @@ Test(json_walk, only_a_string_without_escapes_is_a_text)
     cr_expect_eq(json_walk_text((struct bytes){0}).size, 0);
 }
 
+Test(json_walk, an_object_has_ended_at_its_last_brace_and_not_before)
+{
+    cr_assert(begin("{\"a\":1} "));
+    cr_expect_not(json_walk_has_ended(rest));
+    expect_member("a", "1");
+    cr_expect(json_walk_has_ended(rest));
+    cr_assert(begin("{\"a\":1}x"));
+    expect_member("a", "1");
+    cr_expect_not(json_walk_has_ended(rest));
+    cr_assert(begin("{\"a\":1,x"));
+    expect_member("a", "1");
+    cr_expect_not(json_walk_next(&rest, &name, &value));
+    cr_expect_not(json_walk_has_ended(rest));
+}
+
 Test(json_walk, what_is_no_object_has_no_members)
 {
     cr_expect_not(begin(""));
