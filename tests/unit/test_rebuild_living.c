@@ -143,6 +143,21 @@ Test(rebuild_living, what_was_there_is_kept_and_the_new_one_is_in_its_place)
     cr_expect_not(is_there("-journal"));
 }
 
+Test(rebuild_living, one_with_pages_of_another_size_is_replaced_as_well)
+{
+    sqlite3 *db = make_db(path, 50);
+    run(db,
+        "PRAGMA journal_mode = DELETE; PRAGMA page_size = 8192; VACUUM;"
+        "PRAGMA journal_mode = WAL");
+    sqlite3_close(db);
+    sqlite3_close(make_db(rebuilt, 3));
+    lock_it();
+    cr_assert_eq(copy_it(), ERR_OK);
+    replace_it();
+    cr_expect_eq(rows_of(path), 3);
+    cr_expect_eq(rows_of(kept), 50);
+}
+
 Test(rebuild_living, a_lost_one_comes_back_whatever_lies_where_it_was)
 {
     static const char *const remains[] = {"-wal", "-shm", "-journal"};
