@@ -117,6 +117,9 @@ becomes 1 taken
 faultline kill order >/dev/null
 wait "$chain" || true
 faultline resume payment >/dev/null
+holds "while the order service is dead" --json
+jq -e '.chain_running == 0 and (.chain[] | select(.name == "interrupted") | .found == 1)' "$folder/verify" >/dev/null ||
+  fail "nobody runs its chain any more: $(jq -c .chain "$folder/verify")"
 faultline start order >/dev/null
 holds "the path by events has nothing to do with it" --json
 jq -e '.chain[] | select(.name == "interrupted") | .found == 1' "$folder/verify" >/dev/null ||
