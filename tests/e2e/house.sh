@@ -69,6 +69,9 @@ fail() {
   exit 1
 }
 
+# sql DATABASE STATEMENT: beside a service that may be writing.
+sql() { sqlite3 -cmd '.timeout 30000' "$@"; }
+
 story() { echo "== $*"; }
 
 url() { echo "http://127.0.0.1:$((http_port + $1))"; }

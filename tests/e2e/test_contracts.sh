@@ -290,10 +290,10 @@ for service in order payment inventory notification fraud ledger transfer; do da
 story "a database that forbids what its service writes"
 forbid() { # SERVICE HOW: each change of its own tables fails, or does no more
   local data=$FAULTLINE_DIR/data/$1/$1.db table change
-  for table in $(sqlite3 "$data" "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('inbox', 'outbox')"); do
+  for table in $(sql "$data" "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('inbox', 'outbox')"); do
     for change in INSERT UPDATE; do
-      sqlite3 "$data" "DROP TRIGGER IF EXISTS forbid_${change}_$table"
-      [[ $2 == no ]] || sqlite3 "$data" "CREATE TRIGGER forbid_${change}_$table BEFORE $change ON $table BEGIN SELECT raise(ABORT, 'no'); END"
+      sql "$data" "DROP TRIGGER IF EXISTS forbid_${change}_$table"
+      [[ $2 == no ]] || sql "$data" "CREATE TRIGGER forbid_${change}_$table BEFORE $change ON $table BEGIN SELECT raise(ABORT, 'no'); END"
     done
   done
 }

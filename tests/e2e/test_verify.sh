@@ -102,7 +102,7 @@ faultline groups delete audit >/dev/null
 holds "without their group"
 
 story "a client may call its request what it likes, the id of an event as well"
-event=$(sqlite3 "$FAULTLINE_DIR/data/order/order.db" "SELECT ended_event FROM orders WHERE order_id = '$known'")
+event=$(sql "$FAULTLINE_DIR/data/order/order.db" "SELECT ended_event FROM orders WHERE order_id = '$known'")
 curl -sf "$order_url/orders" -H 'Content-Type: application/json' -H "X-Request-Id: $event" \
   -d '{"customer_id":"alice","payment_token":"tok_visa","items":[{"sku":"espresso-cup","quantity":1}]}' >/dev/null
 becomes 0 lag_in_all
@@ -175,7 +175,7 @@ told '"verdict":"unknown"' --json
 story "an end that was given up, and whose event retention has dropped, may still be carried out"
 faultline kill payment >/dev/null
 given=$(place)
-sqlite3 "$data/payment/payment.db" "CREATE TRIGGER forbidden BEFORE UPDATE ON payments WHEN NEW.order_id = '$given' AND NEW.status = 'captured' BEGIN SELECT raise(ABORT, 'no'); END"
+sql "$data/payment/payment.db" "CREATE TRIGGER forbidden BEFORE UPDATE ON payments WHEN NEW.order_id = '$given' AND NEW.status = 'captured' BEGIN SELECT raise(ABORT, 'no'); END"
 faultline start payment --set BUS_RETRIES=1000 >/dev/null
 failing() { curl -sf "$broker_url/status" | jq '[.groups[].failing | length] | add'; }
 becomes 1 failing
@@ -185,7 +185,7 @@ faultline start payment --set BUS_RETRIES=0 >/dev/null
 becomes 1 letters_of payment
 becomes 0 lag_in_all
 faultline load 600 --timeout 60 >/dev/null || fail "orders have their ends"
-sqlite3 "$data/payment/payment.db" "DROP TRIGGER forbidden"
+sql "$data/payment/payment.db" "DROP TRIGGER forbidden"
 original=$(curl -sf "$broker_url/dead-letters" | jq '.dead_letters[0].original_offset')
 end_is_dropped() { curl -sf "$broker_url/status" | jq ".log.first_offset > $original"; }
 becomes true end_is_dropped
@@ -198,7 +198,7 @@ told 'as far as can be told 30 checks hold'
 
 story "what the databases say of each other can be told all the same"
 faultline kill payment >/dev/null
-sqlite3 "$data/payment/payment.db" "DELETE FROM payments WHERE order_id = (SELECT min(order_id) FROM payments)"
+sql "$data/payment/payment.db" "DELETE FROM payments WHERE order_id = (SELECT min(order_id) FROM payments)"
 faultline start payment >/dev/null
 code=0
 faultline verify >"$folder/verify" || code=$?
