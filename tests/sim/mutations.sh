@@ -210,7 +210,7 @@ mutation window-not-rebuilt broker/broker_groups.c \
 
 mutation dropped-batch-remembered broker/broker_publish.c \
   'duplicates_cut(&self->duplicates, first);' \
-  ''
+  '(void)first;'
 
 mutation retention-past-a-floor broker/broker_retention.c \
   'if (consumer->backlog > 0 && ' \
