@@ -119,8 +119,8 @@ mutation row-gone-when-sent 'broker-before-append broker-after-append' common/ou
         buf_put(&self->answered, &(struct answered){added->seq, 0}, sizeof(struct answered));'
 
 mutation outbox-forgotten 'service-before-publish' common/outbox.c \
-  'const enum err err = store_exec_script(store, schema_sql);' \
-  'const enum err err = store_exec_script(store, schema_sql);
+  'enum err err = store_exec_script(store, schema_sql);' \
+  'enum err err = store_exec_script(store, schema_sql);
     (void)store_exec_script(store, "DELETE FROM outbox");'
 
 mutation inbox-row-alone 'service-before-commit' common/batch.c \
@@ -146,11 +146,11 @@ mutation key-not-settled 'service-after-commit broker-after-sync' common/request
 
 # A service that comes back knows no key: a client that got no answer makes a second order.
 mutation key-forgotten 'service-before-answer' common/inbox.c \
-  'const enum err err = store_exec_script(store, schema_sql);' \
-  'enum err err = store_exec_script(store, schema_sql);
-    err = err == ERR_OK
-              ? store_exec_script(store, "DELETE FROM inbox WHERE request_hash IS NOT NULL")
-              : err;'
+  'return store_exec_script(store, schema_sql);' \
+  'const enum err err = store_exec_script(store, schema_sql);
+    return err == ERR_OK
+               ? store_exec_script(store, "DELETE FROM inbox WHERE request_hash IS NOT NULL")
+               : err;'
 
 # What a service was given and has not handled is lost when both die.
 mutation delivered-is-done 'broker-save-renamed broker-after-save broker-after-deliver' broker/group_save.c \
