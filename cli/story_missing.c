@@ -106,7 +106,7 @@ static void explain_event(struct story *self, size_t event, const cJSON *groups)
                        event,
                        was_refused(self, story_text(node, "event_id"))
                            ? "the broker refused it, and gets it again when the service starts"
-                           : "it has not reached the broker");
+                           : "no answer of the broker is noted yet");
         return;
     }
     const cJSON *group = NULL;
