@@ -52,12 +52,7 @@ void table_add(struct table *self, enum colour colour, const char *format, ...)
         mem_grow(self->cells, &self->cells_capacity, self->cells_count + 1, sizeof *self->cells);
     va_list args;
     va_start(args, format);
-    const int size = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    assert(size >= 0);
-    char *text = mem_alloc((size_t)size + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)size + 1, format, args);
+    char *text = mem_vformat(format, args);
     va_end(args);
     self->cells[self->cells_count++] = (struct cell){.text = text, .colour = colour};
 }

@@ -66,16 +66,23 @@ char *mem_strndup(const char *text, size_t size)
     return copy;
 }
 
+char *mem_vformat(const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    const int size = vsnprintf(NULL, 0, format, args);
+    assert(size >= 0);
+    char *text = mem_alloc((size_t)size + 1);
+    vsnprintf(text, (size_t)size + 1, format, again);
+    va_end(again);
+    return text;
+}
+
 char *mem_format(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    const int size = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    assert(size >= 0);
-    char *text = mem_alloc((size_t)size + 1);
-    va_start(args, format);
-    vsnprintf(text, (size_t)size + 1, format, args);
+    char *text = mem_vformat(format, args);
     va_end(args);
     return text;
 }

@@ -5,6 +5,7 @@
 #ifndef FAULTLINE_MEM_H
 #define FAULTLINE_MEM_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
@@ -34,7 +35,8 @@ char *mem_strdup(const char *text);
 // and ends them with a NUL.
 char *mem_strndup(const char *text, size_t size);
 
-// mem_format returns what printf would print.
+// mem_format returns what printf would print, mem_vformat what vprintf would.
 __attribute__((format(printf, 1, 2))) char *mem_format(const char *format, ...);
+__attribute__((format(printf, 1, 0))) char *mem_vformat(const char *format, va_list args);
 
 #endif

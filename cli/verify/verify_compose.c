@@ -1,5 +1,6 @@
 #include "cli/verify/verify_compose.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -28,15 +29,10 @@ __attribute__((format(printf, 2, 3))) static void add(struct arguments *self, co
 {
     va_list args;
     va_start(args, format);
-    struct buf text = {0};
-    buf_vprintf(&text, format, args);
-    buf_put_u8(&text, 0);
+    char *text = mem_vformat(format, args);
     va_end(args);
-    if (self->count < ARGUMENTS_MAX) {
-        self->texts[self->count++] = (char *)text.data;
-    } else {
-        buf_release(&text);
-    }
+    assert(self->count < ARGUMENTS_MAX); // there is room for RECORDS_MAX records
+    self->texts[self->count++] = text;
 }
 
 static void release(struct arguments *self)
@@ -83,7 +79,7 @@ static void add_container(struct arguments *self, const struct compose_mounts *m
     }
     char here[PATH_SIZE] = "";
     (void)getcwd(here, sizeof here);
-    for (size_t i = 0; i < options_list_count(options, "record") && i < RECORDS_MAX; i++) {
+    for (size_t i = 0; i < options_list_count(options, "record"); i++) {
         const char *path = options_list(options, "record", i);
         add(self, "--volume");
         add(self,
@@ -117,7 +113,7 @@ static void add_command(struct arguments *self, const struct part *broker, bool 
     if (options_flag(options, "json")) {
         add(self, "--json");
     }
-    for (size_t i = 0; i < options_list_count(options, "record") && i < RECORDS_MAX; i++) {
+    for (size_t i = 0; i < options_list_count(options, "record"); i++) {
         add(self, "--record");
         add(self, RECORD "/%zu", i);
     }
@@ -134,6 +130,11 @@ enum cli_exit verify_compose_run(const struct target *target, const struct optio
         }
         is_running =
             is_running || (part->state != PROCESS_DEAD && part->service == house_index("order"));
+    }
+    if (options_list_count(options, "record") > RECORDS_MAX) {
+        cli_problem("it cannot be told: at most %d files of --record go into a container",
+                    RECORDS_MAX);
+        return CLI_UNKNOWN;
     }
     for (size_t i = 0; i < options_list_count(options, "record"); i++) {
         const char *path = options_list(options, "record", i);
